@@ -1,0 +1,142 @@
+"""A model on disk: a folder with `bundle.json` and safetensors files.
+
+`bundle.json` names the format version, what the model is and can do, how it was made, and the SHA-256 of every other
+file. A reader verifies all of it before any weight is loaded. Torch-free.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FORMAT = "aquarius-bundle/1"
+MANIFEST = "bundle.json"
+ALLOWED_SUFFIXES = {".safetensors", ".json", ".md"}
+SHIPPED = Path(__file__).parent / "bundled" / "aquarius-nano"
+
+
+class BundleError(ValueError):
+    """A bundle that cannot be used, with a sentence that says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle. `digest` identifies the manifest and through it every byte of the model."""
+
+    path: Path
+    name: str
+    version: str
+    kinds: tuple[str, ...]
+    capabilities: dict[str, Any]
+    digest: str
+    files: dict[str, str]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def file(self, name: str) -> Path:
+        """Path of a file that the manifest lists; BundleError where it does not."""
+        if name not in self.files:
+            raise BundleError(f"The bundle {self.name} has no file {name}; it holds {', '.join(sorted(self.files))}.")
+        return self.path / name
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Name, version and digest: what a result is stamped with."""
+        return {"name": self.name, "version": self.version, "digest": self.digest}
+
+
+def read_bundle(path: Path | str, *, verify: bool = True) -> Bundle:
+    """Read and verify the bundle in the folder `path`; BundleError says what is wrong.
+
+    `verify=False` skips the digests of the files, for a caller that has verified this very folder before.
+    """
+    path = Path(path)
+    manifest = _read_manifest(path)
+    files = manifest["files"]
+    _refuse_unlisted(path, files)
+    for name, digest in files.items():
+        _check_file(path, name, digest if verify else None)
+    return Bundle(
+        path=path,
+        name=manifest["name"],
+        version=manifest["version"],
+        kinds=tuple(manifest["kinds"]),
+        capabilities=manifest["capabilities"],
+        digest="sha256:" + sha256_of(path / MANIFEST),
+        files=files,
+        provenance=manifest.get("provenance", {}),
+    )
+
+
+def write_bundle(
+    path: Path | str,
+    *,
+    name: str,
+    version: str,
+    kinds: tuple[str, ...],
+    capabilities: dict[str, Any],
+    provenance: dict[str, Any],
+) -> Bundle:
+    """Write the manifest for the files that already lie in `path`, then read the bundle back, verified."""
+    path = Path(path)
+    files = {p.name: sha256_of(p) for p in sorted(path.iterdir()) if p.name != MANIFEST}
+    manifest = {
+        "format": FORMAT,
+        "name": name,
+        "version": version,
+        "kinds": list(kinds),
+        "capabilities": capabilities,
+        "provenance": provenance,
+        "files": files,
+    }
+    temporary = path / f".{MANIFEST}.tmp"
+    temporary.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+    os.replace(temporary, path / MANIFEST)
+    return read_bundle(path)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file, read in blocks."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        raise BundleError(f"There is no model bundle at {path}: a bundle is a folder that holds {MANIFEST}.")
+    try:
+        manifest = json.loads((path / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise BundleError(f"{path} is no model bundle: it holds no {MANIFEST}.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BundleError(f"{path / MANIFEST} is not readable JSON ({error}).") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
+        raise BundleError(f"{path / MANIFEST} has the format {found!r}; this engine reads {FORMAT!r}.")
+    types = {"name": str, "version": str, "kinds": list, "capabilities": dict, "files": dict}
+    for key, expected in types.items():
+        if not isinstance(manifest.get(key), expected):
+            raise BundleError(f"{path / MANIFEST} needs {key!r} as a {expected.__name__}.")
+    return manifest
+
+
+def _refuse_unlisted(path: Path, files: dict[str, str]) -> None:
+    present = {p.name for p in path.iterdir() if not p.name.startswith(".")} - {MANIFEST}
+    unlisted = sorted(present - set(files))
+    if unlisted:
+        raise BundleError(f"{path} holds files that its manifest does not list: {', '.join(unlisted)}. Remove them.")
+
+
+def _check_file(path: Path, name: str, digest: str | None) -> None:
+    if Path(name).name != name:
+        raise BundleError(f"The bundle names a file outside its folder: {name!r}.")
+    if Path(name).suffix not in ALLOWED_SUFFIXES:
+        raise BundleError(f"The bundle holds {name}: weights are read as safetensors only. Convert it first.")
+    file = path / name
+    if not file.is_file() or file.is_symlink():
+        raise BundleError(f"The bundle's file {name} is missing in {path}. Copy the bundle again.")
+    if digest is not None and sha256_of(file) != digest:
+        raise BundleError(f"The bundle's file {name} is damaged: its SHA-256 differs from the manifest. Copy it again.")
