@@ -1,0 +1,99 @@
+import type { FieldProblem } from "./types";
+
+export const API = "/api/v1";
+
+/** A refused or failed request, as RFC 9457 tells it; `code` is "offline" when nothing answered. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    detail: string,
+    readonly errors: FieldProblem[] = [],
+  ) {
+    super(detail);
+  }
+
+  get offline(): boolean {
+    return this.code === "offline";
+  }
+}
+
+export const OFFLINE = "The studio does not answer. Check that it is running and that you are connected.";
+
+let workspace: string | null = null;
+
+/** Every later request names this workspace. */
+export function setWorkspaceHeader(id: string | null): void {
+  workspace = id;
+}
+
+function cookie(name: string): string | null {
+  for (const part of document.cookie.split("; ")) {
+    if (part.startsWith(`${name}=`)) return decodeURIComponent(part.slice(name.length + 1));
+  }
+  return null;
+}
+
+export function requestHeaders(method: string): Record<string, string> {
+  const headers: Record<string, string> = { Accept: "application/json" };
+  if (workspace) headers["X-Workspace"] = workspace;
+  if (method !== "GET") headers["X-CSRFToken"] = cookie("csrftoken") ?? "";
+  return headers;
+}
+
+/** Turns an answer that is not a success into an ApiError, whatever its body is. */
+export function problemFrom(status: number, body: string): ApiError {
+  try {
+    const problem = JSON.parse(body) as Record<string, unknown>;
+    const detail = String(problem.detail ?? problem.title ?? "The studio refused this request.");
+    return new ApiError(
+      status,
+      String(problem.code ?? "error"),
+      detail,
+      (problem.errors as FieldProblem[] | undefined) ?? [],
+    );
+  } catch {
+    if (status === 413) return new ApiError(status, "too_large", "This file is too large for the studio.");
+    return new ApiError(status, "error", `The studio answered with an error (${status}). Please try again.`);
+  }
+}
+
+interface Options {
+  body?: unknown;
+  blob?: Blob;
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+}
+
+export async function request<T>(method: string, path: string, options: Options = {}): Promise<T> {
+  const headers = { ...requestHeaders(method), ...options.headers };
+  let body: BodyInit | undefined;
+  if (options.blob) {
+    body = options.blob;
+    headers["Content-Type"] = options.blob.type;
+  } else if (options.body !== undefined) {
+    body = JSON.stringify(options.body);
+    headers["Content-Type"] = "application/json";
+  }
+  let response: Response;
+  try {
+    response = await fetch(API + path, {
+      method,
+      headers,
+      body,
+      signal: options.signal,
+      credentials: "same-origin",
+    });
+  } catch (cause) {
+    if (options.signal?.aborted) throw cause;
+    throw new ApiError(0, "offline", OFFLINE);
+  }
+  const text = await response.text();
+  if (!response.ok) throw problemFrom(response.status, text);
+  return (text ? JSON.parse(text) : undefined) as T;
+}
+
+/** The sentence a user should read for any thrown value. */
+export function sentence(error: unknown): string {
+  return error instanceof Error ? error.message : "Something went wrong. Please try again.";
+}

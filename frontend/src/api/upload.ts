@@ -1,0 +1,42 @@
+import { API, ApiError, OFFLINE, problemFrom, requestHeaders } from "./client";
+import type { Asset } from "./types";
+
+/** Uploads one photo; `onProgress` gets 0..1. XMLHttpRequest, because fetch tells no upload progress. */
+export function uploadAsset(
+  file: File,
+  onProgress: (fraction: number) => void,
+  signal: AbortSignal,
+): Promise<Asset> {
+  return new Promise((resolve, reject) => {
+    const http = new XMLHttpRequest();
+    http.open("POST", `${API}/assets`);
+    for (const [name, value] of Object.entries(requestHeaders("POST"))) http.setRequestHeader(name, value);
+    http.upload.onprogress = (event) => {
+      if (event.lengthComputable) onProgress(event.loaded / event.total);
+    };
+    http.onload = () => {
+      if (http.status >= 200 && http.status < 300) resolve(JSON.parse(http.responseText) as Asset);
+      else reject(problemFrom(http.status, http.responseText));
+    };
+    http.onerror = () => reject(new ApiError(0, "offline", OFFLINE));
+    http.onabort = () => reject(new DOMException("Upload canceled", "AbortError"));
+    signal.addEventListener("abort", () => http.abort(), { once: true });
+    const form = new FormData();
+    form.append("file", file, file.name || "photo.png");
+    http.send(form);
+  });
+}
+
+const TYPES = ["image/jpeg", "image/png", "image/webp"];
+export const PHOTO_TYPES = TYPES.join(",");
+const LARGEST = 64 * 1024 * 1024;
+
+/** Why this file need not even be sent, or null. The server decides by content; this only saves a wait. */
+export function refusal(file: { type: string; size: number; name: string }): string | null {
+  if (file.type && !TYPES.includes(file.type)) {
+    return `“${file.name}” is not a photo the studio can read. Use JPEG, PNG or WebP.`;
+  }
+  if (file.size > LARGEST) return `“${file.name}” is larger than 64 MB. Save a smaller copy and try again.`;
+  if (file.size === 0) return `“${file.name}” is empty.`;
+  return null;
+}
