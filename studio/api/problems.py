@@ -1,0 +1,141 @@
+"""Every error the API gives is a problem document (RFC 9457) with a stable `code` and a sentence that says what to do."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+CONTENT_TYPE = "application/problem+json"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one field: its path (`settings.camera.strength`), a stable code and a sentence."""
+
+    field: str
+    code: str
+    detail: str
+
+
+class Problem(exceptions.APIException):
+    """An answer that refuses a request."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail, code)
+        self.status_code = status
+        self.code = code
+        self.sentence = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+
+def invalid(errors: Sequence[FieldError]) -> Problem:
+    """The problem of a request whose fields cannot be accepted."""
+    names = ", ".join(error.field for error in errors)
+    return Problem(422, "validation_failed", f"Correct these fields and send the request again: {names}.", errors=errors)
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
+    """DRF's hook: any exception of a view becomes a problem document; one that nobody expected is logged and told as 500."""
+    problem = as_problem(error)
+    if problem is None:
+        log.exception("A request failed.", exc_info=error)
+        problem = Problem(500, "internal_error", "Something went wrong on our side. Try again; it has been logged.")
+    set_rollback()
+    response = Response(document(problem), problem.status_code, headers=problem.headers)
+    response.content_type = CONTENT_TYPE
+    return response
+
+
+def as_problem(error: Exception) -> Problem | None:
+    """The problem that tells of `error`; None for one that nobody expected."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, exceptions.ValidationError):
+        return invalid(list(_field_errors(error.get_full_details())))
+    if isinstance(error, Http404):
+        return not_found()
+    if isinstance(error, PermissionDenied):
+        return Problem(403, "forbidden", str(error) or "Your role does not allow this.")
+    if isinstance(error, exceptions.Throttled):
+        wait = str(int(error.wait or 60))
+        return Problem(429, "too_many_requests", f"Wait {wait} seconds and try again.", headers={"Retry-After": wait})
+    if isinstance(error, exceptions.APIException):
+        return _from_rest_framework(error)
+    return None
+
+
+def not_found() -> Problem:
+    """The one answer for what is not there and for what belongs to somebody else."""
+    return Problem(404, "not_found", "There is nothing here under this address, or it is not yours to see.")
+
+
+def document(problem: Problem) -> dict[str, Any]:
+    """The JSON of a problem."""
+    body: dict[str, Any] = {
+        "type": f"urn:aquarius:problem:{problem.code}",
+        "title": HTTPStatus(problem.status_code).phrase,
+        "status": problem.status_code,
+        "code": problem.code,
+        "detail": problem.sentence,
+    }
+    if problem.errors:
+        body["errors"] = [asdict(error) for error in problem.errors]
+    return body
+
+
+def problem_response(problem: Problem) -> JsonResponse:
+    """The same document for code outside of REST framework's views."""
+    return JsonResponse(
+        document(problem), status=problem.status_code, content_type=CONTENT_TYPE, headers=problem.headers
+    )
+
+
+def unknown_path(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
+    """Any path under /api/ that no endpoint answers."""
+    return problem_response(not_found())
+
+
+SENTENCES = {
+    "not_authenticated": "Sign in, or send an API key as `Authorization: Bearer aq_...`.",
+    "method_not_allowed": "This address does not answer that method; the Allow header names those it does.",
+    "not_acceptable": "This address answers application/json.",
+    "unsupported_media_type": "This address does not read that Content-Type.",
+}
+
+
+def _from_rest_framework(error: exceptions.APIException) -> Problem:
+    code = str(error.get_codes()) if isinstance(error.get_codes(), str) else error.default_code
+    code = {"parse_error": "malformed_request", "permission_denied": "forbidden"}.get(code, code)
+    detail = SENTENCES.get(code, str(error.detail))
+    challenge = getattr(error, "auth_header", None)
+    headers = {"WWW-Authenticate": challenge} if challenge else {}
+    return Problem(error.status_code, code, detail, headers=headers)
+
+
+def _field_errors(details: Any, path: str = "") -> Iterator[FieldError]:
+    if isinstance(details, dict) and set(details) == {"message", "code"} and not isinstance(details["message"], dict):
+        yield FieldError(path or "body", str(details["code"]), str(details["message"]))
+    elif isinstance(details, dict):
+        for name, inner in details.items():
+            here = path if name == "non_field_errors" else f"{path}.{name}".lstrip(".")
+            yield from _field_errors(inner, here)
+    else:
+        for inner in details:
+            yield from _field_errors(inner, path)
