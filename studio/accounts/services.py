@@ -1,0 +1,37 @@
+"""Sign-in by one-time link."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from studio.accounts.models import SignInLink, User
+
+
+def create_sign_in_link(user: User) -> str:
+    """A new token for `/sign-in/<token>`; it is shown once and only its hash is stored."""
+    token = secrets.token_urlsafe(32)
+    lifetime = timedelta(seconds=settings.AQ_SIGN_IN_LINK_SECONDS)
+    SignInLink.objects.create(user=user, token_hash=_hash(token), expires_at=timezone.now() + lifetime)
+    return token
+
+
+def use_sign_in_link(token: str) -> User | None:
+    """The user the link belongs to, or None when it is unknown, used, expired or its user is inactive.
+
+    One conditional UPDATE decides, so of two browsers that open a link at once only one is signed in.
+    """
+    link = SignInLink.objects.filter(
+        token_hash=_hash(token), used_at=None, expires_at__gt=Now(), user__is_active=True
+    ).select_related("user")
+    found = link.first()
+    if found is None or not SignInLink.objects.filter(pk=found.pk, used_at=None).update(used_at=Now()):
+        return None
+    return found.user
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

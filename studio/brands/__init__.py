@@ -1,0 +1,1 @@
+"""Brand kits, products and their facts."""

@@ -1,0 +1,1 @@
+"""The one-command default: PostgreSQL from a wheel, web, workers and sweeper as children of one process."""

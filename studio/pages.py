@@ -1,0 +1,34 @@
+"""The single page, and the few plain pages that must work without it."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_safe
+
+PROBLEM = "application/problem+json"
+
+
+@require_safe
+@never_cache
+@ensure_csrf_cookie
+def index(request: HttpRequest) -> HttpResponse:
+    """The built page for every path: the browser's router reads the rest."""
+    built = settings.AQ_FRONTEND_DIR / "index.html"
+    if not built.is_file():
+        return render(request, "page_not_built.html", status=503)
+    return HttpResponse(built.read_bytes(), content_type="text/html; charset=utf-8")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _problem(404, "not_found", "There is nothing at this address.")
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    return _problem(500, "internal_error", "Something broke on our side. Please try again; the error is in the log.")
+
+
+def _problem(status: int, code: str, detail: str) -> HttpResponse:
+    body = {"type": "about:blank", "title": detail, "status": status, "code": code, "detail": detail}
+    return JsonResponse(body, status=status, content_type=PROBLEM)

@@ -1,0 +1,83 @@
+"""Who asks, and what they may do. Every room's `access_*` function takes an `Actor` from here.
+
+What an actor must not see is answered like what does not exist (`NotFound`), so that ids of other workspaces
+cannot be probed; what it may see but not do is `Forbidden`.
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.http import Http404
+
+from studio.accounts.models import User
+from studio.workspaces.models import ApiKey, Membership, Role, Workspace, WorkspaceOwned
+
+
+class NotFound(Http404):
+    """It does not exist, or not for this actor."""
+
+
+class Forbidden(PermissionDenied):
+    """The actor's role is too low."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A member (user) or a machine (API key), acting in one workspace with one role."""
+
+    workspace: Workspace
+    role: Role
+    user: User | None = None
+    api_key: ApiKey | None = None
+
+    def may(self, role: str) -> bool:
+        return self.role.rank >= Role(role).rank
+
+    def require(self, role: str) -> None:
+        """Raises Forbidden when the actor's role is below `role`."""
+        if not self.may(role):
+            raise Forbidden(f"This needs the role {Role(role).value}; yours is {self.role.value}.")
+
+
+def member_actor(user: User, workspace_id: uuid.UUID | str | None = None) -> Actor:
+    """The user in the asked-for workspace, or in the first one joined. Raises NotFound."""
+    memberships = Membership.objects.filter(user=user, user__is_active=True).select_related("workspace")
+    if workspace_id is not None:
+        memberships = memberships.filter(workspace_id=parse_id(workspace_id))
+    membership = memberships.first()
+    if membership is None:
+        raise NotFound("You are not a member of this workspace.")
+    return Actor(workspace=membership.workspace, role=Role(membership.role), user=user)
+
+
+def key_actor(key: ApiKey) -> Actor:
+    """The machine that holds `key` (see `studio.workspaces.services.verify_api_key`)."""
+    return Actor(workspace=key.workspace, role=Role(key.role), api_key=key)
+
+
+Owned = TypeVar("Owned", bound=WorkspaceOwned)
+
+
+def access_owned(actor: Actor, rows: "models.QuerySet[Owned]", id: uuid.UUID | str, *, role: str = "viewer") -> Owned:
+    """The row of `rows` with this id in the actor's workspace. Raises NotFound, then Forbidden.
+
+    What a room's `access_*` function is made of: `access_owned(actor, Asset.objects.all(), id, role="editor")`.
+    """
+    found = rows.filter(workspace=actor.workspace, pk=parse_id(id)).first()
+    if found is None:
+        raise NotFound(f"There is no {rows.model._meta.verbose_name} {id} in this workspace.")
+    actor.require(role)
+    return found
+
+
+def parse_id(value: uuid.UUID | str) -> uuid.UUID:
+    """A UUID from a URL or header; what is none cannot exist. Raises NotFound."""
+    if isinstance(value, uuid.UUID):
+        return value
+    try:
+        return uuid.UUID(value)
+    except (ValueError, AttributeError, TypeError):
+        raise NotFound("There is nothing with this id.") from None
