@@ -48,11 +48,6 @@ def database(url: str) -> dict[str, Any]:
     }
 
 
-def broker_url(url: str) -> str:
-    """Celery's broker on that same PostgreSQL, through kombu's SQLAlchemy transport."""
-    return "sqla+postgresql+psycopg://" + url.split("://", 1)[1]
-
-
 def secret_key(data_dir: Path, *, embedded: bool) -> str:
     """AQ_SECRET_KEY, or for the embedded studio a key made once and kept in the data folder."""
     given = os.environ.get("AQ_SECRET_KEY", "")

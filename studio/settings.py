@@ -11,7 +11,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 AQ_DATA_DIR = Path(env.text("AQ_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 AQ_EMBEDDED = env.text("DATABASE_URL", "") == ""  # PostgreSQL is ours to start, in AQ_DATA_DIR
 AQ_DATABASE_URL = env.text("DATABASE_URL", places.database_url(AQ_DATA_DIR))
-AQ_BROKER_URL = env.text("AQ_BROKER_URL", env.broker_url(AQ_DATABASE_URL))
+AQ_BROKER_URL = env.text("AQ_BROKER_URL", "")  # empty: the database's own server, see studio/celery.py
 AQ_MEDIA_DIR = Path(env.text("AQ_MEDIA_DIR", str(AQ_DATA_DIR / "media"))).resolve()
 AQ_BUNDLE = Path(env.text("AQ_BUNDLE", str(BASE_DIR / "engine" / "bundled" / "aquarius-nano"))).resolve()
 AQ_FRONTEND_DIR = Path(env.text("AQ_FRONTEND_DIR", str(BASE_DIR / "frontend" / "dist"))).resolve()
@@ -30,9 +30,11 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
+    "studio.embedded",
     "studio.accounts",
     "studio.workspaces",
     "studio.brands",
+    "studio.jobs",
 ]
 
 MIDDLEWARE = [

@@ -1,0 +1,96 @@
+"""What can end a run early, and how each error is told to a user."""
+
+import errno
+import logging
+import secrets
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+logger = logging.getLogger(__name__)
+
+
+class Canceled(Exception):
+    """The run stops because it was asked to: by the user, or because this worker is going away."""
+
+
+class UnknownKind(ValueError):
+    """No room has registered this kind of job."""
+
+
+class IdempotencyConflict(ValueError):
+    """The same Idempotency-Key was used before for another request."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a user is told: a stable code, a sentence that says what to do, and whether trying again may help."""
+
+    code: str
+    message: str
+    retryable: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+OUT_OF_MEMORY = Failure(
+    "out_of_memory", "The machine ran out of memory. Try a smaller size or a shorter video, or try again later.", True
+)
+DISK_FULL = Failure(
+    "disk_full", "The disk of the studio is full. Ask its administrator to make room, then try again.", True
+)
+WORKER_LOST = Failure(
+    "worker_lost", "The worker stopped before the job was done, as often as it was tried. Try again.", True
+)
+
+
+def failure_from(error: BaseException) -> Failure:
+    """The failure that a handler's exception means.
+
+    A `ValueError` carries its own sentence (and its own `code`, as MediaError does). What nobody foresaw becomes
+    `internal_error` with an incident id; its traceback goes to the log under that id and to nobody else.
+    """
+    if _is_out_of_memory(error):
+        return OUT_OF_MEMORY
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DISK_FULL
+    if getattr(error, "code", None) == DISK_FULL.code:
+        return DISK_FULL
+    if isinstance(error, ValidationError):
+        return Failure("invalid_request", _sentences(error), False)
+    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+        return Failure(_code_of(error), str(error) or "The request is not valid.", False)
+    return _incident(error)
+
+
+def _code_of(error: ValueError) -> str:
+    code = getattr(error, "code", None)
+    return code if isinstance(code, str) and code else "invalid_request"
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # torch's own errors are matched by name: this module must not import torch.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    )
+
+
+def _sentences(error: ValidationError) -> str:
+    return " ".join(
+        f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: {item['msg']}." for item in error.errors()
+    )
+
+
+def _incident(error: BaseException) -> Failure:
+    incident = secrets.token_hex(4)
+    logger.error("incident %s", incident, exc_info=error)
+    return Failure(
+        "internal_error",
+        f"Something went wrong on our side. Try again; if it happens again, report incident {incident}.",
+        True,
+    )

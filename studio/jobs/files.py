@@ -1,0 +1,57 @@
+"""Files of a run: its private work folder, its previews, and the one way in which an output becomes a stored file."""
+
+import os
+import shutil
+from pathlib import Path
+from uuid import UUID
+
+from django.conf import settings
+
+from studio import media
+
+WORK = "work"
+
+
+def work_folder(job_id: UUID, fence: int) -> Path:
+    """Where one attempt writes: beside the stored files, so that publishing is a link."""
+    return Path(settings.AQ_MEDIA_DIR) / WORK / f"{job_id}-{fence}"
+
+
+def work_folders() -> dict[tuple[UUID, int], Path]:
+    """Every work folder there is, by job and fence."""
+    found = {}
+    for place in (Path(settings.AQ_MEDIA_DIR) / WORK).glob("*-*-*-*-*-*"):
+        job_id, _, fence = place.name.rpartition("-")
+        found[UUID(job_id), int(fence)] = place
+    return found
+
+
+def publish(output: Path, stored: Path) -> None:
+    """Gives a finished file its stored name, whole or not at all, and leaves the output where it is."""
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    draft = stored.with_name(f".{stored.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    try:
+        os.link(output, draft)
+    except OSError:  # a file system without hard links, or the output lies on another one
+        shutil.copyfile(output, draft)
+    draft.replace(stored)
+
+
+def write_preview(workspace_id: UUID, job_id: UUID, name: str, jpeg: bytes) -> str:
+    """Stores a preview picture; its stored name."""
+    file = media.file_name(workspace_id, job_id, name)
+    path = media.path_of(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}")
+    draft.write_bytes(jpeg)
+    draft.replace(path)
+    return file
+
+
+def remove_previews(workspace_id: UUID, job_id: UUID) -> None:
+    shutil.rmtree(media.path_of(media.file_name(workspace_id, job_id, "x")).parent, ignore_errors=True)
+
+
+def remove_work_folder(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
