@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -44,6 +45,6 @@ def process_env(transactional_db: None) -> dict[str, str]:
         "AQ_SECRET_KEY": settings.SECRET_KEY,
         "AQ_ALLOWED_HOSTS": "localhost,127.0.0.1",
         "PYTHONPATH": str(settings.BASE_DIR),
-        "PATH": os.pathsep.join([str(os.path.dirname(sys.executable)), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "OMP_NUM_THREADS": "1",
     }

@@ -1,18 +1,27 @@
-"""A child that ends when its parent does."""
+"""The processes of the running studio: started in groups of their own, restarted with back-off, ended together."""
 
 import ctypes
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from studio.embedded import warden
 
 PR_SET_PDEATHSIG = 1
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+HEALTHY_SECONDS = 60.0  # a child that ran this long starts its back-off anew
+LOG_BYTES = 10 * 1024 * 1024
 
 
 def die_with_parent(sent: signal.Signals) -> Callable[[], None] | None:
     """A `preexec_fn` after which Linux sends `sent` to the child when the parent ends, `kill -9` included.
 
-    None elsewhere: there the warden (see `warden.py`) alone ends what a killed parent leaves.
+    None elsewhere: there the warden alone ends what a killed parent leaves.
     """
     if sys.platform != "linux":
         return None
@@ -25,3 +34,124 @@ def die_with_parent(sent: signal.Signals) -> Callable[[], None] | None:
             os._exit(1)
 
     return ask_kernel
+
+
+@dataclass
+class Child:
+    """One process that should always run."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    pass_fds: tuple[int, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+    crashes: int = 0
+    started: float = 0.0
+    start_again: float = field(default=0.0)
+
+    def pause(self) -> float:
+        """Seconds until the next start, after `crashes` crashes in a row."""
+        return float(min(FIRST_PAUSE * 2 ** (self.crashes - 1), LONGEST_PAUSE))
+
+    def log_tail(self, lines: int = 12) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+class Family:
+    """The children and their warden. `watch()` is called often; `stop()` leaves nothing running."""
+
+    def __init__(self, env: dict[str, str], cwd: Path, say: Callable[[str], None]) -> None:
+        self._env, self._cwd, self._say = env, cwd, say
+        self.children: list[Child] = []
+        self._warden = subprocess.Popen(
+            [sys.executable, "-I", warden.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            bufsize=1,
+            start_new_session=True,
+        )
+
+    def start(self, child: Child) -> None:
+        self.children.append(child)
+        self._launch(child)
+
+    def guard(self, process: subprocess.Popen[bytes], sent: signal.Signals) -> None:
+        """Have the warden end a process group that is started elsewhere, with `sent`."""
+        self._tell(f"+ {process.pid} {int(sent)}")
+
+    def watch(self) -> None:
+        """Notice children that ended, and start them again when their pause is over."""
+        now = time.monotonic()
+        for child in self.children:
+            if child.process is not None and child.process.poll() is not None:
+                self._bury(child, now)
+            if child.process is None and now >= child.start_again:
+                self._launch(child)
+
+    def stop(self, grace: float) -> None:
+        """SIGTERM to all at once, SIGKILL to the groups that are still there after `grace` seconds."""
+        groups = {child.process.pid: int(signal.SIGTERM) for child in self.children if child.process is not None}
+        for child in self.children:
+            if child.process is not None:
+                warden.send(child.process.pid, signal.SIGTERM)
+        until = time.monotonic() + grace
+        for child in self.children:
+            if child.process is not None:
+                wait_until(lambda process=child.process: process.poll() is not None, until)
+        warden.end_groups(dict.fromkeys(groups, int(signal.SIGKILL)), grace=1.0)
+        for child in self.children:
+            if child.process is not None:
+                child.process.wait()
+                child.process = None
+
+    def dismiss(self) -> None:
+        """The last step: nothing is left for the warden to end."""
+        assert self._warden.stdin is not None
+        self._warden.stdin.close()
+        self._warden.wait(warden.GRACE_SECONDS + 2)
+
+    def _launch(self, child: Child) -> None:
+        child.log.parent.mkdir(parents=True, exist_ok=True)
+        if child.log.exists() and child.log.stat().st_size > LOG_BYTES:
+            child.log.replace(child.log.with_suffix(".1.log"))
+        with child.log.open("ab") as log:
+            child.process = subprocess.Popen(
+                child.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._cwd,
+                env=self._env,
+                pass_fds=child.pass_fds,
+                start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGKILL),
+            )
+        child.started = time.monotonic()
+        self._tell(f"+ {child.process.pid} {int(signal.SIGKILL)}")
+
+    def _bury(self, child: Child, now: float) -> None:
+        assert child.process is not None
+        warden.send(child.process.pid, signal.SIGKILL)  # what it started itself
+        self._tell(f"- {child.process.pid}")
+        child.crashes = 1 if now - child.started > HEALTHY_SECONDS else child.crashes + 1
+        child.start_again = now + child.pause()
+        how = f"by signal {-child.process.returncode}" if child.process.returncode < 0 else "by itself"
+        self._say(f"{child.name} ended {how}; it starts again in {child.pause():.1f} s. See {child.log}")
+        child.process = None
+
+    def _tell(self, line: str) -> None:
+        assert self._warden.stdin is not None
+        try:
+            self._warden.stdin.write(line + "\n")
+        except BrokenPipeError:
+            self._say("The warden process was killed: after a kill -9 of this process, children may be left.")
+
+
+def wait_until(done: Callable[[], bool], until: float) -> bool:
+    while not done():
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.02)
+    return True

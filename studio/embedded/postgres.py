@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -192,12 +193,14 @@ class Postgres:
             text=True,
             cwd="/",
             env=_environment(),
+            start_new_session=True,
+            preexec_fn=die_with_parent(signal.SIGKILL),
             **self._identity(),
         )
         if done.returncode:
             raise PostgresError(f"{program} failed:\n{done.stdout}{done.stderr}")
 
-    def _identity(self) -> dict[str, object]:
+    def _identity(self) -> dict[str, Any]:
         if os.getuid() != 0:
             return {}
         return {"user": self.account.uid, "group": self.account.gid, "extra_groups": []}
