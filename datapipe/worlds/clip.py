@@ -1,0 +1,178 @@
+"""A training clip: one generated photo, an exact motion of it, and what a user might have asked to get it.
+
+Fields follow `engine.media.fields.MotionFields`: backward offsets in fractions of the frame, 17 key times. They are
+stored without the first key, which is zero by definition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from datapipe.worlds import captions
+from datapipe.worlds.motion import (
+    CAMERA_MOVES,
+    KEYS,
+    SUBJECT_MOTIONS,
+    Motion,
+    grid_points,
+    plane_map,
+    product_map,
+    sample_motion,
+    sweep_light,
+    world_pose,
+)
+from datapipe.worlds.render import Layers, render_layers
+from datapipe.worlds.scene import Plane, Scene, sample_scene
+
+# Grid of the photo that the model sees; its sides divide by 8. Fields have half of it.
+GRIDS: dict[str, tuple[int, int]] = {"9:16": (80, 48), "1:1": (64, 64), "4:5": (72, 56), "16:9": (48, 80)}
+ASPECTS: dict[str, float] = {"9:16": 9 / 16, "1:1": 1.0, "4:5": 4 / 5, "16:9": 16 / 9}
+MARGIN = 0.2  # canvas beyond the frame, per side: bounds what a backward map may ask for
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is known of a scene at photo time, on an H x W grid (uint8)."""
+
+    rgb: np.ndarray  # [H, W, 3]
+    mask: np.ndarray  # [H, W]
+    plate: np.ndarray  # [H, W, 3], the scene without the product
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Exact motion at the 16 key times after the first, on an h x w grid (float32)."""
+
+    scene_flow: np.ndarray  # [16, h, w, 2] fractions of the frame
+    product_flow: np.ndarray  # [16, h, w, 2]
+    light: np.ndarray  # [16, h, w]
+    product_alpha: np.ndarray  # [16, h, w] where the product is at that time
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What the user chose: 'auto' where the choice is left to prompt and model."""
+
+    camera: str
+    camera_strength: float
+    subject: str
+    subject_strength: float
+    prompt: str
+
+
+def draw_picture(scene: Scene, height: int, width: int) -> tuple[Picture, Layers]:
+    """The photo of a scene at height x width, and the layers it is made of (with margin, for `exact_fields`)."""
+    layers = render_layers(scene, height, width, margin=MARGIN)
+    y0, x0 = (layers.rgb.shape[0] - height) // 2, (layers.rgb.shape[1] - width) // 2
+    inner = np.s_[y0 : y0 + height, x0 : x0 + width]
+    return Picture(layers.rgb[inner], layers.product_alpha[inner], layers.plate[inner]), layers
+
+
+def exact_fields(scene: Scene, layers: Layers, motion: Motion, height: int, width: int, keys: int = KEYS) -> Fields:
+    """Exact fields of a motion on a height x width grid, at `keys` times of which the first is left out."""
+    tau_T = np.linspace(0, 1, keys)[1:]
+    points_HW2 = grid_points(scene.aspect, height, width)
+    product = scene.product
+    pose = world_pose(motion, scene.aspect, (product.x, product.y), tau_T)
+    scene_THW2 = _scene_map(scene, layers, points_HW2, pose)
+    product_THW2 = product_map(
+        points_HW2, motion, scene.aspect, (product.x, product.y), product.half_width, product.bulge, tau_T
+    )
+    light_THW = sweep_light_from_start(product_THW2, points_HW2, motion, scene, tau_T)
+    frame = 2 * np.array([np.sqrt(scene.aspect), 1 / np.sqrt(scene.aspect)], np.float32)
+    return Fields(
+        scene_flow=((scene_THW2 - points_HW2) / frame).astype(np.float32),
+        product_flow=((product_THW2 - points_HW2) / frame).astype(np.float32),
+        light=light_THW,
+        product_alpha=_sample(layers.product_alpha, product_THW2, scene.aspect) / np.float32(255),
+    )
+
+
+def sweep_light_from_start(
+    product_THW2: np.ndarray, points_HW2: np.ndarray, motion: Motion, scene: Scene, tau_T: np.ndarray
+) -> np.ndarray:
+    """`sweep_light` relative to the photo's own time, which is not among `tau_T`."""
+    product = scene.product
+    from_start = np.concatenate([points_HW2[None], product_THW2])
+    times = np.concatenate([[0.0], tau_T])
+    return sweep_light(from_start, motion, (product.x, product.y), (product.half_width, product.half_height), times)[1:]
+
+
+def sample_controls(motion: Motion, scene: Scene, rng: np.random.Generator) -> Controls:
+    """What a user may have asked to get this motion: explicit controls always hold, the prompt only where they are auto."""
+    camera_explicit, subject_explicit = rng.random() < 0.55, rng.random() < 0.55
+    parts = []
+    if rng.random() < (0.5 if camera_explicit else 0.85):
+        parts.append(captions.camera_phrase(_maybe_conflicting(motion, camera_explicit, rng), rng))
+    if rng.random() < (0.5 if subject_explicit else 0.8):
+        shown = _maybe_conflicting(motion, subject_explicit, rng)
+        parts.append(captions.subject_phrase(shown, scene.words["noun"], rng))
+    if rng.random() < 0.5:
+        parts.append(captions.scene_phrase(scene.words, rng))
+    return Controls(
+        camera=motion.camera if camera_explicit else "auto",
+        camera_strength=motion.camera_strength,
+        subject=motion.subject if subject_explicit else "auto",
+        subject_strength=motion.subject_strength,
+        prompt=captions.compose(parts, rng) if parts else "",
+    )
+
+
+def make_clips(seed: int, format: str, motions: int) -> tuple[Picture, list[tuple[Fields, Controls]]]:
+    """One scene of a format and `motions` motions of it, all by seed."""
+    rng = np.random.default_rng(seed)
+    height, width = GRIDS[format]
+    scene = sample_scene(rng, ASPECTS[format])
+    picture, layers = draw_picture(scene, height, width)
+    clips = []
+    for _ in range(motions):
+        motion = sample_motion(rng)
+        fields = exact_fields(scene, layers, motion, height // 2, width // 2)
+        clips.append((fields, sample_controls(motion, scene, rng)))
+    return picture, clips
+
+
+def _maybe_conflicting(motion: Motion, explicit: bool, rng: np.random.Generator) -> Motion:
+    """A prompt may contradict an explicit control; then the control wins, and this is how the model learns it."""
+    if not explicit or rng.random() > 0.5:
+        return motion
+    return replace(motion, camera=str(rng.choice(CAMERA_MOVES)), subject=str(rng.choice(SUBJECT_MOTIONS)))
+
+
+def _scene_map(
+    scene: Scene, layers: Layers, points_HW2: np.ndarray, pose: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Backward map of whatever scene plane shows at each point, behind the product too: [T, h, w, 2]."""
+    nearest_THW2: np.ndarray | None = None
+    for plane, (_, alpha) in zip(scene.planes, layers.planes, strict=True):
+        normal, distance = plane_equation(plane)
+        source_THW2, visible_THW = plane_map(points_HW2, *pose, normal, distance)
+        if nearest_THW2 is None:
+            nearest_THW2 = source_THW2
+            continue
+        shows_THW = visible_THW & (_sample(alpha, source_THW2, scene.aspect) > 127)
+        nearest_THW2 = np.where(shows_THW[..., None], source_THW2, nearest_THW2)
+    assert nearest_THW2 is not None
+    return nearest_THW2
+
+
+def plane_equation(plane: Plane) -> tuple[np.ndarray, float]:
+    """(normal, distance) of a scene plane in camera coordinates, product depths."""
+    if plane.kind == "floor":
+        return np.array([0.0, 1.6, -plane.horizon]), plane.contact - plane.horizon
+    return np.array([0.0, 0.0, 1.0]), plane.depth
+
+
+def _sample(image_hw: np.ndarray, points_THW2: np.ndarray, aspect: float) -> np.ndarray:
+    """Bilinear samples of a canvas (frame plus MARGIN) at isotropic points; edges continue."""
+    reach = 1 + 2 * MARGIN
+    height, width = image_hw.shape
+    ax, ay = np.sqrt(aspect) * reach, reach / np.sqrt(aspect)
+    shape = points_THW2.shape[:-1]
+    flat = points_THW2.reshape(-1, shape[-1], 2)
+    x = ((flat[..., 0] / ax + 1) / 2 * width - 0.5).astype(np.float32)
+    y = ((flat[..., 1] / ay + 1) / 2 * height - 0.5).astype(np.float32)
+    return cv2.remap(image_hw, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).reshape(shape)
