@@ -92,12 +92,12 @@ STRONG = ("strongly", "quickly", "boldly", "far", "dramatically")
 OPENINGS = ("", "", "", "make ", "please ", "a video where ", "commercial: ", "ad shot, ", "cinematic: ", "show ")
 JOINTS = (", ", " and ", ". ", " while ", "; ", ", then ")
 SCENES = (
-    "{adjective} {noun}",
-    "a {adjective} {noun}",
-    "{noun} in {scene}",
-    "a {noun} on {scene}",
-    "our new {noun}",
-    "product video of a {adjective} {noun}",
+    "{colour} {product}",
+    "a {colour} {product}",
+    "{product} and {place}",
+    "{style} shot of a {product}",
+    "our new {product}",
+    "product video of a {colour} {product}",
     "premium look",
     "soft light",
     "for summer sale",
@@ -139,7 +139,7 @@ def compose(parts: list[str], rng: np.random.Generator) -> str:
 
 
 def scene_phrase(words: dict[str, str], rng: np.random.Generator) -> str:
-    """The scene in words: `words` has noun, adjective and scene."""
+    """The scene in words: `words` as in `Scene.words`."""
     return str(rng.choice(SCENES)).format(**words)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from datapipe.worlds import captions
 from datapipe.worlds.motion import (
     CAMERA_MOVES,
+    FOCAL,
     KEYS,
     SUBJECT_MOTIONS,
     Motion,
@@ -66,9 +67,8 @@ class Controls:
 def draw_picture(scene: Scene, height: int, width: int) -> tuple[Picture, Layers]:
     """The photo of a scene at height x width, and the layers it is made of (with margin, for `exact_fields`)."""
     layers = render_layers(scene, height, width, margin=MARGIN)
-    y0, x0 = (layers.rgb.shape[0] - height) // 2, (layers.rgb.shape[1] - width) // 2
-    inner = np.s_[y0 : y0 + height, x0 : x0 + width]
-    return Picture(layers.rgb[inner], layers.product_alpha[inner], layers.plate[inner]), layers
+    inner = np.s_[layers.pad_y : layers.pad_y + height, layers.pad_x : layers.pad_x + width]
+    return Picture(layers.composite[inner], layers.product_alpha[inner], layers.plate[inner]), layers
 
 
 def exact_fields(scene: Scene, layers: Layers, motion: Motion, height: int, width: int, keys: int = KEYS) -> Fields:
@@ -87,7 +87,7 @@ def exact_fields(scene: Scene, layers: Layers, motion: Motion, height: int, widt
         scene_flow=((scene_THW2 - points_HW2) / frame).astype(np.float32),
         product_flow=((product_THW2 - points_HW2) / frame).astype(np.float32),
         light=light_THW,
-        product_alpha=_sample(layers.product_alpha, product_THW2, scene.aspect) / np.float32(255),
+        product_alpha=_sample(layers.product_alpha, product_THW2, scene.aspect, layers) / np.float32(255),
     )
 
 
@@ -101,7 +101,7 @@ def sweep_light_from_start(
     return sweep_light(from_start, motion, (product.x, product.y), (product.half_width, product.half_height), times)[1:]
 
 
-def sample_controls(motion: Motion, scene: Scene, rng: np.random.Generator) -> Controls:
+def sample_controls(motion: Motion, words: dict[str, str], rng: np.random.Generator) -> Controls:
     """What a user may have asked to get this motion: explicit controls always hold, the prompt only where they are auto."""
     camera_explicit, subject_explicit = rng.random() < 0.55, rng.random() < 0.55
     parts = []
@@ -109,9 +109,9 @@ def sample_controls(motion: Motion, scene: Scene, rng: np.random.Generator) -> C
         parts.append(captions.camera_phrase(_maybe_conflicting(motion, camera_explicit, rng), rng))
     if rng.random() < (0.5 if subject_explicit else 0.8):
         shown = _maybe_conflicting(motion, subject_explicit, rng)
-        parts.append(captions.subject_phrase(shown, scene.words["noun"], rng))
+        parts.append(captions.subject_phrase(shown, words["product"], rng))
     if rng.random() < 0.5:
-        parts.append(captions.scene_phrase(scene.words, rng))
+        parts.append(captions.scene_phrase(words, rng))
     return Controls(
         camera=motion.camera if camera_explicit else "auto",
         camera_strength=motion.camera_strength,
@@ -121,18 +121,14 @@ def sample_controls(motion: Motion, scene: Scene, rng: np.random.Generator) -> C
     )
 
 
-def make_clips(seed: int, format: str, motions: int) -> tuple[Picture, list[tuple[Fields, Controls]]]:
+def make_clips(seed: int, format: str, motions: int) -> tuple[Picture, Scene, list[tuple[Motion, Fields]]]:
     """One scene of a format and `motions` motions of it, all by seed."""
     rng = np.random.default_rng(seed)
     height, width = GRIDS[format]
     scene = sample_scene(rng, ASPECTS[format])
     picture, layers = draw_picture(scene, height, width)
-    clips = []
-    for _ in range(motions):
-        motion = sample_motion(rng)
-        fields = exact_fields(scene, layers, motion, height // 2, width // 2)
-        clips.append((fields, sample_controls(motion, scene, rng)))
-    return picture, clips
+    drawn = [sample_motion(rng) for _ in range(motions)]
+    return picture, scene, [(m, exact_fields(scene, layers, m, height // 2, width // 2)) for m in drawn]
 
 
 def _maybe_conflicting(motion: Motion, explicit: bool, rng: np.random.Generator) -> Motion:
@@ -153,7 +149,7 @@ def _scene_map(
         if nearest_THW2 is None:
             nearest_THW2 = source_THW2
             continue
-        shows_THW = visible_THW & (_sample(alpha, source_THW2, scene.aspect) > 127)
+        shows_THW = visible_THW & (_sample(alpha, source_THW2, scene.aspect, layers) > 127)
         nearest_THW2 = np.where(shows_THW[..., None], source_THW2, nearest_THW2)
     assert nearest_THW2 is not None
     return nearest_THW2
@@ -162,17 +158,17 @@ def _scene_map(
 def plane_equation(plane: Plane) -> tuple[np.ndarray, float]:
     """(normal, distance) of a scene plane in camera coordinates, product depths."""
     if plane.kind == "floor":
-        return np.array([0.0, 1.6, -plane.horizon]), plane.contact - plane.horizon
+        return np.array([0.0, FOCAL, -plane.horizon]), plane.contact - plane.horizon
     return np.array([0.0, 0.0, 1.0]), plane.depth
 
 
-def _sample(image_hw: np.ndarray, points_THW2: np.ndarray, aspect: float) -> np.ndarray:
-    """Bilinear samples of a canvas (frame plus MARGIN) at isotropic points; edges continue."""
-    reach = 1 + 2 * MARGIN
+def _sample(image_hw: np.ndarray, points_THW2: np.ndarray, aspect: float, layers: Layers) -> np.ndarray:
+    """Bilinear samples of a canvas (frame plus padding) at isotropic points; edges continue."""
     height, width = image_hw.shape
-    ax, ay = np.sqrt(aspect) * reach, reach / np.sqrt(aspect)
+    frame_height, frame_width = height - 2 * layers.pad_y, width - 2 * layers.pad_x
+    ax, ay = np.sqrt(aspect), 1 / np.sqrt(aspect)
     shape = points_THW2.shape[:-1]
     flat = points_THW2.reshape(-1, shape[-1], 2)
-    x = ((flat[..., 0] / ax + 1) / 2 * width - 0.5).astype(np.float32)
-    y = ((flat[..., 1] / ay + 1) / 2 * height - 0.5).astype(np.float32)
+    x = ((flat[..., 0] / ax + 1) / 2 * frame_width - 0.5 + layers.pad_x).astype(np.float32)
+    y = ((flat[..., 1] / ay + 1) / 2 * frame_height - 0.5 + layers.pad_y).astype(np.float32)
     return cv2.remap(image_hw, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).reshape(shape)

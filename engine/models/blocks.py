@@ -1,0 +1,92 @@
+"""Small parts that the transformers share.
+
+Legend: B batch, L sequence, D hidden, N heads, H head width.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def timestep_embedding(time_B: Tensor, width: int, scale: float = 1000.0) -> Tensor:
+    """Sinusoidal features [B, width] of values in [0, 1] (Vaswani et al. 2017, as diffusion models use it)."""
+    half = width // 2
+    frequencies = torch.exp(-math.log(10_000.0) * torch.arange(half, device=time_B.device, dtype=torch.float32) / half)
+    angles = time_B.float()[:, None] * scale * frequencies[None]
+    return torch.cat([angles.cos(), angles.sin()], -1)
+
+
+def rotary_table(position_LA: Tensor, axes: tuple[int, ...], theta: float = 10_000.0) -> tuple[Tensor, Tensor]:
+    """cos and sin [L, H/2] of rotary positions over several axes (RoFormer; axes as in HunyuanVideo and Wan).
+
+    position_LA holds one coordinate per axis; `axes` the head width that each axis takes, even, summing to H.
+    """
+    parts = []
+    for axis, width in enumerate(axes):
+        frequency = theta ** (-torch.arange(0, width, 2, device=position_LA.device, dtype=torch.float32) / width)
+        parts.append(position_LA[:, axis : axis + 1].float() * frequency[None])
+    angle_LH = torch.cat(parts, -1)
+    return angle_LH.cos(), angle_LH.sin()
+
+
+def apply_rotary(x_BNLH: Tensor, cos_LH: Tensor, sin_LH: Tensor) -> Tensor:
+    """Rotate pairs (2i, 2i+1) of the head width by their position's angle."""
+    even, odd = x_BNLH[..., 0::2], x_BNLH[..., 1::2]
+    cos, sin = cos_LH.to(x_BNLH.dtype), sin_LH.to(x_BNLH.dtype)
+    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with normalised queries and keys and rotary positions."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.norm_q = nn.RMSNorm(dim // heads, eps=1e-6)
+        self.norm_k = nn.RMSNorm(dim // heads, eps=1e-6)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, x_BLD: Tensor, rotary: tuple[Tensor, Tensor], mask_BL: Tensor | None = None) -> Tensor:
+        q, k, v = self.qkv(x_BLD).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q = apply_rotary(self.norm_q(q), *rotary)
+        k = apply_rotary(self.norm_k(k), *rotary)
+        mask = None if mask_BL is None else mask_BL[:, None, None, :]
+        out_BNLH = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, attn_mask=mask)
+        return self.out(out_BNLH.transpose(1, 2).flatten(-2))
+
+
+class CrossAttention(nn.Module):
+    """Queries from the video, keys and values from the text; a learned null token keeps an empty text defined."""
+
+    def __init__(self, dim: int, context_dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(dim, dim)
+        self.kv = nn.Linear(context_dim, 2 * dim)
+        self.norm_q = nn.RMSNorm(dim // heads, eps=1e-6)
+        self.norm_k = nn.RMSNorm(dim // heads, eps=1e-6)
+        self.null = nn.Parameter(torch.zeros(context_dim))
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, x_BLD: Tensor, text_BMC: Tensor, mask_BM: Tensor) -> Tensor:
+        null_B1C = self.null.to(text_BMC.dtype).expand(text_BMC.shape[0], 1, -1)
+        context = torch.cat([null_B1C, text_BMC], 1)
+        mask = F.pad(mask_BM, (1, 0), value=True)[:, None, None, :]
+        q_BNLH = self.norm_q(self.q(x_BLD).unflatten(-1, (self.heads, -1)).transpose(1, 2))
+        k, v = self.kv(context).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        k = self.norm_k(k)
+        out_BNLH = F.scaled_dot_product_attention(q_BNLH.to(v.dtype), k.to(v.dtype), v, attn_mask=mask)
+        return self.out(out_BNLH.transpose(1, 2).flatten(-2))
+
+
+class FeedForward(nn.Sequential):
+    """Linear, GELU, linear."""
+
+    def __init__(self, dim: int, ratio: float) -> None:
+        hidden = int(dim * ratio)
+        super().__init__(nn.Linear(dim, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, dim))

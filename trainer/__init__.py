@@ -1,0 +1,1 @@
+"""Training: generated worlds and shards become bundles."""

@@ -1,0 +1,145 @@
+"""The clip bank: generated clips on disk as memory-mapped arrays, and a sampler whose order is a function of seed and step.
+
+A bank holds, per format, `scenes` photos and `motions` exact motions of each. It is built once by several processes;
+an interrupted build goes on with the chunks that are missing. Legend: N scenes, M motions a scene, grids as in
+`datapipe.worlds.clip`.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.lib.format import open_memmap
+from rich.progress import track
+
+from datapipe.worlds.clip import GRIDS, make_clips
+from datapipe.worlds.motion import KEYS, Motion
+
+CHUNK = 32  # scenes that are built, and marked as built, together
+
+
+@dataclass(frozen=True)
+class BankConfig:
+    """What the bank holds. `seed` is the seed of its first scene; scene i of format k has seed + k * 10^7 + i."""
+
+    scenes: int = 4096
+    motions: int = 3
+    seed: int = 1
+    processes: int = 2
+
+
+class FormatBank:
+    """The clips of one format."""
+
+    def __init__(self, folder: Path) -> None:
+        self.photo = np.load(folder / "photo.npy", mmap_mode="r")  # [N, H, W, 4] uint8: rgb, mask
+        self.plate = np.load(folder / "plate.npy", mmap_mode="r")  # [N, H, W, 3] uint8
+        self.fields = np.load(folder / "fields.npy", mmap_mode="r")  # [N, M, 5, 16, h, w] float16
+        self.alpha = np.load(folder / "alpha.npy", mmap_mode="r")  # [N, M, 16, h, w] uint8
+        self.words: list[dict[str, str]] = []
+        self.motions: list[list[Motion]] = []
+        for path in sorted((folder / "chunks").iterdir()):
+            for row in json.loads(path.read_text()):
+                self.words.append(row["words"])
+                self.motions.append([Motion(**m) for m in row["motions"]])
+
+
+def build_bank(folder: Path, config: BankConfig) -> None:
+    """Build what is missing of the bank in `folder`; ValueError where another bank lies there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder / "bank.json", config)
+    tasks = []
+    for format in GRIDS:
+        _allocate(folder / _name(format), format, config)
+        done = {int(p.stem) for p in (folder / _name(format) / "chunks").glob("*.json")}
+        starts = range(0, config.scenes, CHUNK)
+        tasks += [(folder, format, config, start) for start in starts if start not in done]
+    tasks.sort(key=lambda task: task[3])  # all formats grow together
+    if not tasks:
+        return
+    with multiprocessing.get_context("spawn").Pool(config.processes) as pool:
+        for _ in track(pool.imap_unordered(_build_chunk, tasks), "clips", total=len(tasks)):
+            pass
+
+
+def open_bank(folder: Path) -> dict[str, FormatBank]:
+    """The banks of all formats."""
+    return {format: FormatBank(folder / _name(format)) for format in GRIDS}
+
+
+def batch_indices(seed: int, step: int, sizes: dict[str, int], batch: int) -> tuple[str, np.ndarray]:
+    """Format and item indices of one step. Each epoch is a permutation of its format; nothing is drawn twice in it."""
+    formats = list(sizes)
+    format = formats[(step + step // len(formats)) % len(formats)]
+    size = sizes[format]
+    per_epoch = size // batch
+    turn = step // len(formats)
+    order = np.random.default_rng((seed, formats.index(format), turn // per_epoch)).permutation(size)
+    at = (turn % per_epoch) * batch
+    return format, order[at : at + batch]
+
+
+def batches(seed: int, start: int, steps: int, sizes: dict[str, int], batch: int) -> Iterator[tuple[int, str, np.ndarray]]:
+    """(step, format, indices) from step `start`: resuming needs nothing but the step."""
+    for step in range(start, steps):
+        yield step, *batch_indices(seed, step, sizes, batch)
+
+
+def _name(format: str) -> str:
+    return format.replace(":", "x")
+
+
+def _claim(path: Path, config: BankConfig) -> None:
+    described = json.dumps({**asdict(config), "processes": None})
+    if path.exists() and path.read_text() != described:
+        raise ValueError(f"{path.parent} holds another bank; use a new folder or remove it.")
+    path.write_text(described)
+
+
+def _shapes(format: str, config: BankConfig) -> dict[str, tuple[tuple[int, ...], type]]:
+    height, width = GRIDS[format]
+    keys, n, m = KEYS - 1, config.scenes, config.motions
+    return {
+        "photo": ((n, height, width, 4), np.uint8),
+        "plate": ((n, height, width, 3), np.uint8),
+        "fields": ((n, m, 5, keys, height // 2, width // 2), np.float16),
+        "alpha": ((n, m, keys, height // 2, width // 2), np.uint8),
+    }
+
+
+def _allocate(folder: Path, format: str, config: BankConfig) -> None:
+    (folder / "chunks").mkdir(parents=True, exist_ok=True)
+    for name, (shape, dtype) in _shapes(format, config).items():
+        if not (folder / f"{name}.npy").exists():
+            open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape).flush()
+
+
+def _build_chunk(task: tuple[Path, str, BankConfig, int]) -> None:
+    folder, format, config, start = task
+    cv2.setNumThreads(1)
+    home = folder / _name(format)
+    arrays = {name: np.load(home / f"{name}.npy", mmap_mode="r+") for name in _shapes(format, config)}
+    rows = []
+    for i in range(start, min(start + CHUNK, config.scenes)):
+        seed = config.seed + list(GRIDS).index(format) * 10_000_000 + i
+        picture, scene, clips = make_clips(seed, format, config.motions)
+        arrays["photo"][i] = np.concatenate([picture.rgb, picture.mask[..., None]], -1)
+        arrays["plate"][i] = picture.plate
+        for j, (_, fields) in enumerate(clips):
+            arrays["fields"][i, j, 0:2] = fields.scene_flow.transpose(3, 0, 1, 2)
+            arrays["fields"][i, j, 2:4] = fields.product_flow.transpose(3, 0, 1, 2)
+            arrays["fields"][i, j, 4] = fields.light
+            arrays["alpha"][i, j] = np.round(fields.product_alpha * 255)
+        rows.append({"words": scene.words, "motions": [asdict(motion) for motion, _ in clips]})
+    for array in arrays.values():
+        array.flush()
+    temporary = home / "chunks" / f".{start:06d}.tmp"
+    temporary.write_text(json.dumps(rows))
+    os.replace(temporary, home / "chunks" / f"{start:06d}.json")
