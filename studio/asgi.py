@@ -8,14 +8,12 @@ from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()  # first: it fills the app registry that the rooms below need
 
-from channels.auth import AuthMiddlewareStack
-from channels.routing import ProtocolTypeRouter, URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
+from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 
 from studio.assets.serve import application as media_application
 from studio.headers import Receive, Scope, Send, secure_headers
-from studio.jobs.routing import websocket_urlpatterns
+from studio.jobs.routing import websocket_application
 from studio.static import static_files
 
 page_application = static_files(settings.AQ_FRONTEND_DIR, otherwise=django_application)
@@ -29,6 +27,6 @@ async def http_application(scope: Scope, receive: Receive, send: Send) -> None:
 application = ProtocolTypeRouter(
     {
         "http": secure_headers(http_application),
-        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
+        "websocket": websocket_application,
     }
 )

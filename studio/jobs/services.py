@@ -28,6 +28,7 @@ def create_job(
     metadata: dict[str, Any] | None = None,
     priority: int = 0,
     deadline: datetime | None = None,
+    model: dict[str, Any] | None = None,
     idempotency: str | None = None,
 ) -> Job:
     """A queued job: row, event and doorbell in one transaction.
@@ -45,6 +46,7 @@ def create_job(
         metadata=metadata or {},
         priority=priority,
         deadline=deadline,
+        model=model,
         max_attempts=handler.max_attempts,
         created_by=created_by,
         idempotency_key=idempotency,
@@ -139,7 +141,7 @@ def finish(lease: Lease, output: Any) -> Job:
                 result=result,
                 progress=1.0,
                 eta_seconds=None,
-                model=getattr(output, "model", None),
+                model=getattr(output, "model", None) or job.model,
             )
             return job
     except LeaseLost:

@@ -1,0 +1,298 @@
+"""One LISTEN connection for a web process, however many sockets and streams it serves.
+
+A notification carries a job's id and nothing else: the hub then reads the row and the new events once, and offers
+them to every subscription of that workspace. What a subscription misses (a gap in `seq`) it reads from the log itself.
+When PostgreSQL was away, the hub connects again, and looks for what happened meanwhile.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+import psycopg
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+
+from studio.jobs import events
+from studio.jobs.database import conninfo
+from studio.jobs.models import Job, JobEvent
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+HEALTH_SECONDS = 15.0  # a silent connection is asked whether it still lives
+MISSED_MARGIN = timedelta(minutes=1)  # an event carries its statement's time, and its commit may be later
+PAGE = 500
+QUEUE_LIMIT = 200  # events kept for a slow client before it has to read the log again
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one commit (or several) did to a job."""
+
+    job_id: UUID
+    workspace_id: UUID
+    state: str
+    last_seq: int
+    events: list[dict[str, Any]]
+
+
+@dataclass
+class Watched:
+    """How far one subscription has come with one job."""
+
+    known: int  # the last seq that was sent or waits to be sent
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+    must_read: bool = True  # the log has to be read from `known` on
+    missed: bool = False  # something happened while it was being read
+
+
+class Subscription:
+    """What one socket or stream wants to hear, and what it has not been told yet. Used in one event loop only."""
+
+    def __init__(self, workspace_id: UUID, read: "Hub") -> None:
+        self.workspace_id = workspace_id
+        self.watched: dict[UUID, Watched] = {}
+        self.whole_workspace = False
+        self._hub = read
+        self._changed: dict[UUID, str] = {}
+        self._wake = asyncio.Event()
+
+    def watch(self, job_id: UUID, after: int = 0) -> None:
+        """From now on every event of the job after `after`."""
+        self.watched[job_id] = Watched(known=after)
+        self._wake.set()
+
+    def unwatch(self, job_id: UUID) -> None:
+        self.watched.pop(job_id, None)
+
+    def watch_workspace(self) -> None:
+        """From now on the state of any job of the workspace whenever it changes."""
+        self.whole_workspace = True
+
+    def offer(self, change: Change) -> None:
+        if change.workspace_id != self.workspace_id:
+            return
+        if self.whole_workspace:
+            self._changed[change.job_id] = change.state
+            self._wake.set()
+        if change.job_id in self.watched:
+            _take(self.watched[change.job_id], change)
+            self._wake.set()
+
+    def read_again(self) -> None:
+        """After an outage: nothing that was pushed can be relied on to be all."""
+        for watched in self.watched.values():
+            watched.must_read = True
+        self._wake.set()
+
+    async def next(self, timeout: float) -> list[dict[str, Any]]:
+        """The messages that are due, in the feed's own form; none when nothing happens for `timeout` seconds."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), timeout)
+        self._wake.clear()
+        messages = [
+            {"type": "job_changed", "job_id": str(id), "state": state} for id, state in self._take_changed().items()
+        ]
+        for job_id, watched in list(self.watched.items()):
+            messages += await self._due(job_id, watched)
+        return messages
+
+    def _take_changed(self) -> dict[UUID, str]:
+        changed, self._changed = self._changed, {}
+        return changed
+
+    async def _due(self, job_id: UUID, watched: Watched) -> list[dict[str, Any]]:
+        if watched.must_read:
+            return await self._read(job_id, watched)
+        told, watched.waiting = watched.waiting, []
+        return [_events_message(job_id, told)] if told else []
+
+    async def _read(self, job_id: UUID, watched: Watched) -> list[dict[str, Any]]:
+        after = watched.waiting[0]["seq"] - 1 if watched.waiting else watched.known
+        watched.waiting, watched.must_read, watched.missed = [], True, False
+        found = await self._hub.ask(read_events, job_id, self.workspace_id, after)
+        if found is None:
+            self.unwatch(job_id)
+            return [{"type": "error", "code": "not_found", "job_id": str(job_id), "detail": "There is no such job."}]
+        watched.known = found[-1]["seq"] if found else after
+        watched.must_read = watched.missed or len(found) == PAGE
+        if watched.must_read:
+            self._wake.set()
+        return [_events_message(job_id, found)] if found else []
+
+
+def _take(watched: Watched, change: Change) -> None:
+    """Keeps the new events for the client; where they leave a gap, or it is slow, its log is read again."""
+    if watched.must_read:
+        watched.missed = True
+        return
+    fresh = [event for event in change.events if event["seq"] > watched.known]
+    joins = not fresh or fresh[0]["seq"] == watched.known + 1
+    if joins and len(watched.waiting) + len(fresh) <= QUEUE_LIMIT:
+        watched.waiting += fresh
+        watched.known += len(fresh)
+    watched.must_read = watched.known < change.last_seq
+
+
+def _events_message(job_id: UUID, events: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"type": "events", "job_id": str(job_id), "events": events}
+
+
+class Hub:
+    """Listens for one event loop. Made by `hub()`."""
+
+    def __init__(self) -> None:
+        self._subscriptions: set[Subscription] = set()
+        self._listening: asyncio.Task[None] | None = None
+        # One thread, so one database connection, for all the reading of all sockets.
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="feed")
+        self._seen_at: datetime | None = None  # the database's clock when all was well
+        self._noted = 0.0
+
+    @asynccontextmanager
+    async def subscription(self, workspace_id: UUID) -> AsyncIterator[Subscription]:
+        one = Subscription(workspace_id, self)
+        self._subscriptions.add(one)
+        if self._listening is None or self._listening.done():
+            self._listening = asyncio.create_task(self._listen_forever())
+        try:
+            yield one
+        finally:
+            self._subscriptions.discard(one)
+
+    async def ask(self, read: Callable[..., Result], *arguments: Any) -> Result:
+        """Runs a read of the database in the reader's thread, and again while the database is away."""
+        while True:
+            try:
+                return await self._once(read, *arguments)
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning("the feed could not read: %s", error)
+                await asyncio.sleep(0.5)
+
+    async def close(self) -> None:
+        """Ends the listening and frees both connections."""
+        if self._listening is not None:
+            self._listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._listening
+        await asyncio.get_running_loop().run_in_executor(self._reader, connection.close)
+        self._reader.shutdown()
+        _hubs.pop(asyncio.get_running_loop(), None)
+
+    async def _once(self, read: Callable[..., Result], *arguments: Any) -> Result:
+        def in_thread() -> Result:
+            close_old_connections()
+            return read(*arguments)
+
+        return await asyncio.get_running_loop().run_in_executor(self._reader, in_thread)
+
+    async def _listen_forever(self) -> None:
+        pause = 0.1
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    conninfo(), autocommit=True, connect_timeout=5
+                ) as listening:
+                    await listening.execute(f'LISTEN "{events.CHANNEL}"')
+                    await self._catch_up()
+                    pause = 0.1
+                    await self._hear(listening)
+            except (psycopg.Error, DatabaseError, InterfaceError, OSError) as error:
+                logger.warning("the feed lost PostgreSQL and connects again: %s", error)
+            except Exception:  # one event that cannot be shown must not end the feed for everybody
+                logger.exception("the feed connects again")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 2.0)
+
+    async def _hear(self, listening: "psycopg.AsyncConnection[Any]") -> None:
+        while True:
+            rung = {UUID(notify.payload) async for notify in listening.notifies(timeout=HEALTH_SECONDS, stop_after=1)}
+            if rung:
+                await self._deliver(rung)
+            else:
+                await listening.execute("SELECT 1")
+            await self._note_time()
+
+    async def _catch_up(self) -> None:
+        """What was notified while nobody listened: sockets read their logs again, lists hear of what changed."""
+        for subscription in self._subscriptions:
+            subscription.read_again()
+        if self._seen_at is not None:
+            await self._deliver(await self._once(read_changed_since, self._seen_at - MISSED_MARGIN))
+        self._noted = -HEALTH_SECONDS
+        await self._note_time()
+
+    async def _note_time(self) -> None:
+        if time.monotonic() - self._noted >= HEALTH_SECONDS:
+            self._noted, self._seen_at = time.monotonic(), await self._once(read_clock)
+
+    async def _deliver(self, rung: set[UUID]) -> None:
+        changes = await self._once(read_changes, rung, self._come_to(rung))
+        for change in changes:
+            for subscription in self._subscriptions:
+                subscription.offer(change)
+
+    def _come_to(self, rung: set[UUID]) -> dict[UUID, int]:
+        """For each rung job that is watched, the seq to which all its watchers have come."""
+        come: dict[UUID, int] = {}
+        for subscription in self._subscriptions:
+            for job_id in rung & subscription.watched.keys():
+                watched = subscription.watched[job_id]
+                if not watched.must_read:
+                    come[job_id] = min(come.get(job_id, watched.known), watched.known)
+        return come
+
+
+_hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = WeakKeyDictionary()
+
+
+def hub() -> Hub:
+    """The hub of the running event loop: one for a web process."""
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        _hubs[loop] = Hub()
+    return _hubs[loop]
+
+
+# --- reads, in the reader's thread ------------------------------------------------------------------------------------
+
+
+def read_changes(ids: set[UUID], come: dict[UUID, int]) -> list[Change]:
+    """The rows of these jobs, with the events after `come` of those that are watched: two queries, however many."""
+    jobs = {job.pk: job for job in Job.objects.filter(pk__in=ids)}
+    told: dict[UUID, list[dict[str, Any]]] = {id: [] for id in jobs}
+    if come:
+        rows = JobEvent.objects.filter(job_id__in=come, seq__gt=min(come.values())).order_by("job_id", "seq")
+        for row in rows:
+            if row.job_id in jobs and row.seq > come[row.job_id]:
+                told[row.job_id].append(events.present(row, jobs[row.job_id]))
+    return [Change(id, job.workspace_id, job.state, job.last_seq, told[id]) for id, job in jobs.items()]
+
+
+def read_events(job_id: UUID, workspace_id: UUID, after: int) -> list[dict[str, Any]] | None:
+    """The job's next events; None when there is no such job in the workspace."""
+    job = Job.objects.filter(pk=job_id, workspace_id=workspace_id).first()
+    if job is None:
+        return None
+    rows = JobEvent.objects.filter(job=job, seq__gt=after).order_by("seq")[:PAGE]
+    return [events.present(row, job) for row in rows]
+
+
+def read_changed_since(moment: datetime) -> set[UUID]:
+    return set(JobEvent.objects.filter(created_at__gt=moment).values_list("job_id", flat=True).distinct()[:10_000])
+
+
+def read_clock() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+        return moment
