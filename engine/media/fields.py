@@ -1,0 +1,156 @@
+"""Motion fields: what the model says, and how it is read between its key times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from engine.media.framing import Framing
+
+_SUBDIVISIONS = 4  # between two keys, where an interpolated path can overshoot both
+
+
+class Moment(NamedTuple):
+    """The fields at one time: scene and product flow [h, w, 2], light [h, w]."""
+
+    scene: np.ndarray
+    product: np.ndarray
+    light: np.ndarray
+
+
+@dataclass(frozen=True)
+class MotionFields:
+    """Motion of a clip on T key times spread evenly over it and an h x w grid over the output window, float32.
+
+    Grid cell (j, i) is centred on window coordinates ((i + 0.5) / w, (j + 0.5) / h).
+
+    - `scene_flow`, `product_flow` [T, h, w, 2]: backward offsets (x, y) in fractions of the window's width and height.
+      The output pixel at window coordinates p shows the layer's photo content at p + flow. Zero at the first key.
+    - `light` [T, h, w]: luminance added to the product, fraction of full scale, -1..1. Zero at the first key.
+    - `plate` [ph, pw, 3]: low-resolution RGB (0..1) of the background behind the product at photo time.
+    """
+
+    scene_flow: np.ndarray
+    product_flow: np.ndarray
+    light: np.ndarray
+    plate: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name in ("scene_flow", "product_flow", "light", "plate"):
+            value = np.ascontiguousarray(getattr(self, name), dtype=np.float32)
+            if not np.isfinite(value).all():
+                raise ValueError(f"Motion field {name} holds values that are not finite.")
+            object.__setattr__(self, name, value)
+        if self.light.ndim != 3 or self.light.shape[0] < 2 or min(self.light.shape[1:]) < 2:
+            raise ValueError(f"Motion fields need at least 2 keys and a 2 x 2 grid, not {self.light.shape}.")
+        if self.plate.ndim != 3 or self.plate.shape[2] != 3:
+            raise ValueError(f"The plate must be [ph, pw, 3], not {self.plate.shape}.")
+        for name in ("scene_flow", "product_flow"):
+            if getattr(self, name).shape != (*self.light.shape, 2):
+                raise ValueError(f"{name} is {getattr(self, name).shape}, but light is {self.light.shape}.")
+        for name in ("scene_flow", "product_flow", "light"):
+            if getattr(self, name)[0].any():
+                raise ValueError(f"{name} must be zero at the first key: the clip starts with the photo.")
+
+    @classmethod
+    def still(cls, plate: np.ndarray, *, keys: int = 17, grid: tuple[int, int] = (32, 18)) -> MotionFields:
+        """Fields without any motion; `grid` is (h, w)."""
+        flow = np.zeros((keys, *grid, 2), np.float32)
+        return cls(flow, flow.copy(), np.zeros((keys, *grid), np.float32), plate)
+
+    def at(self, u: float) -> Moment:
+        """The fields at time `u` in [0, 1] of the clip: Catmull-Rom through the keys, so the speed never jumps."""
+        if not 0.0 <= u <= 1.0:
+            raise ValueError(f"Time must be within 0 and 1, not {u}.")
+        weights = _catmull_rom(u, len(self.light))
+        return Moment(*(_combine(weights, field) for field in (self.scene_flow, self.product_flow, self.light)))
+
+
+def fit_to_canvas(fields: MotionFields, framing: Framing) -> tuple[MotionFields, float]:
+    """Scale both flows back, by one factor, until no pixel of the window looks outside the canvas of `framing`.
+
+    The product is bound only on sides where the photo cuts it: elsewhere there is nothing but air beyond the canvas.
+    Returns the fields and the factor (1: nothing had to change). One factor for the clip keeps the path's shape.
+    """
+    (lows, highs), cut = framing.room, framing.cut
+    factor = 1.0
+    for u in np.linspace(0.0, 1.0, _SUBDIVISIONS * (len(fields.light) - 1) + 1):
+        moment = fields.at(float(u))
+        for axis, cut_low, cut_high in ((0, cut.left, cut.right), (1, cut.top, cut.bottom)):
+            scene = _with_borders(moment.scene[..., axis])
+            product = _with_borders(moment.product[..., axis])
+            place = _border_places(scene.shape[1 - axis])
+            place = place[None, :] if axis == 0 else place[:, None]
+            to_low, to_high = place + lows[axis], 1.0 - place + highs[axis]
+            factor = min(factor, _largest_factor(-scene, to_low), _largest_factor(scene, to_high))
+            if cut_low:
+                factor = min(factor, _largest_factor(-product, to_low))
+            if cut_high:
+                factor = min(factor, _largest_factor(product, to_high))
+    if factor >= 1.0:
+        return fields, 1.0
+    return replace(fields, scene_flow=fields.scene_flow * factor, product_flow=fields.product_flow * factor), factor
+
+
+def extrapolate(grid: np.ndarray, cells: int) -> np.ndarray:
+    """Continue [h, w, ...] by `cells` on each side along its own slope: a zoom stays a zoom up to the border."""
+    for axis in (0, 1):
+        first, second = np.take(grid, [0], axis), np.take(grid, [1], axis)
+        last, before = np.take(grid, [-1], axis), np.take(grid, [-2], axis)
+        head = [first + (first - second) * n for n in range(cells, 0, -1)]
+        tail = [last + (last - before) * n for n in range(1, cells + 1)]
+        grid = np.concatenate([*head, grid, *tail], axis)
+    return grid
+
+
+def _catmull_rom(u: float, keys: int) -> list[tuple[int, float]]:
+    """(key, weight) pairs at time `u`. Beyond its ends the path is mirrored through the end key: it arrives straight."""
+    place = u * (keys - 1)
+    left = min(int(place), keys - 2)
+    t = place - left
+    four = (
+        0.5 * (-t + 2 * t**2 - t**3),
+        0.5 * (2 - 5 * t**2 + 3 * t**3),
+        0.5 * (t + 4 * t**2 - 3 * t**3),
+        0.5 * (-(t**2) + t**3),
+    )
+    weights: dict[int, float] = {}
+    for key, weight in zip(range(left - 1, left + 3), four, strict=True):
+        end, inner = (0, 1) if key < 0 else (keys - 1, keys - 2)
+        terms = [(end, 2 * weight), (inner, -weight)] if not 0 <= key < keys else [(key, weight)]
+        for index, value in terms:
+            weights[index] = weights.get(index, 0.0) + value
+    return [(key, weight) for key, weight in weights.items() if weight]
+
+
+def _combine(weights: list[tuple[int, float]], field: np.ndarray) -> np.ndarray:
+    total = np.zeros(field.shape[1:], np.float32)
+    for key, weight in weights:
+        total += np.float32(weight) * field[key]
+    return total
+
+
+def _with_borders(values: np.ndarray) -> np.ndarray:
+    """[h, w] at cell centres -> [h + 2, w + 2] with the window's own borders added, half a cell out."""
+    wide = extrapolate(values, 1)
+    for axis in (0, 1):
+        wide = np.moveaxis(wide, axis, 0).copy()
+        wide[0], wide[-1] = (wide[0] + wide[1]) / 2, (wide[-1] + wide[-2]) / 2
+        wide = np.moveaxis(wide, 0, axis)
+    return wide
+
+
+def _border_places(count: int) -> np.ndarray:
+    cells = count - 2
+    return np.concatenate([[0.0], (np.arange(cells) + 0.5) / cells, [1.0]])
+
+
+def _largest_factor(towards: np.ndarray, room: np.ndarray) -> float:
+    """The largest factor in 0..1 for which factor * towards <= room everywhere."""
+    over = towards > room
+    if not over.any():
+        return 1.0
+    return float((np.broadcast_to(room, towards.shape)[over] / towards[over]).min())
