@@ -8,8 +8,9 @@ import numpy as np
 
 from datapipe.worlds.goods import GOODS
 from datapipe.worlds.shapes import Body, Kit
+from datapipe.worlds.things import THINGS
 
-MAKERS = GOODS
+MAKERS = GOODS + THINGS
 
 
 def make_body(kit: Kit, prop: bool = False) -> Body:
