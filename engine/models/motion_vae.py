@@ -155,35 +155,35 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents back to fields, doubling twice in time and space, beside the photo's features of each scale."""
+    """Latents back to fields beside the photo's features: time doubles twice, space twice, the last time by shuffling
+    channels, for the fields are smooth and convolutions at their full grid would cost most of the step."""
 
     def __init__(self, latent_channels: int, width: int) -> None:
         super().__init__()
         self.merge = nn.Conv3d(latent_channels + width, width, 1)
         self.body = nn.Sequential(*(ResBlock(width, width, 3) for _ in range(3)))
         self.narrow1 = nn.Conv3d(width, 64, 1)
-        self.side1 = nn.Conv2d(96, 64, 1)
+        self.side = nn.Conv2d(96, 64, 1)
         self.up1 = ResBlock(64, 64, 3)
-        self.narrow2 = nn.Conv3d(64, 32, 1)
-        self.side2 = nn.Conv2d(48, 32, 1)
-        self.up2 = ResBlock(32, 32, 3)
-        self.out = nn.Sequential(nn.GroupNorm(8, 32), nn.SiLU(), nn.Conv3d(32, 5, 3, padding=1))
+        self.narrow2 = nn.Conv3d(64, 48, 1)
+        self.up2 = ResBlock(48, 48, 3)
+        self.out = nn.Sequential(nn.GroupNorm(8, 48), nn.SiLU(), nn.Conv3d(48, 4 * 5, 3, padding=1))
 
     def forward(self, latents_BCThw: Tensor, reference: Reference) -> Tensor:
         x = self.merge(torch.cat([latents_BCThw, _over_time(reference.eighth, latents_BCThw)], 1))
-        x = _up3(self.narrow1(self.body(x)))
-        x = self.up1(x + _over_time(self.side1(reference.quarter), x))
-        x = _up3(self.narrow2(x))
-        x = self.up2(x + _over_time(self.side2(reference.half), x))
-        return self.out(x)
+        x = F.interpolate(self.narrow1(self.body(x)), scale_factor=2, mode="trilinear", align_corners=False)
+        x = self.up1(x + _over_time(self.side(reference.quarter), x))
+        x = F.interpolate(self.narrow2(x), scale_factor=(2, 1, 1), mode="trilinear", align_corners=False)
+        return _shuffle2(self.out(self.up2(x)))
 
 
 def _up2(x_BCHW: Tensor) -> Tensor:
     return F.interpolate(x_BCHW, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def _up3(x_BCThw: Tensor) -> Tensor:
-    return F.interpolate(x_BCThw, scale_factor=2, mode="trilinear", align_corners=False)
+def _shuffle2(x_BCThw: Tensor) -> Tensor:
+    """Channels to twice the height and width, frame by frame."""
+    return F.pixel_shuffle(x_BCThw.transpose(1, 2), 2).transpose(1, 2)
 
 
 def _over_time(x_BCHW: Tensor, like_BCTHW: Tensor) -> Tensor:

@@ -1,0 +1,151 @@
+"""The training loop: one path from step to step, exact on resume, with a progress bar and a record of its losses.
+
+All randomness of a step comes from a generator seeded by (seed, step), so that a resumed run continues bit for bit on the
+same machine and needs no saved random state.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """Optimisation of one stage."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    warmup: int = 50
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.998
+    seed: int = 0
+    save_every: int = 100
+    log_every: int = 20
+
+
+Loss = Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]]
+
+
+class Run:
+    """Modules, optimiser and averaged weights of a stage, and where they are kept."""
+
+    def __init__(self, folder: Path, modules: dict[str, nn.Module], config: LoopConfig) -> None:
+        self.folder, self.modules, self.config = folder, modules, config
+        self.net = nn.ModuleDict(modules)
+        self.optimiser = torch.optim.AdamW(
+            _groups(self.net, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98)
+        )
+        self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+        self.step = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.checkpoint.exists():
+            self._restore()
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.config.steps
+
+    def save(self) -> None:
+        """Write the checkpoint beside the last one, then replace it: a kill leaves one that is whole."""
+        temporary = self.checkpoint.with_suffix(".tmp")
+        state = {"net": self.net.state_dict(), "average": self.average, "step": self.step}
+        torch.save({**state, "optimiser": self.optimiser.state_dict()}, temporary)
+        os.replace(temporary, self.checkpoint)
+
+    def use_average(self) -> None:
+        """Put the averaged weights into the modules: for export and evaluation."""
+        self.net.load_state_dict(self.average)
+
+    def _restore(self) -> None:
+        state = torch.load(self.checkpoint, weights_only=True)
+        self.net.load_state_dict(state["net"])
+        self.average = state["average"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = state["step"]
+
+    def update_average(self) -> None:
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for key, value in self.net.state_dict().items():
+                if value.is_floating_point():
+                    self.average[key].lerp_(value, 1 - decay)
+                else:
+                    self.average[key].copy_(value)
+
+
+def train(run: Run, loss: Loss, *, minutes: float | None = None) -> bool:
+    """Train until the stage is finished (True) or the minutes are over (False). Resumes where the run stands.
+
+    RuntimeError: the loss is not finite; the last checkpoint is from before that step.
+    """
+    config = run.config
+    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar, (run.folder / "log.jsonl").open("a") as log:
+        task = bar.add_task(run.folder.name, total=config.steps, completed=run.step)
+        sums: dict[str, float] = {}
+        while not run.finished and time.monotonic() < deadline:
+            metrics = _train_step(run, loss)
+            for key, value in metrics.items():
+                sums[key] = sums.get(key, 0.0) + value
+            if run.step % config.log_every == 0:
+                means = {key: round(value / config.log_every, 6) for key, value in sums.items()}
+                log.write(json.dumps({"step": run.step, "time": round(time.time()), **means}) + "\n")
+                log.flush()
+                bar.update(task, description=f"{run.folder.name} loss {means['loss']:.4f}")
+                sums = {}
+            if run.step % config.save_every == 0:
+                run.save()
+            bar.update(task, completed=run.step)
+    run.save()
+    return run.finished
+
+
+def _train_step(run: Run, loss: Loss) -> dict[str, float]:
+    config = run.config
+    for group in run.optimiser.param_groups:
+        group["lr"] = learning_rate(config, run.step)
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + run.step)
+    # Short sequences: the plain kernel's backward is several times faster on CPU than flash attention's.
+    with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
+        value, metrics = loss(run.step, generator)
+    if not torch.isfinite(value):
+        raise RuntimeError(f"The loss of step {run.step} is not finite. The last checkpoint is whole: lower the rate.")
+    run.optimiser.zero_grad(set_to_none=True)
+    value.backward()
+    norm = nn.utils.clip_grad_norm_(run.net.parameters(), config.clip)
+    run.optimiser.step()
+    run.step += 1
+    run.update_average()
+    return {"loss": value.item(), "norm": norm.item(), **metrics}
+
+
+def learning_rate(config: LoopConfig, step: int) -> float:
+    """Linear warm-up, then a cosine down to a twentieth."""
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+
+def _groups(net: nn.Module, weight_decay: float) -> list[dict]:
+    decayed = [p for p in net.parameters() if p.ndim >= 2]
+    plain = [p for p in net.parameters() if p.ndim < 2]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]

@@ -1,0 +1,1 @@
+"""What each model learns: pure functions from a batch to a loss."""
