@@ -30,11 +30,17 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
+    "rest_framework",
+    "drf_spectacular",
     "studio.embedded",
     "studio.accounts",
     "studio.workspaces",
     "studio.brands",
     "studio.jobs",
+    "studio.registry",
+    "studio.assets",
+    "studio.generations",
+    "studio.api",
 ]
 
 MIDDLEWARE = [
@@ -79,6 +85,31 @@ SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 FILE_UPLOAD_PERMISSIONS = 0o600
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "studio.api.authentication.KeyAuthentication",
+        "studio.api.authentication.BrowserAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],  # `WorkspaceView` asks who it is
+    "DEFAULT_PARSER_CLASSES": ["studio.api.parsers.StorableJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "studio.api.schema.Schema",
+    "EXCEPTION_HANDLER": "studio.api.problems.exception_handler",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Aquarius Studio",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "DESCRIPTION": "Upload a product photo, ask for a video, follow the job, download the result.",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "studio.api.schema.add_settings_of_kinds",
+    ],
+}
 
 LANGUAGE_CODE = "en"
 USE_TZ = True

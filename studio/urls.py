@@ -1,11 +1,12 @@
 """Every HTTP path that Django answers. `/media/...` and the page's files are answered beside it, in `studio.asgi`."""
 
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 
 from studio import pages
 from studio.accounts.views import sign_in
 
 urlpatterns = [
+    path("api/v1/", include("studio.api.urls")),
     path("sign-in/<str:token>", sign_in, name="sign-in"),
     re_path(r"^(?!api/|media/|ws/).*$", pages.index, name="page"),
 ]

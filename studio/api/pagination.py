@@ -7,12 +7,18 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from studio.api.problems import FieldError, invalid
 
 DEFAULT_LIMIT = 30
 MAX_LIMIT = 100
+
+PAGE_PARAMETERS = [
+    OpenApiParameter("cursor", str, description="The value of `next` from the page before."),
+    OpenApiParameter("limit", int, description=f"Rows of a page, 1 to {MAX_LIMIT}; {DEFAULT_LIMIT} unless told."),
+]
 
 Row = TypeVar("Row", bound=Model)
 

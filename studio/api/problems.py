@@ -1,16 +1,20 @@
 """Every error the API gives is a problem document (RFC 9457) with a stable `code` and a sentence that says what to do."""
 
+import errno
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, JsonResponse
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from rest_framework import exceptions
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
+
+from engine.media.errors import MediaError
 
 CONTENT_TYPE = "application/problem+json"
 log = logging.getLogger(__name__)
@@ -51,13 +55,35 @@ def invalid(errors: Sequence[FieldError]) -> Problem:
     return Problem(422, "validation_failed", f"Correct these fields and send the request again: {names}.", errors=errors)
 
 
+def field_errors(error: ValidationError, path: str) -> list[FieldError]:
+    """What pydantic found wrong under `path`, in our words."""
+    return [
+        FieldError(".".join([path, *(str(part) for part in item["loc"])]), item["type"], _sentence(item))
+        for item in error.errors()
+    ]
+
+
+def _sentence(item: ErrorDetails) -> str:
+    limits = item.get("ctx", {})
+    sentences = {
+        "missing": "This field is required.",
+        "extra_forbidden": "There is no such setting. Check its name, or leave it out.",
+        "finite_number": "Give a number; NaN and Infinity are none.",
+        "string_too_long": "Shorten this to {max_length} characters or fewer.",
+        "greater_than_equal": "Give {ge} or more.",
+        "less_than_equal": "Give {le} or less.",
+        "literal_error": "Choose one of {expected}.",
+    }
+    known = sentences.get(item["type"])
+    return known.format(**limits) if known else f"{item['msg']}."
+
+
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     """DRF's hook: any exception of a view becomes a problem document; one that nobody expected is logged and told as 500."""
     problem = as_problem(error)
     if problem is None:
         log.exception("A request failed.", exc_info=error)
         problem = Problem(500, "internal_error", "Something went wrong on our side. Try again; it has been logged.")
-    set_rollback()
     response = Response(document(problem), problem.status_code, headers=problem.headers)
     response.content_type = CONTENT_TYPE
     return response
@@ -78,7 +104,20 @@ def as_problem(error: Exception) -> Problem | None:
         return Problem(429, "too_many_requests", f"Wait {wait} seconds and try again.", headers={"Retry-After": wait})
     if isinstance(error, exceptions.APIException):
         return _from_rest_framework(error)
+    if isinstance(error, RequestDataTooBig):
+        return Problem(413, "too_large", "A field of the form is too large.")
+    if isinstance(error, SuspiciousOperation):
+        return Problem(400, "malformed_request", "The request cannot be read.")
+    if _is_disk_full(error):
+        return Problem(507, "disk_full", "The studio's disk is full. Ask its administrator to make room, then try again.")
+    if isinstance(error, MediaError):
+        return Problem(422, error.code, str(error), errors=[FieldError("file", error.code, str(error))])
     return None
+
+
+def _is_disk_full(error: Exception) -> bool:
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or (isinstance(error, MediaError) and error.code == "disk_full")
 
 
 def not_found() -> Problem:

@@ -1,0 +1,11 @@
+from django.apps import AppConfig
+
+
+class AssetsConfig(AppConfig):
+    name = "studio.assets"
+
+    def ready(self) -> None:
+        from studio.assets.masks import PRODUCT_MASK
+        from studio.jobs.kinds import register
+
+        register(PRODUCT_MASK)

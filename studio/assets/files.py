@@ -1,0 +1,81 @@
+"""Files of assets: made in a draft folder, and given to the workspace whole by one rename."""
+
+import hashlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from django.conf import settings
+
+from studio.jobs.files import publish as publish_file
+from studio.media import file_name, path_of
+
+DRAFTS = "drafts"
+
+
+@contextmanager
+def draft_folder() -> Iterator[Path]:
+    """A private folder on the media file system, removed at the end with whatever is still in it."""
+    drafts = Path(settings.AQ_MEDIA_DIR) / DRAFTS
+    drafts.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=drafts))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def adopt(draft: Path, workspace_id: UUID, asset_id: UUID) -> None:
+    """Make the draft folder the folder of a new asset. Its files are on disk before they have their names."""
+    for file in draft.iterdir():
+        _flush(file)
+    folder = asset_folder(workspace_id, asset_id)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft.chmod(0o755)
+    draft.rename(folder)
+
+
+def publish(output: Path, workspace_id: UUID, asset_id: UUID, name: str) -> str:
+    """Put one finished file into an asset's folder; its stored name."""
+    stored = file_name(workspace_id, asset_id, name)
+    publish_file(output, path_of(stored))
+    return stored
+
+
+def remove(stored: str) -> None:
+    """Remove one file of an asset."""
+    path_of(stored).unlink(missing_ok=True)
+
+
+def remove_asset_folder(workspace_id: UUID, asset_id: UUID) -> None:
+    """Remove every file of an asset."""
+    shutil.rmtree(asset_folder(workspace_id, asset_id), ignore_errors=True)
+
+
+def asset_folder(workspace_id: UUID, asset_id: UUID) -> Path:
+    """Where the files of one asset lie."""
+    return path_of(file_name(workspace_id, asset_id, "x")).parent
+
+
+def fresh_name(stem: str, suffix: str) -> str:
+    """A name that no earlier version of the file had, since a stored file never changes."""
+    return f"{stem}-{secrets.token_hex(6)}{suffix}"
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The kinds of jobs that make videos: their settings, their checks, their handlers."""

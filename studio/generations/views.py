@@ -1,0 +1,75 @@
+"""Endpoints of generations: what a video would show, before it is asked for."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from pydantic import ValidationError
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from engine.media.framing import Framing
+from engine.requests import ImageToVideo
+from studio.api.job_serializers import NoticeSerializer
+from studio.api.problems import FieldError, field_errors, invalid
+from studio.api.views import WorkspaceView
+from studio.assets.access import access_asset
+from studio.assets.models import Asset, AssetKind
+from studio.generations.framing import preview_framing
+from studio.workspaces.access import Actor, NotFound
+
+
+class NewFramingSerializer(serializers.Serializer[Any]):
+    asset_id = serializers.UUIDField()
+    settings = serializers.DictField(help_text="As for a job; format and camera decide.")
+
+
+class FramingSerializer(serializers.Serializer[Any]):
+    """What part of the photo the video starts with, and what had to be done for it."""
+
+    window = serializers.ListField(
+        child=serializers.FloatField(),
+        min_length=4,
+        max_length=4,
+        help_text="Left, top, right, bottom as fractions of the photo; beyond 0 and 1 the background is continued.",
+    )
+    extended = serializers.BooleanField()
+    strength_scale = serializers.FloatField(help_text="What the camera's strength is multiplied with, 0.5 to 1.")
+    notices = NoticeSerializer(many=True)
+
+
+class FramingsView(WorkspaceView):
+    """Framings of a photo."""
+
+    @extend_schema(operation_id="framings_create", request=NewFramingSerializer, responses=FramingSerializer)
+    def post(self, request: Request) -> Response:
+        """Ask what a video with these settings would show of the photo. Nothing is made or stored."""
+        form = NewFramingSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        asset = _photo(self.actor, form.validated_data["asset_id"])
+        asked = {name: value for name, value in form.validated_data["settings"].items() if name != "asset_id"}
+        try:
+            settings = ImageToVideo.model_validate(asked)
+        except ValidationError as error:
+            raise invalid(field_errors(error, "settings")) from error
+        return Response(_present(preview_framing(asset, settings), asset))
+
+
+def _photo(actor: Actor, asset_id: Any) -> Asset:
+    try:
+        asset = access_asset(actor, asset_id)
+    except NotFound:
+        asset = None
+    if asset is None or asset.kind != AssetKind.IMAGE:
+        raise invalid([FieldError("asset_id", "not_found", "There is no photo with this id in your workspace.")])
+    return asset
+
+
+def _present(framing: Framing, asset: Asset) -> dict[str, Any]:
+    x0, y0, x1, y1 = framing.window
+    return {
+        "window": [x0 / asset.width, y0 / asset.height, x1 / asset.width, y1 / asset.height],
+        "extended": framing.extended,
+        "strength_scale": framing.strength_scale,
+        "notices": [{"code": notice.code, "message": notice.message} for notice in framing.notices],
+    }
