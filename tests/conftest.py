@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.db import connections
+from kombu.transport.sqlalchemy import Channel as SqlChannel
 
 from studio.embedded.places import database_url
 from studio.embedded.postgres import Postgres
@@ -29,6 +30,14 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(postgres: Postgres) -> None:
     """pytest-django calls this before it makes the test database: the server has to be up by then."""
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """The test database cannot be dropped while the broker's pool holds connections to it."""
+    yield
+    for engine, _ in SqlChannel._engines.values():
+        engine.dispose()
 
 
 @pytest.fixture
