@@ -49,8 +49,7 @@ class Grid:
     def fixed(self, outline: np.ndarray) -> np.ndarray:
         """Outline as fixed-point pixels for fillPoly."""
         scale = (self.sx * 2**_SHIFT, self.sy * 2**_SHIFT)
-        pixels = (outline - (self.x0, self.y0)) * scale - 2 ** (_SHIFT - 1)
-        return np.clip(pixels, -(2**24), 2**24).astype(np.int32)
+        return ((outline - (self.x0, self.y0)) * scale - 2 ** (_SHIFT - 1)).astype(np.int32)
 
     def fill(self, outlines: Sequence[np.ndarray]) -> np.ndarray:
         """Antialiased even-odd coverage, uint8 [h, w]."""
@@ -59,11 +58,13 @@ class Grid:
         return mask
 
 
+_T = np.linspace(0, 2, 256, dtype=np.float32)[:, None]
+_RAMP = np.concatenate([np.maximum(1 - _T, 0), 1 - np.abs(1 - _T), np.maximum(_T - 1, 0)], 1)
+
+
 def ramp(paint: Paint) -> np.ndarray:
     """256 x 3 float32 colours over the texture value."""
-    t = np.linspace(0, 2, 256, dtype=np.float32)[:, None]
-    low, mid, high = (np.array(c, np.float32) for c in (paint.low, paint.mid, paint.high))
-    return np.where(t < 1, low + (mid - low) * t, mid + (high - mid) * (t - 1))
+    return _RAMP @ np.array((paint.low, paint.mid, paint.high), np.float32)
 
 
 def texture(paint: Paint, grid: Grid, ox: float = 0.0, oy: float = 0.0) -> np.ndarray:
@@ -79,19 +80,32 @@ def texture(paint: Paint, grid: Grid, ox: float = 0.0, oy: float = 0.0) -> np.nd
 def _turned_normal(mask: np.ndarray, grid: Grid, cx: float) -> np.ndarray:
     """Sideways position -1..1 on a body of revolution whose half width per row is read off the mask."""
     half = cv2.reduce(mask, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32F) / (510 * grid.sx) + 0.5 / grid.sx
-    return np.clip((grid.xs()[None] - cx) / half, -1, 1)
+    return np.minimum(np.maximum((grid.xs()[None] - cx) / half, -1), 1)
+
+
+_SMALL, _PAD = 24, 8
+
+
+def _smoothing(sigma: float, rows: int, columns: int, offset: int) -> np.ndarray:
+    """Gaussian smoothing of `columns` samples onto `rows` samples that start `offset` earlier, as a matrix."""
+    distance = np.arange(rows)[:, None] - offset - np.arange(columns)[None]
+    return (np.exp(-0.5 * (distance / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))).astype(np.float32)
+
+
+_WIDE = _smoothing(4.0, _SMALL, _SMALL, 0)
+_NEAR = _smoothing(2.0, _SMALL + 2 * _PAD, _SMALL, _PAD)
+_FINE = _smoothing(1.0, _SMALL, _SMALL + 2 * _PAD, -_PAD)
+_SLOPE = (8 * np.gradient(_smoothing(1.0, _SMALL + 2, _SMALL + 2 * _PAD, 1 - _PAD), axis=0)[1:-1]).astype(np.float32)
 
 
 def _relief(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Slopes of an inflated surface over the mask, float32 [h, w]; computed small, so alike at every resolution."""
-    small = cv2.resize(mask, (24, 24), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    small = cv2.copyMakeBorder(small, 8, 8, 8, 8, cv2.BORDER_CONSTANT, value=0)
-    height = np.sqrt(cv2.GaussianBlur(small, (0, 0), 4.0)) * small + cv2.GaussianBlur(small, (0, 0), 2.0)
-    height = cv2.GaussianBlur(height, (0, 0), 1.0)
-    sx = cv2.Sobel(height, cv2.CV_32F, 1, 0)[8:-8, 8:-8]
-    sy = cv2.Sobel(height, cv2.CV_32F, 0, 1)[8:-8, 8:-8]
+    small = cv2.resize(mask, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    height = _NEAR @ small @ _NEAR.T
+    height[_PAD:-_PAD, _PAD:-_PAD] += np.sqrt(_WIDE @ small @ _WIDE.T) * small
     size = (mask.shape[1], mask.shape[0])
-    return cv2.resize(sx, size, interpolation=cv2.INTER_LINEAR), cv2.resize(sy, size, interpolation=cv2.INTER_LINEAR)
+    slope_x = cv2.resize(_FINE @ height @ _SLOPE.T, size, interpolation=cv2.INTER_LINEAR)
+    return slope_x, cv2.resize(_SLOPE @ height @ _FINE.T, size, interpolation=cv2.INTER_LINEAR)
 
 
 def shade(paint: Paint, mask: np.ndarray, grid: Grid, box: tuple[float, float, float, float]) -> tuple[np.ndarray, np.ndarray | None]:
@@ -113,9 +127,10 @@ def shade(paint: Paint, mask: np.ndarray, grid: Grid, box: tuple[float, float, f
         length = np.sqrt(slope_x * slope_x + slope_y * slope_y + 1)
         facing = (lz - lx * slope_x - ly * slope_y) / length
         if paint.gloss:
-            peak = np.clip((lz + 1 - 1.2 * (lx * slope_x + ly * slope_y)) / (length * np.sqrt(lx * lx + ly * ly + (lz + 1) ** 2)), 0, 1)
-            glow = 255 * paint.gloss * peak ** (1.5 / paint.gloss_width**1.3)
-    return paint.ambient + (1 - paint.ambient) * 1.35 * np.clip(facing, 0, 1), glow
+            halfway = float(np.sqrt(lx * lx + ly * ly + (lz + 1) ** 2))
+            peak = np.maximum((lz + 1 - 1.2 * (lx * slope_x + ly * slope_y)) / (length * halfway), 0)
+            glow = 255 * paint.gloss * np.minimum(peak, 1) ** (1.5 / paint.gloss_width**1.3)
+    return paint.ambient + (1 - paint.ambient) * 1.35 * np.maximum(facing, 0), glow
 
 
 @lru_cache(maxsize=512)
@@ -137,7 +152,7 @@ def _coverage(part: Part, grid: Grid) -> np.ndarray:
     if part.text is None:
         return grid.fill((part.outline, *part.holes))
     letters = word(part.text)
-    (x0, y0), (x1, y1) = part.outline.min(0), part.outline.max(0)
+    x0, y0, x1, y1 = part.box
     width, height = max(x1 - x0, 1e-6), max(y1 - y0, 1e-6)
     fit = min(width * letters.shape[0] / letters.shape[1], height) / height  # keep the letters' proportion roughly
     height *= max(fit, 0.5)
@@ -152,40 +167,61 @@ def _coverage(part: Part, grid: Grid) -> np.ndarray:
     return cv2.warpAffine(letters, matrix, (grid.width, grid.height), flags=cv2.INTER_LINEAR)
 
 
+def _colour(part: Part, mask: np.ndarray, grid: Grid, box: tuple[float, float, float, float], behind: np.ndarray | None) -> np.ndarray:
+    """Lit colours of a part, uint8 [h, w, 3]."""
+    paint = part.paint
+    colour = texture(paint, grid, (box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    if paint.shade != "none":
+        factor, glow = shade(paint, mask, grid, box)
+        colour = colour * factor.astype(np.float32)[..., None]
+        if glow is not None:
+            colour += glow.astype(np.float32)[..., None]
+    if paint.glass and behind is not None:
+        colour = colour * np.float32(1 - paint.glass) + behind * np.float32(paint.glass)
+    if colour.shape[:2] != mask.shape:
+        colour = np.broadcast_to(colour, (*mask.shape, 3))
+    return cv2.convertScaleAbs(np.ascontiguousarray(colour, np.float32))
+
+
+_TINY = 130  # pixels; a part below this shows neither texture nor relief
+
+
 def paint_part(canvas: np.ndarray, alpha: np.ndarray | None, part: Part, grid: Grid, first: bool, behind: np.ndarray | None) -> None:
-    """Draw a part into canvas (float32 [h, w, 3]) and join its coverage to alpha; `first` floods outside the outline too."""
-    (x0, y0), (x1, y1) = part.outline.min(0), part.outline.max(0)
-    inner, rows, columns = grid.crop((float(x0), float(y0), float(x1), float(y1)))
+    """Draw a part into canvas (uint8 [h, w, 3]) and join its coverage to alpha; `first` floods its box outside the outline too."""
+    x0, y0, x1, y1 = part.box
+    paint = part.paint
+    lit = 1.0 if paint.shade == "none" else paint.ambient + (1 - paint.ambient) * 1.2 * max(paint.light[2], 0.3)
+    tiny = (x1 - x0) * (y1 - y0) * grid.sx * grid.sy < _TINY
+    simple = tiny or (paint.shade == "none" and paint.tile is None and not paint.glass)
+    if simple and part.text is None and not first:
+        outlines = [grid.fixed(outline) for outline in (part.outline, *part.holes)]
+        cv2.fillPoly(canvas, outlines, [c * lit for c in paint.mid], cv2.LINE_AA, _SHIFT)
+        if alpha is not None:
+            cv2.fillPoly(alpha, outlines, 255, cv2.LINE_AA, _SHIFT)
+        return
+    inner, rows, columns = grid.crop((x0, y0, x1, y1))
     if inner.width < 1 or inner.height < 1:
         return
     mask = _coverage(part, inner)
-    paint = part.paint
-    colour = texture(paint, inner, (x0 + x1) / 2, (y0 + y1) / 2)
-    if paint.shade != "none":
-        factor, glow = shade(paint, mask, inner, (float(x0), float(y0), float(x1), float(y1)))
-        colour = colour * factor[..., None]
-        if glow is not None:
-            colour = colour + glow[..., None]
+    colour = _colour(part, mask, inner, (x0, y0, x1, y1), None if behind is None else behind[rows, columns])
     target = canvas[rows, columns]
-    if paint.glass and behind is not None:
-        seen = behind[rows, columns]
-        colour = colour * (1 - paint.glass) + seen * paint.glass
     if first:
-        canvas[:] = np.array(paint.mid, np.float32)
-    weight = mask.astype(np.float32)[..., None] * np.float32(1 / 255)
-    target += (colour - target) * weight
+        target[:] = colour
+    else:
+        share = cv2.merge((mask, mask, mask)).astype(np.float32) * np.float32(1 / 255)
+        target[:] = cv2.convertScaleAbs(target + (colour.astype(np.float32) - target) * share)
     if alpha is not None:
         np.maximum(alpha[rows, columns], mask, out=alpha[rows, columns])
 
 
 def draw_body(body: Body, grid: Grid, behind: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Colours float32 [h, w, 3] (straight, not premultiplied) and coverage uint8 [h, w] of an upright body."""
-    canvas = np.empty((grid.height, grid.width, 3), np.float32)
-    canvas[:] = np.array(body.parts[0].paint.mid, np.float32)
+    """Colours uint8 [h, w, 3] (straight, not premultiplied) and coverage uint8 [h, w] of an upright body."""
+    canvas = np.empty((grid.height, grid.width, 3), np.uint8)
+    canvas[:] = np.array(body.parts[0].paint.mid, np.float32).astype(np.uint8)
     alpha = np.zeros((grid.height, grid.width), np.uint8)
     for index, part in enumerate(body.parts):
         paint_part(canvas, alpha, part, grid, index == 0, behind)
-    return np.clip(canvas, 0, 255, out=canvas), alpha
+    return canvas, alpha
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:

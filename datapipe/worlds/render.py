@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -43,20 +43,52 @@ def render_layers(scene: Scene, height: int, width: int, margin: float = 0.0, su
         raise ValueError("The margin lies between 0 and 0.5, the supersampling between 1 and 4.")
     grid, pad_x, pad_y = _canvas(scene, height, width, margin)
     grade = _Grader(scene.grade, grid, scene)
-    planes = []
-    plate = np.zeros((grid.height, grid.width, 3), np.float32)
-    for plane in scene.planes:
-        rgb, alpha = _plane(plane, scene, grid, supersample)
-        plate = rgb if alpha is None else _over(plate, rgb, alpha)
-        opaque = np.full((grid.height, grid.width), 255, np.uint8) if alpha is None else alpha
-        planes.append((grade(rgb), opaque))
-    product_rgb, product_alpha = _product(scene.product, grid, supersample, plate)
-    product_rgb = grade(product_rgb)
-    graded = planes[0][0].astype(np.float32)
-    for rgb8, alpha8 in planes[1:]:
-        graded = _over(graded, rgb8, alpha8)
-    composite = _over(graded, product_rgb, product_alpha)
-    return Layers(planes, product_rgb, product_alpha, _bytes(composite), _bytes(graded), pad_x, pad_y)
+    patches = [_plane(plane, scene, grid, supersample) for plane in scene.planes]
+    behind = None
+    if any(part.paint.glass for part in scene.product.body.parts):
+        behind = patches[0].rgb.astype(np.float32)
+        for patch in patches[1:]:
+            patch.over(behind)
+    product = grade(_product(scene.product, grid, supersample, behind))
+    patches = [grade(patch) for patch in patches]
+    plate = patches[0].rgb.astype(np.float32)
+    for patch in patches[1:]:
+        patch.over(plate)
+    composite = plate.copy()
+    product.over(composite)
+    product_rgb, product_alpha = product.whole(grid)
+    return Layers([p.whole(grid) for p in patches], product_rgb, product_alpha, _bytes(composite), _bytes(plate), pad_x, pad_y)
+
+
+@dataclass(frozen=True)
+class _Patch:
+    """A layer inside its box of the canvas; outside it is transparent. alpha None: opaque."""
+
+    rgb: np.ndarray
+    alpha: np.ndarray | None
+    rows: slice
+    columns: slice
+
+    def over(self, image: np.ndarray) -> None:
+        """Put this layer over a float image of the whole canvas."""
+        if self.alpha is None or self.alpha.size == 0:
+            return
+        below = image[self.rows, self.columns]
+        share = cv2.merge((self.alpha, self.alpha, self.alpha)).astype(np.float32)
+        share *= np.float32(1 / 255)
+        below += (self.rgb - below) * share
+
+    def whole(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+        if self.alpha is None:
+            return self.rgb, np.full((grid.height, grid.width), 255, np.uint8)
+        if self.alpha.shape == (grid.height, grid.width):
+            return self.rgb, self.alpha
+        rgb = np.zeros((grid.height, grid.width, 3), np.uint8)
+        alpha = np.zeros((grid.height, grid.width), np.uint8)
+        if self.alpha.size:
+            rgb[:] = self.rgb.mean((0, 1)).astype(np.uint8)
+            rgb[self.rows, self.columns], alpha[self.rows, self.columns] = self.rgb, self.alpha
+        return rgb, alpha
 
 
 def _canvas(scene: Scene, height: int, width: int, margin: float) -> tuple[Grid, int, int]:
@@ -70,17 +102,12 @@ def _bytes(image: np.ndarray) -> np.ndarray:
     return cv2.convertScaleAbs(image)  # rounds and saturates; the values are never negative
 
 
-def _over(below: np.ndarray, rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    share = cv2.merge([alpha, alpha, alpha]).astype(np.float32)
-    share *= np.float32(1 / 255)
-    return below + (rgb - below) * share
-
-
-def _plane(plane: Plane, scene: Scene, grid: Grid, supersample: int) -> tuple[np.ndarray, np.ndarray | None]:
+def _plane(plane: Plane, scene: Scene, grid: Grid, supersample: int) -> _Patch:
+    everything = (slice(0, grid.height), slice(0, grid.width))
     if plane.kind == "backdrop":
-        return _backdrop(plane, grid), None
+        return _Patch(_backdrop(plane, grid), None, *everything)
     if plane.kind == "floor":
-        return _floor(plane, scene, grid)
+        return _Patch(*_floor(plane, scene, grid), *everything)
     assert plane.body is not None
     return _soft_body(plane.body, plane.blur, grid, supersample)
 
@@ -94,15 +121,18 @@ def _backdrop(plane: Plane, grid: Grid) -> np.ndarray:
     if gx or gy:
         lean = np.clip(0.5 + gx * xs[None] + gy * ys[:, None], 0, 1).astype(np.float32)
         image += (rgb - image) * lean[..., None]
-    for part in plane.decor:
-        paint_part(image, None, part, grid, False, None)
+    if plane.decor:
+        painted = _bytes(np.maximum(image, 0))
+        for part in plane.decor:
+            paint_part(painted, None, part, grid, False, None)
+        image = painted.astype(np.float32)
     if plane.blur:
         image = blur(image, plane.blur * grid.sy)
     for x, y, radius, colour, strength in plane.bokeh:
         _bokeh(image, grid, x, y, radius, colour, strength)
     _lights(image, plane, xs, ys)
     _shadows(image, plane, xs, ys)
-    return np.clip(image, 0, 255)
+    return _bytes(image)
 
 
 def _bokeh(image: np.ndarray, grid: Grid, x: float, y: float, radius: float, colour: tuple[float, ...], strength: float) -> None:
@@ -143,7 +173,7 @@ def _floor(plane: Plane, scene: Scene, grid: Grid) -> tuple[np.ndarray, np.ndarr
     image[:] = np.array(paint.mid, np.float32)
     start = int(np.argmax(edge > 0)) if edge.any() else grid.height
     if start == grid.height:
-        return image, alpha
+        return _bytes(image), alpha
     seen, rows = image[start:], ys[start:]
     drop = plane.contact - plane.horizon
     depth = drop / np.maximum(rows - plane.horizon, 1e-3)
@@ -161,7 +191,7 @@ def _floor(plane: Plane, scene: Scene, grid: Grid) -> tuple[np.ndarray, np.ndarr
     _shadows(seen, plane, xs, rows)
     if plane.cast:
         _cast_shadow(image, plane, scene, grid)
-    return np.clip(image, 0, 255, out=image), alpha
+    return _bytes(np.maximum(image, 0)), alpha
 
 
 def _floor_texture(plane: Plane, grid: Grid, start: int, drop: float) -> np.ndarray:
@@ -192,53 +222,58 @@ def _cast_shadow(image: np.ndarray, plane: Plane, scene: Scene, grid: Grid) -> N
     image *= (1 - dark * np.float32(strength / 255))[..., None]
 
 
-def _soft_body(body: Body, radius: float, grid: Grid, supersample: int) -> tuple[np.ndarray, np.ndarray]:
-    """A body on the whole canvas, out of focus by radius (isotropic units)."""
+def _soft_body(body: Body, radius: float, grid: Grid, supersample: int) -> _Patch:
+    """A body out of focus by radius (isotropic units)."""
     spread = int(3 * radius * max(grid.sx, grid.sy)) + 1
     inner, rows, columns = grid.crop(body.bounds(), 1 + spread)
-    rgb = np.empty((grid.height, grid.width, 3), np.float32)
-    rgb[:] = np.array(body.parts[0].paint.mid, np.float32)
-    alpha = np.zeros((grid.height, grid.width), np.uint8)
-    if inner.width > 1 and inner.height > 1:
-        small, cover = _reduce(*draw_body(body, inner.finer(supersample)), supersample, radius * grid.sy)
-        rgb[rows, columns], alpha[rows, columns] = small, cover
-    return rgb, alpha
+    if inner.width < 2 or inner.height < 2:
+        return _nothing()
+    rgb, alpha = _reduce(*draw_body(body, inner.finer(supersample)), supersample)
+    if radius * grid.sy >= 0.3:
+        rgb, alpha = _blurred(rgb, alpha, radius * grid.sy)
+    return _Patch(rgb, alpha, rows, columns)
 
 
-def _reduce(rgb: np.ndarray, alpha: np.ndarray, factor: int, sigma: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Average factor x factor pixels (and blur) with colours weighted by coverage."""
-    if factor == 1 and sigma < 0.3:
-        return rgb, alpha
-    size = (rgb.shape[1] // factor, rgb.shape[0] // factor)
+def _nothing() -> _Patch:
+    return _Patch(np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), np.uint8), slice(0, 0), slice(0, 0))
+
+
+def _blurred(rgb: np.ndarray, alpha: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Blur with colours weighted by coverage."""
     packed = np.empty((*alpha.shape, 4), np.float32)
     packed[..., 3] = alpha
-    packed[..., 3] += 0.25  # keeps a colour where nothing is covered
-    packed[..., :3] = rgb
-    packed[..., :3] *= packed[..., 3:]
-    packed = cv2.resize(packed, size, interpolation=cv2.INTER_AREA) if factor > 1 else packed
+    packed[..., 3] += 0.5  # keeps a colour where nothing is covered
+    packed[..., :3] = rgb * packed[..., 3:]
     packed = blur(packed, sigma)
     weight = packed[..., 3:]
-    return packed[..., :3] / weight, _bytes(np.maximum(weight[..., 0] - 0.25, 0))
+    return _bytes(packed[..., :3] / weight), _bytes(np.maximum(weight[..., 0] - 0.5, 0))
 
 
-def _product(product: Product, grid: Grid, supersample: int, plate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rgb = np.empty((grid.height, grid.width, 3), np.float32)
-    rgb[:] = np.array(product.body.parts[0].paint.mid, np.float32)
-    alpha = np.zeros((grid.height, grid.width), np.uint8)
+def _reduce(rgb: np.ndarray, alpha: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Average factor x factor pixels with colours weighted by coverage."""
+    if factor == 1:
+        return rgb, alpha
+    size = (rgb.shape[1] // factor, rgb.shape[0] // factor)
+    weighted = cv2.multiply(rgb, cv2.merge((alpha, alpha, alpha)), scale=1 / 255)
+    weighted = cv2.resize(weighted, size, interpolation=cv2.INTER_AREA)
+    cover = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+    plain = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    mixed = weighted.astype(np.float32) * (255 / np.maximum(cover, 1).astype(np.float32))[..., None]
+    return np.where(cover[..., None] > 8, _bytes(mixed), plain), cover
+
+
+def _product(product: Product, grid: Grid, supersample: int, plate: np.ndarray | None) -> _Patch:
     inner, rows, columns = grid.crop(product.bounds(), 2)
     if inner.width < 2 or inner.height < 2:
-        return rgb, alpha
+        return _nothing()
     fine = inner.finer(supersample)
+    if product.tilt:
+        return _Patch(*_reduce(*_tilted(product, fine), supersample), rows, columns)
     behind = None
-    if any(part.paint.glass for part in product.body.parts):
+    if plate is not None:
         seen = blur(plate[rows, columns], 0.02 * grid.sy)
         behind = cv2.resize(seen, (fine.width, fine.height), interpolation=cv2.INTER_LINEAR)
-    if product.tilt:
-        colours, cover = _tilted(product, fine)
-    else:
-        colours, cover = draw_body(product.body, fine, behind)
-    rgb[rows, columns], alpha[rows, columns] = _reduce(colours, cover, supersample)
-    return rgb, alpha
+    return _Patch(*_reduce(*draw_body(product.body, fine, behind), supersample), rows, columns)
 
 
 def _tilted(product: Product, fine: Grid) -> tuple[np.ndarray, np.ndarray]:
@@ -247,7 +282,7 @@ def _tilted(product: Product, fine: Grid) -> tuple[np.ndarray, np.ndarray]:
     pad = 3
     upright = Grid(x0 - pad / fine.sx, y0 - pad / fine.sy, fine.sx, fine.sy, int((x1 - x0) * fine.sx) + 2 * pad + 1, int((y1 - y0) * fine.sy) + 2 * pad + 1)
     colours, cover = draw_body(product.body, upright)
-    packed = np.dstack([colours, cover.astype(np.float32)])
+    packed = cv2.merge((*cv2.split(colours), cover))
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     back = rotated(corners / (fine.sx, fine.sy) + (fine.x0 + 0.5 / fine.sx, fine.y0 + 0.5 / fine.sy), -product.tilt, *product.pivot)
     back = (back - (upright.x0, upright.y0)) * (fine.sx, fine.sy) - 0.5
@@ -255,7 +290,7 @@ def _tilted(product: Product, fine: Grid) -> tuple[np.ndarray, np.ndarray]:
     edge = (*product.body.parts[0].paint.mid, 0.0)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     packed = cv2.warpAffine(packed, matrix, (fine.width, fine.height), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=edge)
-    return np.ascontiguousarray(packed[..., :3]), _bytes(packed[..., 3])
+    return np.ascontiguousarray(packed[..., :3]), np.ascontiguousarray(packed[..., 3])
 
 
 class _Grader:
@@ -264,10 +299,8 @@ class _Grader:
     def __init__(self, grade: Grade, grid: Grid, scene: Scene) -> None:
         levels = np.linspace(0, 1, 256, dtype=np.float32)[:, None] * np.array(grade.gain, np.float32)
         levels = np.clip(0.5 + (levels - 0.5) * grade.contrast, 0, 1) ** grade.gamma
-        self.table = (255 * (grade.lift + (1 - grade.lift) * levels)).astype(np.uint8)[None]
-        mean = self.table.mean(2, keepdims=True)
-        mixed = mean + (self.table - mean.astype(np.float32)) * 1.0
-        self.table = np.clip(mixed, 0, 255).astype(np.uint8)
+        levels = 255 * (grade.lift + (1 - grade.lift) * levels)
+        self.table = (levels if grade.saturation else levels.mean(1, keepdims=True) + 0 * levels).astype(np.uint8)[None]
         self.colour = (np.eye(3, dtype=np.float32) * grade.saturation + _LUMA * (1 - grade.saturation)).astype(np.float32)
         self.plain = abs(grade.saturation - 1) < 1e-3
         xs, ys = grid.xs(), grid.ys()
@@ -280,13 +313,14 @@ class _Grader:
             grey = sample_aligned("grain", scene.seed % 4, xs * 0.7 + grade.shift, ys * 0.7 + grade.shift)
             self.noise = ((grey - 128) * np.float32(grade.noise))[..., None]
 
-    def __call__(self, rgb: np.ndarray) -> np.ndarray:
-        if not self.plain:
-            rgb = cv2.transform(rgb, self.colour)
-        image = cv2.LUT(_bytes(np.maximum(rgb, 0)), self.table)
-        if self.screen is None:
-            return image
-        shaded = image * self.screen
-        if self.noise is not None:
-            shaded += self.noise
-        return _bytes(np.maximum(shaded, 0))
+    def __call__(self, patch: _Patch) -> _Patch:
+        if patch.rgb.size == 0:
+            return patch
+        rgb = patch.rgb if self.plain else cv2.transform(patch.rgb, self.colour)
+        rgb = cv2.LUT(rgb, self.table)
+        if self.screen is not None:
+            shaded = rgb * self.screen[patch.rows, patch.columns]
+            if self.noise is not None:
+                shaded += self.noise[patch.rows, patch.columns]
+            rgb = _bytes(np.maximum(shaded, 0))
+        return replace(patch, rgb=rgb)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from datapipe.worlds import backdrops
@@ -137,13 +138,16 @@ def _stand(rng: Rng, body: Body, colour: str, ax: float, ay: float, horizon: flo
         tilt = float(rng.normal(0, 0.1 if horizon is not None else 0.3))
     x0, y0, x1, y1 = body.bounds()
     pivot = ((x0 + x1) / 2, (y0 + y1) / 2)
-    stack = np.concatenate([rotated(p.outline, tilt, *pivot) for p in body.parts])
-    (x0, y0), (x1, y1) = stack.min(0), stack.max(0)
+    if tilt:
+        stack = rotated(np.concatenate([p.outline for p in body.parts]), tilt, *pivot)
+        (x0, y0), (x1, y1) = stack.min(0).tolist(), stack.max(0).tolist()
     share = float(rng.uniform(0.1, 0.42))
-    area = sum(_area(part.outline) for part in body.parts[:8]) * 0.5 + 0.35 * (x1 - x0) * (y1 - y0)
+    area = sum(cv2.contourArea(part.outline.astype(np.float32)) for part in body.parts[:6]) * 0.5 + 0.35 * (x1 - x0) * (y1 - y0)
     scale = float(np.sqrt(4 * share / max(min(area, (x1 - x0) * (y1 - y0)), 0.05)))
     air = 0.93 if rng.random() < 0.9 else 1.08
     scale = min(scale, 2 * ax * air / (x1 - x0), 2 * ay * air / (y1 - y0))
+    if body.cut_below:
+        scale = float(rng.uniform(0.55, 0.95)) * min(1.1 * ay, 1.3 * ax)
     half_w, half_h = (x1 - x0) * scale / 2, (y1 - y0) * scale / 2
     x = float(np.clip(rng.normal(0, 0.14), -0.35, 0.35)) * ax
     x = float(np.clip(x, -(ax * air - half_w), ax * air - half_w)) if half_w < ax * air else 0.0
@@ -151,7 +155,7 @@ def _stand(rng: Rng, body: Body, colour: str, ax: float, ay: float, horizon: flo
     y = float(rng.uniform(-0.5, 0.75)) * free if horizon is not None else float(rng.normal(0, 0.3)) * free
     y = float(np.clip(y, -free, free))
     if body.cut_below:
-        y = ay * 1.02 - half_h if rng.random() < 0.9 else y
+        y = float(rng.uniform(-0.95, -0.55)) * ay + half_h
     if horizon is not None:
         y = max(y, horizon + 0.32 - half_h)
     centre = ((x0 + x1) / 2 * scale, (y0 + y1) / 2 * scale)
@@ -159,11 +163,6 @@ def _stand(rng: Rng, body: Body, colour: str, ax: float, ay: float, horizon: flo
     at = (pivot[0] * scale + x - centre[0], pivot[1] * scale + y - centre[1])
     bulge = float(np.clip(body.bulge, 0.25, 1))
     return Product(placed, x, y, float(half_w), float(half_h), bulge, body.noun, colour, tilt, at)
-
-
-def _area(p: np.ndarray) -> float:
-    x, y = p[:, 0], p[:, 1]
-    return float(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))) / 2
 
 
 def _floor_planes(rng: Rng, view: backdrops.View, product: Product, horizon: float, light: tuple[float, float, float], ax: float) -> list[Plane]:

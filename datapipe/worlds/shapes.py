@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -21,6 +22,11 @@ class Part:
     holes: tuple[Points, ...] = ()
     text: int | None = None  # which word of the printed bank
 
+    @cached_property
+    def box(self) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1 of the outline."""
+        return (*self.outline.min(0).tolist(), *self.outline.max(0).tolist())
+
 
 @dataclass(frozen=True)
 class Body:
@@ -33,9 +39,8 @@ class Body:
 
     def bounds(self) -> tuple[float, float, float, float]:
         """x0, y0, x1, y1 over all parts."""
-        stack = np.concatenate([part.outline for part in self.parts])
-        (x0, y0), (x1, y1) = stack.min(0), stack.max(0)
-        return float(x0), float(y0), float(x1), float(y1)
+        left, top, right, bottom = zip(*(part.box for part in self.parts), strict=True)
+        return min(left), min(top), max(right), max(bottom)
 
     def placed(self, scale: float, x: float, y: float) -> Body:
         """Scaled about the origin, then moved. Textures keep their length relative to the body."""

@@ -65,7 +65,7 @@ def person(k: Kit) -> Body:
     cloth = replace(k.main, glass=0.0)
     flesh = k.solid(skin)
     flesh = textured(k.rng, flesh, "plaster", 1.0, 0.1) if k.chance(0.5) else flesh
-    shoulders = smooth((-0.2, 0.22), (0.2, 0.22), (wide * 0.8, 0.42), (wide, 0.8), (wide * 1.05, 1.7), (-wide * 1.05, 1.7), (-wide, 0.8), (-wide * 0.8, 0.42))
+    shoulders = smooth((-0.2, 0.22), (0.2, 0.22), (wide * 0.8, 0.42), (wide, 0.8), (wide * 1.1, 3.6), (-wide * 1.1, 3.6), (-wide, 0.8), (-wide * 0.8, 0.42))
     hair = _hair(k)
     style = int(k.uniform(0, 4))
     back = []
