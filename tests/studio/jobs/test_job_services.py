@@ -32,7 +32,7 @@ def test_a_job_is_made_with_its_event_and_doorbell(home: Workspace, ana: User) -
 def test_what_is_not_valid_makes_no_job(home: Workspace) -> None:
     with pytest.raises(ValidationError):
         services.create_job(home, KIND, {"seconds": float("nan")}, created_by=None)
-    with pytest.raises(UnknownKind, match="Known kinds: .*chaos"):
+    with pytest.raises(UnknownKind, match=r"Known kinds: .*chaos"):
         services.create_job(home, "avatar", {}, created_by=None)
     assert not Job.objects.exists()
     assert not Outbox.objects.exists()
