@@ -11,6 +11,7 @@ django_application = get_asgi_application()  # first: it fills the app registry 
 from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 
+from studio.api.limits import BodyLimit
 from studio.assets.serve import application as media_application
 from studio.headers import Receive, Scope, Send, secure_headers
 from studio.jobs.routing import websocket_application
@@ -26,7 +27,7 @@ async def http_application(scope: Scope, receive: Receive, send: Send) -> None:
 
 application = ProtocolTypeRouter(
     {
-        "http": secure_headers(http_application),
+        "http": secure_headers(BodyLimit(http_application)),
         "websocket": websocket_application,
     }
 )

@@ -1,7 +1,7 @@
 """Where stored files lie, and the signed URLs that open them.
 
-A stored file is named by its path under the media folder, `workspace/owner/name.ext` (the owner is an asset or a job), and is
-never changed once it has that name: a new version gets a new name. That is why a URL can be cached and a range resumed.
+A stored file is named by its path under the media folder, `workspace/owner/name.ext` (the owner is an asset or a job),
+and is never changed once it has that name: a new version gets a new name. So a URL can be cached and a range resumed.
 """
 
 import base64
@@ -57,7 +57,7 @@ def path_of(file: str) -> Path:
 def signed_url(file: str, name: str, *, download: bool = False, now: float | None = None) -> str:
     """A URL that opens `file` for at most an hour.
 
-    The expiry moves in steps of a quarter of an hour, so that a list read twice gives the same URLs and the browser's cache holds.
+    The expiry moves in steps of a quarter of an hour: a list read twice gives the same URLs, and the cache holds.
     """
     moment = time.time() if now is None else now
     expires = int(moment // STABLE_SECONDS) * STABLE_SECONDS + URL_SECONDS

@@ -23,7 +23,9 @@ class KeyAuthentication(BaseAuthentication):
             return None
         key = verify_api_key(text.strip())
         if key is None:
-            raise AuthenticationFailed("This API key is unknown or revoked. Make a new one in the studio.", "invalid_key")
+            raise AuthenticationFailed(
+                "This API key is unknown or revoked. Make a new one in the studio.", "invalid_key"
+            )
         return AnonymousUser(), key
 
     def authenticate_header(self, request: Request) -> str:

@@ -98,7 +98,7 @@ class EventSerializer(serializers.Serializer[Any]):
 
     seq = serializers.IntegerField(help_text="Counts from 1 without gaps.")
     type = serializers.ChoiceField(choices=EVENT_TYPES)
-    data = serializers.DictField()
+    data = serializers.DictField()  # type: ignore[assignment]
     created_at = serializers.DateTimeField()
 
 

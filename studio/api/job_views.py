@@ -59,9 +59,7 @@ class JobListView(WorkspaceView):
     def get(self, request: Request) -> Response:
         """List jobs, newest first."""
         try:
-            rows = list_jobs(
-                self.actor, state=request.query_params.get("state"), kind=request.query_params.get("kind")
-            )
+            rows = list_jobs(self.actor, state=request.query_params.get("state"), kind=request.query_params.get("kind"))
         except ValueError as error:
             raise invalid([FieldError("state", "invalid_choice", str(error))]) from error
         page, following = page_of(rows, request)

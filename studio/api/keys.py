@@ -16,7 +16,7 @@ from studio.workspaces.models import ApiKey, Role
 from studio.workspaces.services import create_api_key, revoke_api_key
 
 
-class KeySerializer(serializers.Serializer[ApiKey]):
+class KeySerializer(serializers.Serializer[Any]):
     """A machine's key. Its secret is never shown again after it was made."""
 
     id = serializers.UUIDField()
@@ -60,7 +60,9 @@ class KeyListView(WorkspaceView):
         form.is_valid(raise_exception=True)
         role = Role(form.validated_data["role"])
         if not self.actor.may(role.value):
-            raise invalid([FieldError("role", "too_high", f"Your own role is {self.actor.role.value}: choose up to it.")])
+            raise invalid(
+                [FieldError("role", "too_high", f"Your own role is {self.actor.role.value}: choose up to it.")]
+            )
         key, text = create_api_key(
             self.actor.workspace, form.validated_data["name"], role=role, created_by=self.actor.user
         )

@@ -1,20 +1,30 @@
 """How much of a request body is read before anything else happens.
 
-Django under ASGI spools the whole body to disk before a view can refuse it, so the cap stands in front of Django: a length that
-is announced is refused unread, one that is not is counted as it arrives.
+Django under ASGI spools the whole body to disk before a view can refuse it, so the cap stands in front of Django: a
+length that is announced is refused unread, one that is not is counted as it arrives.
 """
 
 import asyncio
+import errno
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
+
+from studio.api.problems import DISK_FULL, Problem, document
 
 JSON_BYTES = 1024 * 1024
 MULTIPART_BYTES = 64 * 1024
 DRAIN_BYTES = 16 * 1024 * 1024
 DRAIN_SECONDS = 5
+
+
+def too_large(limit: int) -> Problem:
+    """The problem of a body over `limit` bytes."""
+    return Problem(413, "too_large", f"This is larger than {limit // (1024 * 1024)} MB. Send a smaller file.")
+
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -34,12 +44,17 @@ class BodyLimit:
             return
         limit = body_limit(scope["method"], scope["path"])
         if _announced(scope) > limit:
-            await _refuse(limit, receive, send)
+            await _answer(too_large(limit), receive, send)
             return
         counted = _Counted(receive, send, limit)
-        await self.application(scope, counted.receive, counted.send)
+        try:
+            await self.application(scope, counted.receive, counted.send)
+        except OSError as error:
+            if counted.started or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            await _answer(DISK_FULL, receive, send)
         if counted.over and not counted.started:
-            await _refuse(limit, receive, send)
+            await _answer(too_large(limit), receive, send)
 
 
 def body_limit(method: str, path: str) -> int:
@@ -78,28 +93,17 @@ def _announced(scope: Scope) -> int:
     return 0
 
 
-async def _refuse(limit: int, receive: Receive, send: Send) -> None:
-    detail = f"The request body is larger than {limit // (1024 * 1024)} MB. Send a smaller file."
-    body = json.dumps(
-        {
-            "type": "urn:aquarius:problem:too_large",
-            "title": "Content Too Large",
-            "status": 413,
-            "code": "too_large",
-            "detail": detail,
-        }
-    ).encode()
+async def _answer(problem: Problem, receive: Receive, send: Send) -> None:
+    body = json.dumps(document(problem)).encode()
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.start", "status": problem.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": True})
-    try:
+    with suppress(TimeoutError):
         await asyncio.wait_for(_drain(receive), DRAIN_SECONDS)
-    except TimeoutError:
-        pass
     await send({"type": "http.response.body", "body": b""})
 
 

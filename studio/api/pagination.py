@@ -24,7 +24,7 @@ Row = TypeVar("Row", bound=Model)
 
 
 def page_of(rows: QuerySet[Row], request: Request) -> tuple[Sequence[Row], str | None]:
-    """One page of `rows` and the cursor of the next. Reads `cursor` and `limit`; raises Problem where they make no sense.
+    """One page of `rows` and the cursor of the next. Raises Problem where `cursor` or `limit` make no sense.
 
     Rows are ordered by (created_at, id), both falling, in one query.
     """

@@ -20,7 +20,7 @@ class StorableJSONParser(JSONParser):
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         try:
-            body = super().parse(stream, media_type, parser_context)  # type: ignore[arg-type]
+            body = super().parse(stream, media_type, parser_context)
         except RecursionError:
             raise Problem(400, "malformed_request", "The JSON is nested too deeply.") from None
         except ParseError as error:

@@ -1,4 +1,4 @@
-"""Every error the API gives is a problem document (RFC 9457) with a stable `code` and a sentence that says what to do."""
+"""Every error of the API: a problem document (RFC 9457) with a stable `code` and a sentence that says what to do."""
 
 import errno
 import logging
@@ -49,10 +49,15 @@ class Problem(exceptions.APIException):
         self.headers = dict(headers or {})
 
 
+DISK_FULL = Problem(507, "disk_full", "The studio's disk is full. Ask its administrator to make room, then try again.")
+
+
 def invalid(errors: Sequence[FieldError]) -> Problem:
     """The problem of a request whose fields cannot be accepted."""
     names = ", ".join(error.field for error in errors)
-    return Problem(422, "validation_failed", f"Correct these fields and send the request again: {names}.", errors=errors)
+    return Problem(
+        422, "validation_failed", f"Correct these fields and send the request again: {names}.", errors=errors
+    )
 
 
 def field_errors(error: ValidationError, path: str) -> list[FieldError]:
@@ -79,7 +84,7 @@ def _sentence(item: ErrorDetails) -> str:
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
-    """DRF's hook: any exception of a view becomes a problem document; one that nobody expected is logged and told as 500."""
+    """DRF's hook: any exception of a view becomes a problem; one that nobody expected is logged and told as 500."""
     problem = as_problem(error)
     if problem is None:
         log.exception("A request failed.", exc_info=error)
@@ -100,7 +105,7 @@ def as_problem(error: Exception) -> Problem | None:
     if isinstance(error, PermissionDenied):
         return Problem(403, "forbidden", str(error) or "Your role does not allow this.")
     if isinstance(error, exceptions.Throttled):
-        wait = str(int(error.wait or 60))
+        wait = str(int(getattr(error, "wait", None) or 60))
         return Problem(429, "too_many_requests", f"Wait {wait} seconds and try again.", headers={"Retry-After": wait})
     if isinstance(error, exceptions.APIException):
         return _from_rest_framework(error)
@@ -109,7 +114,7 @@ def as_problem(error: Exception) -> Problem | None:
     if isinstance(error, SuspiciousOperation):
         return Problem(400, "malformed_request", "The request cannot be read.")
     if _is_disk_full(error):
-        return Problem(507, "disk_full", "The studio's disk is full. Ask its administrator to make room, then try again.")
+        return DISK_FULL
     if isinstance(error, MediaError):
         return Problem(422, error.code, str(error), errors=[FieldError("file", error.code, str(error))])
     return None

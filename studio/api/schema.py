@@ -1,6 +1,6 @@
-"""The OpenAPI 3.1 document: problem documents on every operation, and the settings of each kind from the engine itself."""
+"""The OpenAPI 3.1 document: problems on every operation, and the settings of each kind from the engine itself."""
 
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
@@ -13,7 +13,7 @@ from studio.generations.settings import SETTINGS
 COMPONENT = "#/components/schemas/{model}"
 
 
-class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class KeyScheme(OpenApiAuthenticationExtension):
     target_class = "studio.api.authentication.KeyAuthentication"
     name = "apiKey"
 
@@ -21,7 +21,7 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
         return {"type": "http", "scheme": "bearer", "bearerFormat": "aq_<prefix>_<secret>"}
 
 
-class BrowserScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class BrowserScheme(OpenApiAuthenticationExtension):
     target_class = "studio.api.authentication.BrowserAuthentication"
     name = "session"
 
@@ -43,13 +43,13 @@ class ProblemSerializer(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     code = serializers.CharField(help_text="Stable; decide by this one.")
     detail = serializers.CharField(help_text="A sentence that says what to do.")
-    errors = ProblemFieldSerializer(many=True, required=False)
+    errors = ProblemFieldSerializer(many=True, required=False)  # type: ignore[assignment]
 
 
 class Schema(AutoSchema):
     """DRF's views, described. Every operation may answer a problem, and acts in a workspace unless it needs none."""
 
-    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+    def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         refused = OpenApiResponse(ProblemSerializer, description="The request was refused.")
         bodies["default"] = self._get_response_for_code(refused, "default", ["application/problem+json"])
@@ -72,7 +72,9 @@ def add_settings_of_kinds(result: dict[str, Any], generator: Any, request: Any, 
         del schema["properties"]["kind"]
         schemas[model.__name__] = schema
         references.append({"$ref": COMPONENT.format(model=model.__name__)})
-    schemas["NewJobRequest"]["properties"]["settings"] = references[0] if len(references) == 1 else {"oneOf": references}
+    schemas["NewJobRequest"]["properties"]["settings"] = (
+        references[0] if len(references) == 1 else {"oneOf": references}
+    )
     schemas["NewJobRequest"]["properties"]["kind"] = {"type": "string", "enum": list(SETTINGS)}
     result["components"]["parameters"] = {"Workspace": WORKSPACE_PARAMETER}
     for operations in result["paths"].values():

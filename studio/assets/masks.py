@@ -55,7 +55,7 @@ def mask_error(asset: Asset) -> str | None:
 
 
 def queue_mask(asset: Asset) -> None:
-    """Start the search for the product. Call it in the transaction that writes the asset, and save the asset after it."""
+    """Start the search for the product, in the transaction that writes the asset; save the asset after it."""
     asset.mask_source = MaskSource.AUTO
     asset.mask_file = ""
     asset.mask_job = create_job(asset.workspace, KIND, {"asset_id": str(asset.id)}, created_by=asset.created_by)

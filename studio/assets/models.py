@@ -21,7 +21,7 @@ class MaskSource(models.TextChoices):
 
 
 class Asset(WorkspaceOwned):
-    """A file of a workspace. `file`, `thumbnail` and `mask_file` are stored names (studio/media.py); sizes are in pixels.
+    """A file of a workspace. `file`, `thumbnail` and `mask_file` are stored names (studio/media.py), sizes in pixels.
 
     The row is written after its files have their final names, so a file that a row names is whole.
     """
@@ -36,7 +36,9 @@ class Asset(WorkspaceOwned):
     duration = models.FloatField(null=True, help_text="Seconds; photos have none.")
     file = models.CharField(max_length=160)
     thumbnail = models.CharField(max_length=160)
-    product = models.ForeignKey("brands.Product", null=True, blank=True, on_delete=models.SET_NULL, related_name="assets")
+    product = models.ForeignKey(
+        "brands.Product", null=True, blank=True, on_delete=models.SET_NULL, related_name="assets"
+    )
     created_by = models.ForeignKey("accounts.User", null=True, on_delete=models.SET_NULL, related_name="+")
 
     mask_source = models.CharField(max_length=8, choices=MaskSource.choices, default=MaskSource.NONE, blank=True)

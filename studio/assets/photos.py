@@ -33,7 +33,7 @@ class StoredPhoto:
 
 
 def store_photo(upload: Path, workspace_id: UUID, asset_id: UUID) -> StoredPhoto:
-    """Check, re-encode and store an uploaded photo with its thumbnail. Raises MediaError for what is no usable photo."""
+    """Check, re-encode and store an uploaded photo with its thumbnail. Raises MediaError."""
     with files.draft_folder() as draft, DECODING:
         cleaned = _clean(upload, draft)
         photo = open_photo(cleaned)
@@ -93,5 +93,5 @@ def _require_aspect(width: int, height: int, photo_width: int, photo_height: int
     if difference > MAX_ASPECT_DIFFERENCE + 1 / min(width, height):
         raise MediaError(
             "wrong_aspect",
-            f"The mask is {width}x{height} but its photo {photo_width}x{photo_height}: paint it in the photo's proportions.",
+            f"The mask is {width}x{height}, its photo {photo_width}x{photo_height}: keep the photo's proportions.",
         )

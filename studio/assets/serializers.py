@@ -32,7 +32,7 @@ class MaskSerializer(serializers.Serializer[Asset]):
     """Where the product is in the photo: white is product, black is not."""
 
     state = serializers.SerializerMethodField()
-    source = serializers.SerializerMethodField()
+    source = serializers.SerializerMethodField()  # type: ignore[assignment]
     url = serializers.SerializerMethodField()
     job = serializers.UUIDField(source="mask_job_id", allow_null=True)
     error = serializers.SerializerMethodField()
@@ -54,7 +54,7 @@ class MaskSerializer(serializers.Serializer[Asset]):
         return mask_error(asset)
 
 
-class AssetSerializer(serializers.Serializer[Asset]):
+class AssetSerializer(serializers.Serializer[Any]):
     """A photo that was uploaded or a video that was made."""
 
     id = serializers.UUIDField()
@@ -82,7 +82,7 @@ class AssetPageSerializer(serializers.Serializer[dict[str, Any]]):
 
 
 class UploadSerializer(serializers.Serializer[dict[str, Any]]):
-    file = serializers.FileField(help_text="A JPEG, PNG or WebP. The transparency of a PNG or WebP is its product mask.")
+    file = serializers.FileField(help_text="A JPEG, PNG or WebP. Transparency is taken as the product mask.")
     product_id = serializers.UUIDField(required=False, help_text="The product that the photo shows.")
 
 

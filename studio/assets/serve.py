@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
+from studio.api.problems import Problem, document
 from studio.media import CONTENT_TYPES, Link, LinkExpired, LinkInvalid, open_link, path_of
 
 CHUNK_BYTES = 256 * 1024
@@ -22,6 +23,10 @@ CHUNK_BYTES = 256 * 1024
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = dict[str, str]
+
+
+class Unsatisfiable(ValueError):
+    """No byte of the file is in the range."""
 
 
 async def application(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -49,9 +54,7 @@ async def application(scope: MutableMapping[str, Any], receive: Receive, send: S
         file.close()
 
 
-async def _send_file(
-    scope: MutableMapping[str, Any], receive: Receive, send: Send, link: Link, file: BinaryIO
-) -> None:
+async def _send_file(scope: MutableMapping[str, Any], receive: Receive, send: Send, link: Link, file: BinaryIO) -> None:
     asked = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
     stat = os.fstat(file.fileno())
     headers = _headers(link, stat)
@@ -61,8 +64,9 @@ async def _send_file(
     first, last = 0, stat.st_size - 1
     status = 200
     if scope["method"] == "GET" and "range" in asked and _range_applies(asked, headers):
-        wanted = parse_range(asked["range"], stat.st_size)
-        if wanted == "unsatisfiable":
+        try:
+            wanted = parse_range(asked["range"], stat.st_size)
+        except Unsatisfiable:
             headers["content-range"] = f"bytes */{stat.st_size}"
             await _respond(send, 416, headers | {"content-length": "0"})
             return
@@ -100,8 +104,8 @@ async def _until_disconnect(receive: Receive) -> None:
         pass
 
 
-def parse_range(header: str, size: int) -> tuple[int, int] | str | None:
-    """First and last byte of a single range; "unsatisfiable"; or None when the header asks for several or makes no sense.
+def parse_range(header: str, size: int) -> tuple[int, int] | None:
+    """First and last byte of a single range; None for several ranges or for what makes no sense. Raises Unsatisfiable.
 
     RFC 9110, 14.2: a server may ignore a Range header, and then answers 200 with everything.
     """
@@ -110,15 +114,17 @@ def parse_range(header: str, size: int) -> tuple[int, int] | str | None:
         return None
     first_text, last_text = match.groups()
     if len(first_text) > 18 or len(last_text) > 18:
-        return "unsatisfiable"
+        raise Unsatisfiable
     if not first_text:
         length = int(last_text)
-        return "unsatisfiable" if length == 0 or size == 0 else (max(0, size - length), size - 1)
+        if length == 0 or size == 0:
+            raise Unsatisfiable
+        return max(0, size - length), size - 1
     first = int(first_text)
     if last_text and int(last_text) < first:
         return None
     if first >= size:
-        return "unsatisfiable"
+        raise Unsatisfiable
     return first, min(int(last_text), size - 1) if last_text else size - 1
 
 
@@ -158,10 +164,7 @@ def _parse_date(text: str | None) -> float | None:
 
 
 async def _problem(send: Send, status: int, code: str, detail: str, headers: Headers | None = None) -> None:
-    titles = {403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed"}
-    body = json.dumps(
-        {"type": f"urn:aquarius:problem:{code}", "title": titles[status], "status": status, "code": code, "detail": detail}
-    ).encode()
+    body = json.dumps(document(Problem(status, code, detail))).encode()
     fixed = {"content-type": "application/problem+json", "content-length": str(len(body)), "cache-control": "no-store"}
     await _respond(send, status, fixed | (headers or {}), body)
 

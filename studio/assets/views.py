@@ -1,7 +1,7 @@
 """Endpoints of assets."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.core.files.uploadedfile import TemporaryUploadedFile
@@ -54,7 +54,9 @@ class AssetListView(WorkspaceView):
         return Response({"results": AssetSerializer(rows, many=True).data, "next": following})
 
     @extend_schema(
-        operation_id="assets_upload", request={"multipart/form-data": UploadSerializer}, responses={201: AssetSerializer}
+        operation_id="assets_upload",
+        request={"multipart/form-data": UploadSerializer},
+        responses={201: AssetSerializer},
     )
     def post(self, request: Request) -> Response:
         """Upload a photo. It is re-encoded without metadata, and the search for its product begins."""
@@ -99,11 +101,12 @@ class MaskView(WorkspaceView):
     def put(self, request: Request, asset_id: UUID) -> Response:
         """Replace the mask by a painted one: gray, white is product, in the photo's proportions."""
         asset = _photo(self.actor, asset_id)
-        if "file" not in request.data:
+        body = cast(dict[str, Any], request.data).get("file")
+        if body is None:
             raise invalid([FieldError("body", "required", "Send the mask as the body of the request.")])
         with draft_folder() as draft:
             path = draft / "upload"
-            _copy(request.data["file"], path)
+            _copy(body, path)
             painted = services.paint_mask(asset, path)
         return Response(AssetSerializer(painted).data)
 

@@ -1,4 +1,4 @@
-"""What part of a photo a video would show, told before it is made: the engine's own plan, on the same photo and mask."""
+"""What part of a photo a video would show, told before it is made: the engine's own plan on the same photo."""
 
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ from studio.media import path_of
 
 
 def preview_framing(asset: Asset, request: ImageToVideo) -> Framing:
-    """The framing of a photo for a request, in photo pixels. While its mask is not ready, as if it showed no product."""
+    """The framing of a photo for a request, in photo pixels; without a mask as if there were no product."""
     mask, background = _product_and_background(asset.thumbnail, asset.mask_file)
     size = (asset.width, asset.height)
     return plan_framing(size, mask, request.format, request.camera, background=background)
