@@ -21,7 +21,11 @@ export const keys = {
 };
 
 export const useSession = () =>
-  useQuery({ queryKey: keys.session, queryFn: () => request<Session>("GET", "/session"), staleTime: 300_000 });
+  useQuery({
+    queryKey: keys.session,
+    queryFn: () => request<Session>("GET", "/session"),
+    staleTime: 300_000,
+  });
 
 export const useModels = () =>
   useQuery({

@@ -31,7 +31,8 @@ export function Link({ href, onClick, ...rest }: ComponentProps<"a"> & { href: s
       href={href}
       onClick={(event) => {
         onClick?.(event);
-        const elsewhere = event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0;
+        const elsewhere =
+          event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0;
         if (event.defaultPrevented || elsewhere) return;
         event.preventDefault();
         go(href);

@@ -64,7 +64,7 @@ describe("draft", () => {
       format: "1:1",
       seconds: 15,
       camera: { move: "auto", strength: 0.9 },
-      prompt: "a very lon",
+      prompt: "a very long prompt",
       seed: 7,
     });
   });

@@ -27,7 +27,11 @@ export function draftReducer(draft: Draft, action: DraftAction): Draft {
       return { ...draft, kind: action.kind };
     case "field":
       if (!draft.kind) return draft;
-      return withValues(draft, draft.kind, withField(draft.values[draft.kind] ?? {}, action.path, action.value));
+      return withValues(
+        draft,
+        draft.kind,
+        withField(draft.values[draft.kind] ?? {}, action.path, action.value),
+      );
     case "use": {
       const { asset_id, kind: _, ...values } = action.settings;
       const assetId = typeof asset_id === "string" ? asset_id : draft.assetId;
@@ -45,7 +49,10 @@ function offered(draft: Draft, kinds: Record<string, KindSpec>): Draft {
   const names = Object.keys(kinds);
   const kind = draft.kind && names.includes(draft.kind) ? draft.kind : (names[0] ?? null);
   const values = Object.fromEntries(
-    Object.entries(kinds).map(([name, spec]) => [name, fit(spec.schema, spec.defaults, draft.values[name] ?? {})]),
+    Object.entries(kinds).map(([name, spec]) => [
+      name,
+      fit(spec.schema, spec.defaults, draft.values[name] ?? {}),
+    ]),
   );
   return { ...draft, kind, values };
 }

@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { emptyHistory, type History, type HistoryAction, historyReducer, type Stroke, visible, wanted } from "./history";
+import {
+  emptyHistory,
+  type History,
+  type HistoryAction,
+  historyReducer,
+  type Stroke,
+  visible,
+  wanted,
+} from "./history";
 
 const stroke = (size: number): Stroke => ({ tool: "brush", size, points: [0.1, 0.1] });
 const paint = (size: number): HistoryAction[] => [{ type: "begin", stroke: stroke(size) }, { type: "end" }];

@@ -61,7 +61,9 @@ export function historyReducer(history: History, action: HistoryAction): History
 /** The strokes to draw, and whether they lie on the automatic mask or on the one the page opened with. */
 export function visible(history: History): { base: "opened" | "automatic"; strokes: Stroke[] } {
   const reset = history.steps.findLastIndex((step) => step.type === "reset");
-  const strokes = history.steps.slice(reset + 1).flatMap((step) => (step.type === "stroke" ? [step.stroke] : []));
+  const strokes = history.steps
+    .slice(reset + 1)
+    .flatMap((step) => (step.type === "stroke" ? [step.stroke] : []));
   if (history.drawing) strokes.push(history.drawing);
   return { base: reset >= 0 ? "automatic" : "opened", strokes };
 }

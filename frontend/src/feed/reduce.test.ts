@@ -94,7 +94,10 @@ describe("applyEvents", () => {
 
   it("keeps one of two equal notices", () => {
     const notice = { code: "extended", message: "The background was extended." };
-    const after = applyEvents({ job: job(), seq: 0 }, [event(1, "notice", notice), event(2, "notice", notice)]);
+    const after = applyEvents({ job: job(), seq: 0 }, [
+      event(1, "notice", notice),
+      event(2, "notice", notice),
+    ]);
     expect(after.job.notices).toEqual([notice]);
   });
 

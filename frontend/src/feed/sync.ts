@@ -1,6 +1,6 @@
 import type { QueryClient } from "@tanstack/react-query";
-import { keys, knownJobs, putJob, updateJob } from "../api/queries";
 import { request } from "../api/client";
+import { keys, knownJobs, putJob, updateJob } from "../api/queries";
 import type { Job, JobEvent } from "../api/types";
 import { applyEvents, isActive, isTerminal } from "./reduce";
 import type { FeedMessage } from "./socket";

@@ -60,7 +60,8 @@ export function bounds(root: Schema, path: string, otherwise: Bounds): Bounds {
 
 /**
  * Old or foreign values as this schema would accept them: fields it does not know are dropped, numbers are
- * brought into bounds, and whatever else does not fit becomes the default.
+ * brought into bounds, and whatever else does not fit becomes the default. Text stays whole however long it is:
+ * its writer shortens it, not the page.
  */
 export function fit(root: Schema, defaults: Values, values: Values, prefix = ""): Values {
   const fitted: Values = {};
@@ -82,11 +83,7 @@ function fitOne(node: Schema, standard: unknown, value: unknown): unknown {
   const allowed = node.enum as unknown[] | undefined;
   if (allowed) return allowed.includes(value) ? value : standard;
   if (typeof value === "number") return fitNumber(node, standard, value);
-  if (typeof value === "string") {
-    const most = node.maxLength as number | undefined;
-    if (node.type !== "string") return standard;
-    return most === undefined ? value : value.slice(0, most);
-  }
+  if (typeof value === "string") return node.type === "string" ? value : standard;
   return value === null && standard === null ? null : standard;
 }
 

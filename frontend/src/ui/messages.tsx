@@ -47,7 +47,15 @@ export function Empty({ icon, title, children, action }: EmptyProps) {
 export function LoadFailed({ error, retry }: { error: unknown; retry: () => void }) {
   return (
     <div role="alert">
-      <Empty icon="alert" title="This could not be loaded" action={<Button icon="again" onClick={retry}>Try again</Button>}>
+      <Empty
+        icon="alert"
+        title="This could not be loaded"
+        action={
+          <Button icon="again" onClick={retry}>
+            Try again
+          </Button>
+        }
+      >
         {sentence(error)}
       </Empty>
     </div>

@@ -1,0 +1,168 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { type ReactNode, useEffect, useRef, useState } from "react";
+import { request, sentence } from "../api/client";
+import { useJobs } from "../api/queries";
+import type { Session } from "../api/types";
+import { useConnection } from "../feed/FeedProvider";
+import { isActive } from "../feed/reduce";
+import { generationFilter } from "../kinds";
+import { Button, IconButton, RadioGroup } from "../ui/controls";
+import { Icon, type IconName } from "../ui/Icon";
+import { useToast } from "../ui/messages";
+import mark from "./mark.svg";
+import { Link, usePath } from "./router";
+import { useTheme } from "./theme";
+
+const PAGES: { href: string; label: string; icon: IconName }[] = [
+  { href: "/", label: "Create", icon: "sparkle" },
+  { href: "/videos", label: "Videos", icon: "film" },
+  { href: "/library", label: "Library", icon: "image" },
+];
+
+export function Shell({ session, children }: { session: Session; children: ReactNode }) {
+  const main = useRef<HTMLElement>(null);
+  return (
+    <div className="shell">
+      <a className="skip" href="#main" onClick={() => main.current?.focus()}>
+        Skip to content
+      </a>
+      <header className="bar">
+        <Link className="brand" href="/">
+          <img src={mark} alt="" />
+          Aquarius Studio
+        </Link>
+        <Navigation />
+        <div className="bar-end">
+          <ThemeButton />
+          <Account session={session} />
+        </div>
+      </header>
+      <ConnectionBanner />
+      <main id="main" className="main" ref={main} tabIndex={-1}>
+        {children}
+      </main>
+    </div>
+  );
+}
+
+function Navigation() {
+  const path = usePath();
+  const jobs = useJobs(generationFilter());
+  const active = jobs.data?.pages.flatMap((page) => page.results).filter(isActive).length ?? 0;
+  return (
+    <nav className="nav" aria-label="Main">
+      {PAGES.map(({ href, label, icon }) => (
+        <Link key={href} href={href} aria-current={isCurrent(path, href) ? "page" : undefined}>
+          <Icon name={icon} />
+          {label}
+          {href === "/videos" && active > 0 && (
+            <span className="nav-count">
+              {active}
+              <span className="unseen"> in progress</span>
+            </span>
+          )}
+        </Link>
+      ))}
+    </nav>
+  );
+}
+
+const isCurrent = (path: string, href: string) => (href === "/" ? path === "/" : path.startsWith(href));
+
+/** Light and dark here; back to the system's choice in the account menu. */
+function ThemeButton() {
+  const [theme, setTheme] = useTheme();
+  const system = window.matchMedia("(prefers-color-scheme: dark)").matches;
+  const dark = theme === "system" ? system : theme === "dark";
+  return (
+    <IconButton
+      icon={dark ? "sun" : "moon"}
+      label={dark ? "Light theme" : "Dark theme"}
+      onClick={() => setTheme(dark === system ? (dark ? "light" : "dark") : "system")}
+    />
+  );
+}
+
+function Account({ session }: { session: Session }) {
+  const cache = useQueryClient();
+  const tell = useToast();
+  const menu = useRef<HTMLDetailsElement>(null);
+  const workspace = session.workspaces.find((one) => one.id === session.workspace);
+  useEffect(() => {
+    const close = (event: Event) => {
+      const outside = event.type === "keydown" || !menu.current?.contains(event.target as Node);
+      if (event instanceof KeyboardEvent && event.key !== "Escape") return;
+      if (menu.current && outside) menu.current.open = false;
+    };
+    document.addEventListener("pointerdown", close);
+    document.addEventListener("keydown", close);
+    return () => {
+      document.removeEventListener("pointerdown", close);
+      document.removeEventListener("keydown", close);
+    };
+  }, []);
+  const signOut = () =>
+    request("DELETE", "/session").then(
+      () => cache.resetQueries(),
+      (error) => tell(sentence(error), "error"),
+    );
+  return (
+    <details className="account" ref={menu}>
+      <summary aria-label={`Account: ${session.user.name || session.user.email}`}>
+        <Icon name="user" />
+        <span className="account-name">{workspace?.name ?? session.user.email}</span>
+      </summary>
+      <div className="account-menu">
+        <div>
+          <strong>{session.user.name || session.user.email}</strong>
+          <div className="small muted">{session.user.email}</div>
+          <div className="small muted">
+            {workspace?.name} · {workspace?.role}
+          </div>
+        </div>
+        <ThemeChoice />
+        <Button onClick={signOut}>Sign out</Button>
+      </div>
+    </details>
+  );
+}
+
+function ThemeChoice() {
+  const [theme, setTheme] = useTheme();
+  return (
+    <RadioGroup
+      legend="Appearance"
+      value={theme}
+      onChange={setTheme}
+      choices={[
+        { value: "system", label: "System" },
+        { value: "light", label: "Light" },
+        { value: "dark", label: "Dark" },
+      ]}
+    />
+  );
+}
+
+/** Tells plainly when what is shown may be old. Short interruptions are not worth a word. */
+function ConnectionBanner() {
+  const connection = useConnection();
+  const [shown, setShown] = useState(false);
+  useEffect(() => {
+    if (connection === "open") return setShown(false);
+    const timer = window.setTimeout(() => setShown(true), navigator.onLine ? 1500 : 0);
+    return () => window.clearTimeout(timer);
+  }, [connection]);
+  return (
+    <div role="status">
+      {shown && (
+        <div className="connection">
+          <Icon name="offline" />
+          <span>
+            <strong>{navigator.onLine ? "Reconnecting to the studio." : "You are offline."}</strong> Progress
+            shown here may be old; running videos continue, and this page catches up by itself.
+          </span>
+        </div>
+      )}
+    </div>
+  );
+}

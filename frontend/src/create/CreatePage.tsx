@@ -1,0 +1,67 @@
+import { useEffect } from "react";
+import { ApiError } from "../api/client";
+import { useAsset, useModels } from "../api/queries";
+import { Spinner } from "../ui/controls";
+import { Empty, LoadFailed } from "../ui/messages";
+import { ControlPanel } from "./ControlPanel";
+import { useDraft } from "./DraftProvider";
+import { Editor } from "./Editor";
+import { PhotoDrop } from "./PhotoDrop";
+import { PhotoStrip } from "./PhotoStrip";
+import { useDroppedPhotos, useUpload } from "./useUpload";
+
+/** Photo, mask and framing on the left, what shall happen on the right, Generate below it. */
+export function CreatePage() {
+  const { draft, change, kinds } = useDraft();
+  const models = useModels();
+  const photo = useAsset(draft.assetId);
+  const uploading = useUpload((asset) => change({ type: "photo", assetId: asset.id }));
+  const over = useDroppedPhotos(uploading.start);
+  const gone = photo.error instanceof ApiError && photo.error.status === 404;
+
+  useEffect(() => {
+    if (gone) change({ type: "photo", assetId: null });
+  }, [gone, change]);
+
+  if (models.isError) return <LoadFailed error={models.error} retry={() => models.refetch()} />;
+  if (models.isSuccess && Object.keys(kinds).length === 0) return <NoModel />;
+
+  const asset = uploading.upload ? null : (photo.data ?? null);
+  const failed = photo.isError && !gone && draft.assetId !== null;
+  return (
+    <div className={over ? "create create-over" : "create"}>
+      <h1 className="unseen">Create a video</h1>
+      {asset ? (
+        <Editor key={asset.id} asset={asset} />
+      ) : (
+        <>
+          <section className="create-photo" aria-label="Photo">
+            {failed ? (
+              <LoadFailed error={photo.error} retry={() => photo.refetch()} />
+            ) : draft.assetId && !uploading.upload && photo.isPending ? (
+              <div className="stage stage-empty">
+                <Spinner />
+              </div>
+            ) : (
+              <PhotoDrop uploading={uploading} over={over} />
+            )}
+          </section>
+          <ControlPanel asset={null} framing={null} flush={null} />
+        </>
+      )}
+      <PhotoStrip
+        uploading={uploading}
+        selected={asset?.id ?? null}
+        onSelect={(id) => change({ type: "photo", assetId: id })}
+      />
+      {over && asset && <div className="drop-veil">Drop to use this photo</div>}
+    </div>
+  );
+}
+
+const NoModel = () => (
+  <Empty icon="film" title="No model is installed">
+    The studio runs, but no installed model can make a video from a photo. An administrator can add a model
+    bundle and restart the studio.
+  </Empty>
+);

@@ -1,0 +1,137 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { useCallback, useEffect, useMemo, useReducer, useRef, useState } from "react";
+import { automaticMask, keys, saveMask } from "../api/queries";
+import type { Asset } from "../api/types";
+import { emptyHistory, historyReducer, visible, wanted } from "./history";
+import { compose, emptyMask, loadMask, type MaskCanvas, toPng } from "./maskPixels";
+
+const SAVE_AFTER_MS = 600;
+
+export type SaveState = "saved" | "waiting" | "saving" | "failed";
+
+interface Bases {
+  opened: MaskCanvas | null;
+  automatic: MaskCanvas | null;
+}
+
+/** The mask of one photo while it is corrected: its pixels, its history, and keeping the server's copy the same. */
+export function useMask(asset: Asset) {
+  const cache = useQueryClient();
+  const [history, change] = useReducer(historyReducer, emptyHistory);
+  const bases = useBases(asset);
+  const [save, setSave] = useState<SaveState>("saved");
+  const timer = useRef<number | undefined>(undefined);
+  const running = useRef<Promise<unknown>>(Promise.resolve());
+
+  const { base: baseName, strokes } = useMemo(() => visible(history), [history]);
+  const base = baseName === "automatic" ? bases.automatic : bases.opened;
+
+  const send = useCallback(async () => {
+    window.clearTimeout(timer.current);
+    timer.current = undefined;
+    setSave("saving");
+    const want = wanted(history);
+    const automatic = want === "automatic" || (want === "opened" && bases.openedIsAutomatic);
+    const picture =
+      want === "opened" ? bases.opened : painted(base ?? emptyMask(asset.width, asset.height), strokes);
+    const order = running.current.then(async () => {
+      const saved = automatic
+        ? await automaticMask(asset.id)
+        : await saveMask(asset.id, await toPng(picture as MaskCanvas));
+      cache.setQueryData(keys.asset(asset.id), saved);
+    });
+    running.current = order.catch(() => undefined);
+    await order.then(
+      () => setSave("saved"),
+      (error) => {
+        setSave("failed");
+        throw error;
+      },
+    );
+  }, [asset, base, bases, cache, history, strokes]);
+
+  const latest = useRef(send);
+  latest.current = send;
+  const opened = useRef(history.steps);
+  useEffect(() => {
+    if (history.steps === opened.current) return;
+    opened.current = history.steps;
+    setSave("waiting");
+    window.clearTimeout(timer.current);
+    timer.current = window.setTimeout(() => latest.current().catch(() => undefined), SAVE_AFTER_MS);
+  }, [history.steps]);
+  useEffect(
+    () => () => {
+      if (timer.current !== undefined) latest.current().catch(() => undefined);
+    },
+    [],
+  );
+
+  /** Resolves when the server has what is seen here; raises when it cannot be saved. */
+  const flush = useCallback(async () => {
+    if (timer.current !== undefined || save === "failed") await latest.current();
+    await running.current;
+  }, [save]);
+
+  const want = wanted(history);
+  const canReset = want === "painted" || (want === "opened" && !bases.openedIsAutomatic && base !== null);
+  return { history, change, base, strokes, save, flush, canReset, failed: bases.failed };
+}
+
+export type Mask = ReturnType<typeof useMask>;
+
+function painted(base: MaskCanvas, strokes: Parameters<typeof compose>[2]): MaskCanvas {
+  const canvas = document.createElement("canvas");
+  compose(canvas, base, strokes);
+  return canvas;
+}
+
+/** Loads the mask once it is there, and the automatic one again when a painted mask is given up. */
+function useBases(asset: Asset) {
+  const [bases, setBases] = useState<Bases>({ opened: null, automatic: null });
+  const [openedIsAutomatic, setOpenedIsAutomatic] = useState(true);
+  const [failed, setFailed] = useState(false);
+  const { id, width, height, mask } = asset;
+  const isAutomatic = mask?.source !== "brush";
+  const needed =
+    mask?.state === "ready"
+      ? bases.opened === null || (isAutomatic && bases.automatic === null)
+        ? mask.url
+        : null
+      : null;
+  const unfound = mask?.state === "failed" || mask?.state === "none";
+
+  // Reads the address as it is when a mask is first needed; a signed address that changes later is no new mask.
+  const address = useRef(needed);
+  address.current = needed;
+  const wants = needed !== null;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the photo's size belongs to its id
+  useEffect(() => {
+    if (!wants || !address.current) return;
+    let stale = false;
+    loadMask(address.current, width, height).then(
+      (canvas) => {
+        if (stale) return;
+        setFailed(false);
+        setOpenedIsAutomatic((now) => (bases.opened ? now : isAutomatic));
+        setBases((now) => ({
+          opened: now.opened ?? canvas,
+          automatic: isAutomatic ? canvas : now.automatic,
+        }));
+      },
+      () => !stale && setFailed(true),
+    );
+    return () => {
+      stale = true;
+    };
+  }, [id, wants, isAutomatic]);
+
+  // Painting starts on an empty mask where none was found, and stays on it when the painted one was saved.
+  useEffect(() => {
+    if (!unfound) return;
+    const blank = emptyMask(width, height);
+    setBases((now) => ({ opened: now.opened ?? blank, automatic: now.automatic ?? blank }));
+  }, [unfound, width, height]);
+
+  return { ...bases, openedIsAutomatic, failed };
+}

@@ -1,0 +1,89 @@
+import { useRef } from "react";
+import { stableUrl } from "../api/stableUrl";
+import type { Job } from "../api/types";
+import { Link } from "../app/router";
+import { isActive } from "../feed/reduce";
+import { panelOf } from "../kinds";
+import { ProgressBar } from "../ui/controls";
+import { ago } from "../ui/format";
+import { useCountdown, useNow } from "../ui/hooks";
+import { Icon } from "../ui/Icon";
+import { activity, progressText } from "./words";
+
+/** One video in the list: what it shows, what it is, and how far it has come. */
+export function JobCard({ job }: { job: Job }) {
+  const panel = panelOf(job.kind);
+  const now = useNow(30_000);
+  const ended = !isActive(job) && job.state !== "succeeded";
+  return (
+    <Link className="card" href={`/videos/${job.id}`} data-state={job.state} data-job={job.id}>
+      <div className="card-frame">
+        <Picture job={job} />
+        {ended && (
+          <span className={job.state === "canceled" ? "state-chip" : "state-chip state-chip-bad"}>
+            {job.state !== "canceled" && <Icon name="alert" size={16} />}
+            {activity(job)}
+          </span>
+        )}
+        {isActive(job) && <CardProgress job={job} />}
+      </div>
+      <span className="card-title">{panel?.title(job.settings) ?? job.kind}</span>
+      <span className="card-meta">
+        {[panel?.summary(job.settings), ago(job.created_at, now)].filter(Boolean).join(" · ")}
+      </span>
+    </Link>
+  );
+}
+
+/** The result's own still with a silent preview under the pointer; until then the newest preview, or the photo. */
+function Picture({ job }: { job: Job }) {
+  const video = useRef<HTMLVideoElement>(null);
+  const result = job.result?.asset;
+  if (!result) {
+    const source = job.source_asset;
+    const still = job.preview_url ?? (source && stableUrl(`thumbnail ${source.id}`, source.urls.thumbnail));
+    if (!still) return <span className="card-blank" />;
+    return (
+      <>
+        <img className="card-back" src={still} alt="" />
+        <img
+          className={isActive(job) ? "card-picture card-picture-wait" : "card-picture card-picture-off"}
+          src={still}
+          alt=""
+        />
+      </>
+    );
+  }
+  const poster = stableUrl(`thumbnail ${result.id}`, result.urls.thumbnail);
+  return (
+    <>
+      <img className="card-back" src={poster} alt="" loading="lazy" />
+      <video
+        ref={video}
+        className="card-picture"
+        src={stableUrl(`content ${result.id}`, result.urls.content)}
+        poster={poster}
+        preload="none"
+        muted
+        loop
+        playsInline
+        onPointerEnter={() => {
+          if (!window.matchMedia("(prefers-reduced-motion: reduce)").matches)
+            void video.current?.play().catch(() => undefined);
+        }}
+        onPointerLeave={() => video.current?.pause()}
+      />
+    </>
+  );
+}
+
+function CardProgress({ job }: { job: Job }) {
+  const left = useCountdown(job.eta_seconds);
+  return (
+    <div className="card-progress">
+      <span>{activity(job)}</span>
+      <span className="card-progress-text">{progressText(job, left)}</span>
+      <ProgressBar value={job.progress} waiting={job.state === "queued"} label="Progress" />
+    </div>
+  );
+}

@@ -1,0 +1,141 @@
+import { type KeyboardEvent, useEffect, useRef, useState } from "react";
+import { forgetUrl, stableUrl } from "../api/stableUrl";
+import type { Asset } from "../api/types";
+import { IconButton } from "../ui/controls";
+import { clock } from "../ui/format";
+import { Icon } from "../ui/Icon";
+
+const FRAME = 1 / 24;
+
+/** Plays a silent video: play and pause, a seek bar, single frames, loop and full screen. */
+export function Player({ asset }: { asset: Asset }) {
+  const root = useRef<HTMLDivElement>(null);
+  const video = useRef<HTMLVideoElement>(null);
+  const [url] = useState(() => stableUrl(`content ${asset.id}`, asset.urls.content));
+  const [playing, setPlaying] = useState(false);
+  const [time, setTime] = useState(0);
+  const [loop, setLoop] = useState(true);
+  const [failed, setFailed] = useState(false);
+  const [length, setLength] = useState(asset.duration ?? 0);
+  useFrameTime(video, playing, setTime);
+
+  const toggle = () => {
+    const player = video.current;
+    if (player?.paused) void player.play().catch(() => setFailed(true));
+    else player?.pause();
+  };
+  const seek = (to: number) => {
+    const player = video.current;
+    if (!player) return;
+    const at = Math.min(length, Math.max(0, to));
+    player.currentTime = at;
+    setTime(at);
+  };
+  const keys = (event: KeyboardEvent) => {
+    const onControl = (event.target as HTMLElement).closest("button, input");
+    const steps: Record<string, () => void> = {
+      k: toggle,
+      ",": () => seek(time - FRAME),
+      ".": () => seek(time + FRAME),
+      f: () => fullScreen(root.current),
+      l: () => setLoop(!loop),
+    };
+    if (!onControl)
+      Object.assign(steps, {
+        " ": toggle,
+        ArrowLeft: () => seek(time - 0.5),
+        ArrowRight: () => seek(time + 0.5),
+      });
+    const step = steps[event.key];
+    if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    step();
+  };
+
+  if (failed) return <PlayerFailed asset={asset} />;
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: shortcuts for what the buttons inside do
+    <div className="player" ref={root} onKeyDown={keys} data-playing={playing}>
+      {/* biome-ignore lint/a11y/useMediaCaption: the videos have no sound */}
+      <video
+        ref={video}
+        src={url}
+        poster={stableUrl(`thumbnail ${asset.id}`, asset.urls.thumbnail)}
+        muted
+        playsInline
+        loop={loop}
+        autoPlay={!window.matchMedia("(prefers-reduced-motion: reduce)").matches}
+        aria-label="The finished video"
+        onClick={toggle}
+        onPlay={() => setPlaying(true)}
+        onPause={() => setPlaying(false)}
+        onTimeUpdate={(event) => setTime(event.currentTarget.currentTime)}
+        onLoadedMetadata={(event) => setLength(event.currentTarget.duration)}
+        onError={() => {
+          forgetUrl(`content ${asset.id}`);
+          setFailed(true);
+        }}
+      />
+      <div className="player-bar">
+        <IconButton
+          icon={playing ? "pause" : "play"}
+          label={playing ? "Pause" : "Play"}
+          keys="k"
+          onClick={toggle}
+        />
+        <input
+          type="range"
+          className="player-seek"
+          aria-label="Seek"
+          aria-valuetext={`${time.toFixed(1)} of ${length.toFixed(1)} seconds`}
+          min={0}
+          max={length || 1}
+          step={FRAME}
+          value={Math.min(time, length)}
+          style={
+            { "--share": `${length ? (Math.min(time, length) / length) * 100 : 0}%` } as React.CSSProperties
+          }
+          onChange={(event) => seek(Number(event.target.value))}
+        />
+        <span className="player-time">
+          {clock(time)} <span className="player-length">/ {clock(length)}</span>
+        </span>
+        <IconButton icon="loop" label="Loop" keys="l" pressed={loop} onClick={() => setLoop(!loop)} />
+        <IconButton icon="expand" label="Full screen" keys="f" onClick={() => fullScreen(root.current)} />
+      </div>
+    </div>
+  );
+}
+
+function fullScreen(element: HTMLElement | null): void {
+  if (document.fullscreenElement) void document.exitFullscreen();
+  else void element?.requestFullscreen?.().catch(() => undefined);
+}
+
+/** `timeupdate` comes four times a second; while it plays, the bar follows every drawn frame. */
+function useFrameTime(
+  video: React.RefObject<HTMLVideoElement | null>,
+  playing: boolean,
+  setTime: (time: number) => void,
+): void {
+  useEffect(() => {
+    if (!playing) return;
+    let frame = 0;
+    const follow = () => {
+      if (video.current && !video.current.seeking) setTime(video.current.currentTime);
+      frame = requestAnimationFrame(follow);
+    };
+    frame = requestAnimationFrame(follow);
+    return () => cancelAnimationFrame(frame);
+  }, [video, playing, setTime]);
+}
+
+const PlayerFailed = ({ asset }: { asset: Asset }) => (
+  <div className="player-failed" role="alert">
+    <Icon name="alert" size={28} />
+    <p>This browser could not play the video. Reload the page, or download it and play it on your machine.</p>
+    <a className="button" href={asset.urls.download} download>
+      <Icon name="download" /> <span>Download MP4</span>
+    </a>
+  </div>
+);

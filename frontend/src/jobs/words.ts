@@ -1,0 +1,65 @@
+import type { Job } from "../api/types";
+import { timeLeft } from "../ui/format";
+
+const STAGES: Record<string, string> = {
+  load: "Loading the model",
+  prepare: "Preparing the photo",
+  denoise: "Creating the motion",
+  render: "Rendering the video",
+};
+
+/** What a job does right now, in one short sentence. */
+export function activity(job: Job): string {
+  if (job.cancel_requested && job.state === "running") return "Canceling";
+  switch (job.state) {
+    case "queued":
+      return queued(job);
+    case "running":
+      return STAGES[job.stage ?? ""] ?? "Starting";
+    case "succeeded":
+      return "Finished";
+    case "failed":
+      return "Failed";
+    case "canceled":
+      return "Canceled";
+    case "expired":
+      return "Expired";
+  }
+}
+
+function queued(job: Job): string {
+  const position = job.queue?.position;
+  const again = job.attempt > 0 ? ", trying again" : "";
+  if (position === undefined) return `Waiting${again}`;
+  return position <= 1 ? `Next in line${again}` : `Number ${position} in line${again}`;
+}
+
+/** Percentage and time left; empty while there is nothing to say. */
+export function progressText(job: Job, secondsLeft: number | null): string {
+  if (job.state !== "running") return "";
+  const share = `${Math.floor(job.progress * 100)} %`;
+  return secondsLeft === null ? share : `${share} · ${timeLeft(secondsLeft)}`;
+}
+
+/** What a member can do about a failure. */
+export function advice(job: Job): string {
+  if (job.state === "expired")
+    return "It waited past its deadline and was not started. Start it again when the studio is less busy.";
+  if (job.error?.retryable) return "This can pass by itself. Start it again.";
+  return "Change the photo or the settings, then start it again.";
+}
+
+const TIMINGS: Record<string, string> = {
+  load: "model",
+  prepare: "photo",
+  denoise: "motion",
+  render: "render",
+};
+
+/** "motion 0.6 s · render 7.1 s" */
+export function timings(values: Record<string, number>): string {
+  return Object.entries(values)
+    .filter(([, value]) => typeof value === "number")
+    .map(([name, value]) => `${TIMINGS[name] ?? name.replaceAll("_", " ")} ${value.toFixed(1)} s`)
+    .join(" · ");
+}
