@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from datapipe.worlds.creatures import CREATURES
+from datapipe.worlds.devices import DEVICES
 from datapipe.worlds.goods import GOODS
-from datapipe.worlds.shapes import Body, Kit
+from datapipe.worlds.shapes import Body, Kit, Part
 from datapipe.worlds.things import THINGS
+from datapipe.worlds.wear import WEAR
 
-MAKERS = GOODS + THINGS
+MAKERS = GOODS + DEVICES + CREATURES + WEAR + THINGS
 
 
 def make_body(kit: Kit, prop: bool = False) -> Body:
@@ -29,7 +32,7 @@ def _group(kit: Kit, body: Body) -> Body:
     x0, _, x1, y1 = body.bounds()
     step = (x1 - x0) * kit.uniform(0.75, 1.1)
     places = [(i - (count - 1) / 2) for i in range(count)]
-    parts = []
+    parts: list[Part] = []
     for place in sorted(places, key=abs, reverse=True):
         size = 1 - kit.uniform(0.0, 0.12) * abs(place)
         parts.extend(body.placed(size, place * step, y1 * (1 - size)).parts)

@@ -14,7 +14,13 @@ from datapipe.worlds.shapes import Body, Part
 from datapipe.worlds.textures import sample_aligned
 
 _SHIFT = 4
-FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_SCRIPT_COMPLEX)
+FONTS = (
+    cv2.FONT_HERSHEY_SIMPLEX,
+    cv2.FONT_HERSHEY_DUPLEX,
+    cv2.FONT_HERSHEY_TRIPLEX,
+    cv2.FONT_HERSHEY_COMPLEX,
+    cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,9 @@ def _relief(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return slope_x, cv2.resize(_SLOPE @ height @ _FINE.T, size, interpolation=cv2.INTER_LINEAR)
 
 
-def shade(paint: Paint, mask: np.ndarray, grid: Grid, box: tuple[float, float, float, float]) -> tuple[np.ndarray, np.ndarray | None]:
+def shade(
+    paint: Paint, mask: np.ndarray, grid: Grid, box: tuple[float, float, float, float]
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Light factor and additive highlight (0..255) of a part over its grid."""
     lx, ly, lz = paint.light
     cx, cy = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
@@ -167,7 +175,9 @@ def _coverage(part: Part, grid: Grid) -> np.ndarray:
     return cv2.warpAffine(letters, matrix, (grid.width, grid.height), flags=cv2.INTER_LINEAR)
 
 
-def _colour(part: Part, mask: np.ndarray, grid: Grid, box: tuple[float, float, float, float], behind: np.ndarray | None) -> np.ndarray:
+def _colour(
+    part: Part, mask: np.ndarray, grid: Grid, box: tuple[float, float, float, float], behind: np.ndarray | None
+) -> np.ndarray:
     """Lit colours of a part, uint8 [h, w, 3]."""
     paint = part.paint
     colour = texture(paint, grid, (box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
@@ -186,8 +196,10 @@ def _colour(part: Part, mask: np.ndarray, grid: Grid, box: tuple[float, float, f
 _TINY = 130  # pixels; a part below this shows neither texture nor relief
 
 
-def paint_part(canvas: np.ndarray, alpha: np.ndarray | None, part: Part, grid: Grid, first: bool, behind: np.ndarray | None) -> None:
-    """Draw a part into canvas (uint8 [h, w, 3]) and join its coverage to alpha; `first` floods its box outside the outline too."""
+def paint_part(
+    canvas: np.ndarray, alpha: np.ndarray | None, part: Part, grid: Grid, first: bool, behind: np.ndarray | None
+) -> None:
+    """Draw a part into canvas (uint8 [h, w, 3]) and join its coverage to alpha; `first` floods its whole box."""
     x0, y0, x1, y1 = part.box
     paint = part.paint
     lit = 1.0 if paint.shade == "none" else paint.ambient + (1 - paint.ambient) * 1.2 * max(paint.light[2], 0.3)

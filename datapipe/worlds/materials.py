@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ SKINS: tuple[Rgb, ...] = ((241, 204, 178), (224, 172, 135), (198, 134, 96), (141
 
 @dataclass(frozen=True)
 class Paint:
-    """A ramp of three colours over a texture, and how light falls on it. Colours are 0..255, lengths isotropic units."""
+    """A ramp of three colours over a texture, and how light falls on it. Colours 0..255, lengths isotropic."""
 
     low: Rgb
     mid: Rgb
@@ -54,6 +55,31 @@ class Paint:
 
 def flat(colour: Rgb) -> Paint:
     return Paint(colour, colour, colour)
+
+
+def toned(colour: Rgb, low: float, mid: float, high: float, **more: Any) -> Paint:
+    """A paint whose ramp is this colour at three brightnesses; `more` are fields of Paint."""
+    return Paint(lit(colour, low), lit(colour, mid), lit(colour, high), **more)
+
+
+def name_of(colour: Rgb) -> str:
+    """The colour word nearest to a colour."""
+    h, s, v = colorsys.rgb_to_hsv(*(min(c, 255.0) / 255 for c in colour))
+    if v < 0.2:
+        return "black"
+    if s < 0.13:
+        return "white" if v > 0.82 else "gray"
+    degrees = h * 360
+    if degrees < 12 or degrees > 350:
+        return "red" if s > 0.5 else "pink"
+    if degrees < 50 and s < 0.4:
+        return "beige"
+    if degrees < 40:
+        return "brown" if v < 0.62 else "orange"
+    for limit, word in ((70, "yellow"), (158, "green"), (195, "teal"), (250, "blue"), (300, "purple")):
+        if degrees < limit:
+            return word
+    return "pink"
 
 
 def mix(a: Rgb, b: Rgb, share: float) -> Rgb:
@@ -81,11 +107,32 @@ def textured(rng: np.random.Generator, paint: Paint, tile: str, scale: float, co
     dark, bright = lit(paint.mid, 1 - 0.75 * contrast), mix(paint.mid, (255.0, 255.0, 255.0), 0.55 * contrast)
     x, y, v = rng.random(3)
     return replace(
-        paint, low=dark, high=bright, tile=tile, scale=scale, offset=(x, y), variant=int(v * 4), turned=bool(v * 8 % 1 > 0.5)
+        paint,
+        low=dark,
+        high=bright,
+        tile=tile,
+        scale=scale,
+        offset=(x, y),
+        variant=int(v * 4),
+        turned=bool(v * 8 % 1 > 0.5),
     )
 
 
-FINISHES = ("plain", "plain", "glossy", "glossy", "matte", "metal", "noisy", "wood", "fabric", "pattern", "pattern", "glass", "stone")
+FINISHES = (
+    "plain",
+    "plain",
+    "glossy",
+    "glossy",
+    "matte",
+    "metal",
+    "noisy",
+    "wood",
+    "fabric",
+    "pattern",
+    "pattern",
+    "glass",
+    "stone",
+)
 
 
 def sample_finish(rng: np.random.Generator, colour: Rgb, light: tuple[float, float, float]) -> Paint:
@@ -112,7 +159,9 @@ def sample_finish(rng: np.random.Generator, colour: Rgb, light: tuple[float, flo
     if finish == "stone":
         return textured(rng, paint, ("marble", "terrazzo", "pebbles")[int(b * 3)], 0.8 + c, 0.4 + 0.4 * d)
     if finish == "glass":
-        return replace(paint, glass=0.2 + 0.55 * b, ambient=0.6, gloss=0.8, gloss_at=-0.7 + 0.5 * c, gloss_width=0.04 + 0.1 * d)
+        return replace(
+            paint, glass=0.2 + 0.55 * b, ambient=0.6, gloss=0.8, gloss_at=-0.7 + 0.5 * c, gloss_width=0.04 + 0.1 * d
+        )
     kind = ("stripes", "dots", "zigzag", "checker", "blots", "plaid", "petals", "leaves", "print")[int(b * 9)]
     other = sample_colour(rng)[1]
     return replace(textured(rng, paint, kind, 0.5 + 1.5 * c, 0.5), low=colour, mid=mix(colour, other, 0.5), high=other)

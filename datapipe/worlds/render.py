@@ -57,7 +57,9 @@ def render_layers(scene: Scene, height: int, width: int, margin: float = 0.0, su
     composite = plate.copy()
     product.over(composite)
     product_rgb, product_alpha = product.whole(grid)
-    return Layers([p.whole(grid) for p in patches], product_rgb, product_alpha, _bytes(composite), _bytes(plate), pad_x, pad_y)
+    return Layers(
+        [p.whole(grid) for p in patches], product_rgb, product_alpha, _bytes(composite), _bytes(plate), pad_x, pad_y
+    )
 
 
 @dataclass(frozen=True)
@@ -135,13 +137,19 @@ def _backdrop(plane: Plane, grid: Grid) -> np.ndarray:
     return _bytes(image)
 
 
-def _bokeh(image: np.ndarray, grid: Grid, x: float, y: float, radius: float, colour: tuple[float, ...], strength: float) -> None:
+def _bokeh(
+    image: np.ndarray, grid: Grid, x: float, y: float, radius: float, colour: tuple[float, ...], strength: float
+) -> None:
     inner, rows, columns = grid.crop((x - radius, y - radius, x + radius, y + radius), 2)
     if inner.width < 1 or inner.height < 1:
         return
     distance = np.sqrt((inner.xs()[None] - x) ** 2 + (inner.ys()[:, None] - y) ** 2)
     soft = max(0.012, 1 / grid.sx)
-    disc = np.clip((radius - distance) / soft + 0.5, 0, 1) * (0.75 + 0.25 * np.clip(distance / radius, 0, 1) ** 4) * strength
+    disc = (
+        np.clip((radius - distance) / soft + 0.5, 0, 1)
+        * (0.75 + 0.25 * np.clip(distance / radius, 0, 1) ** 4)
+        * strength
+    )
     target = image[rows, columns]
     target += (np.array(colour, np.float32) - target) * disc[..., None].astype(np.float32)
 
@@ -182,7 +190,9 @@ def _floor(plane: Plane, scene: Scene, grid: Grid) -> tuple[np.ndarray, np.ndarr
     fall = 1 - plane.falloff * np.clip((depth - 1) / 2.5, -0.3, 1)
     seen *= fall[:, None, None].astype(np.float32)
     if plane.haze:
-        share = (plane.haze * np.clip((depth - 1.2) / max(plane.depth - 1.2, 0.1), 0, 1)).astype(np.float32)[:, None, None]
+        share = (plane.haze * np.clip((depth - 1.2) / max(plane.depth - 1.2, 0.1), 0, 1)).astype(np.float32)[
+            :, None, None
+        ]
         seen += (np.array(plane.haze_rgb, np.float32) - seen) * share
     if plane.blur:
         far = np.clip((depth - 1.3) / 2, 0, 1).astype(np.float32)[:, None, None]
@@ -197,7 +207,9 @@ def _floor(plane: Plane, scene: Scene, grid: Grid) -> tuple[np.ndarray, np.ndarr
 def _floor_texture(plane: Plane, grid: Grid, start: int, drop: float) -> np.ndarray:
     paint = plane.paint
     assert paint is not None and paint.tile is not None
-    pixel = np.array([[1 / grid.sx, 0, grid.x0 + 0.5 / grid.sx], [0, 1 / grid.sy, grid.y0 + (start + 0.5) / grid.sy], [0, 0, 1]])
+    pixel = np.array(
+        [[1 / grid.sx, 0, grid.x0 + 0.5 / grid.sx], [0, 1 / grid.sy, grid.y0 + (start + 0.5) / grid.sy], [0, 0, 1]]
+    )
     ground = np.array([[drop, 0, 0], [0, 0, 1.6 * drop], [0, 1, -plane.horizon]])
     c, s = np.cos(plane.yaw) / paint.scale, np.sin(plane.yaw) / paint.scale
     lay = np.array([[c, -s, paint.offset[0]], [s, c, paint.offset[1]], [0, 0, 1]])
@@ -208,6 +220,7 @@ def _floor_texture(plane: Plane, grid: Grid, start: int, drop: float) -> np.ndar
 
 def _cast_shadow(image: np.ndarray, plane: Plane, scene: Scene, grid: Grid) -> None:
     """The product's silhouette laid on the floor, away from the light."""
+    assert plane.cast is not None
     lean, flat, strength = plane.cast
     outlines = []
     for outline in scene.product.outlines():
@@ -280,16 +293,27 @@ def _tilted(product: Product, fine: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Drawn upright on its own raster, then turned about the pivot."""
     x0, y0, x1, y1 = product.body.bounds()
     pad = 3
-    upright = Grid(x0 - pad / fine.sx, y0 - pad / fine.sy, fine.sx, fine.sy, int((x1 - x0) * fine.sx) + 2 * pad + 1, int((y1 - y0) * fine.sy) + 2 * pad + 1)
+    upright = Grid(
+        x0 - pad / fine.sx,
+        y0 - pad / fine.sy,
+        fine.sx,
+        fine.sy,
+        int((x1 - x0) * fine.sx) + 2 * pad + 1,
+        int((y1 - y0) * fine.sy) + 2 * pad + 1,
+    )
     colours, cover = draw_body(product.body, upright)
     packed = cv2.merge((*cv2.split(colours), cover))
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    back = rotated(corners / (fine.sx, fine.sy) + (fine.x0 + 0.5 / fine.sx, fine.y0 + 0.5 / fine.sy), -product.tilt, *product.pivot)
+    back = rotated(
+        corners / (fine.sx, fine.sy) + (fine.x0 + 0.5 / fine.sx, fine.y0 + 0.5 / fine.sy), -product.tilt, *product.pivot
+    )
     back = (back - (upright.x0, upright.y0)) * (fine.sx, fine.sy) - 0.5
     matrix = np.stack([back[1] - back[0], back[2] - back[0], back[0]], 1)
     edge = (*product.body.parts[0].paint.mid, 0.0)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    packed = cv2.warpAffine(packed, matrix, (fine.width, fine.height), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=edge)
+    packed = cv2.warpAffine(
+        packed, matrix, (fine.width, fine.height), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=edge
+    )
     return np.ascontiguousarray(packed[..., :3]), np.ascontiguousarray(packed[..., 3])
 
 
@@ -301,7 +325,9 @@ class _Grader:
         levels = np.clip(0.5 + (levels - 0.5) * grade.contrast, 0, 1) ** grade.gamma
         levels = 255 * (grade.lift + (1 - grade.lift) * levels)
         self.table = (levels if grade.saturation else levels.mean(1, keepdims=True) + 0 * levels).astype(np.uint8)[None]
-        self.colour = (np.eye(3, dtype=np.float32) * grade.saturation + _LUMA * (1 - grade.saturation)).astype(np.float32)
+        self.colour = (np.eye(3, dtype=np.float32) * grade.saturation + _LUMA * (1 - grade.saturation)).astype(
+            np.float32
+        )
         self.plain = abs(grade.saturation - 1) < 1e-3
         xs, ys = grid.xs(), grid.ys()
         self.screen = None

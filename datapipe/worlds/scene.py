@@ -13,8 +13,8 @@ import numpy as np
 
 from datapipe.worlds import backdrops
 from datapipe.worlds.catalogue import make_body
-from datapipe.worlds.materials import Paint, Rgb, lit, mix, sample_colour, sample_rgb
-from datapipe.worlds.shapes import Body, Kit, rotated
+from datapipe.worlds.materials import Paint, Rgb, lit, name_of, sample_rgb
+from datapipe.worlds.shapes import Body, Kit, Part, rotated
 
 FOCAL = 1.6
 Rng = np.random.Generator
@@ -22,8 +22,10 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class Plane:
-    """One layer of the plate. `depth` is Z; of a floor it is the Z of its far edge, and the floor is the plane whose image
-    row y has Z = (contact - horizon) / (y - horizon) for y > seam."""
+    """One layer of the plate. `depth` is Z; of a floor it is the Z of its far edge.
+
+    The floor is the plane whose image row y has Z = (contact - horizon) / (y - horizon) for y > seam.
+    """
 
     kind: str  # backdrop | floor | prop
     depth: float
@@ -32,7 +34,7 @@ class Plane:
     seam: float = 0.0
     paint: Paint | None = None
     body: Body | None = None
-    decor: tuple[backdrops.Part, ...] = ()
+    decor: tuple[Part, ...] = ()
     bokeh: tuple[tuple[float, float, float, Rgb, float], ...] = ()  # x, y, radius, colour, strength
     glows: tuple[tuple[float, float, float, float, Rgb, float], ...] = ()  # x, y, radius x, radius y, colour, strength
     shadows: tuple[tuple[float, float, float, float, float], ...] = ()  # x, y, radius x, radius y, strength
@@ -113,11 +115,24 @@ def sample_scene(rng: np.random.Generator, aspect: float) -> Scene:
     main = _camouflage(rng, view) if rng.random() < 0.1 else None
     kit = Kit(rng, light, main)
     body = make_body(kit)
+    grade = _grade(rng)
     has_floor = view.floor and not body.cut_below
     horizon = float(rng.uniform(-0.35, 0.15)) * min(1.0, ay * 1.2)
-    product = _stand(rng, body, kit.name, ax, ay, horizon if has_floor else None)
-    planes = _floor_planes(rng, view, product, horizon, light, ax) if has_floor else _wall_planes(rng, view, product, light, ax)
-    return Scene(aspect, seed, tuple(planes), product, view.style, view.place, _grade(rng))
+    product = _stand(rng, body, _colour_word(body, kit, grade), ax, ay, horizon if has_floor else None)
+    planes = (
+        _floor_planes(rng, view, product, horizon, light, ax)
+        if has_floor
+        else _wall_planes(rng, view, product, light, ax)
+    )
+    return Scene(aspect, seed, tuple(planes), product, view.style, view.place, grade)
+
+
+def _colour_word(body: Body, kit: Kit, grade: Grade) -> str:
+    """The colour of the largest part, as the picture shows it."""
+    colour = max(body.parts, key=lambda part: cv2.contourArea(part.outline.astype(np.float32))).paint.mid
+    if grade.saturation == 0:
+        return name_of((sum(colour) / 3,) * 3)
+    return kit.name if colour == kit.main_rgb and kit.named else name_of(colour)
 
 
 def _light(rng: Rng) -> tuple[float, float, float]:
@@ -142,7 +157,9 @@ def _stand(rng: Rng, body: Body, colour: str, ax: float, ay: float, horizon: flo
         stack = rotated(np.concatenate([p.outline for p in body.parts]), tilt, *pivot)
         (x0, y0), (x1, y1) = stack.min(0).tolist(), stack.max(0).tolist()
     share = float(rng.uniform(0.1, 0.42))
-    area = sum(cv2.contourArea(part.outline.astype(np.float32)) for part in body.parts[:6]) * 0.5 + 0.35 * (x1 - x0) * (y1 - y0)
+    area = sum(cv2.contourArea(part.outline.astype(np.float32)) for part in body.parts[:6]) * 0.5 + 0.35 * (x1 - x0) * (
+        y1 - y0
+    )
     scale = float(np.sqrt(4 * share / max(min(area, (x1 - x0) * (y1 - y0)), 0.05)))
     air = 0.93 if rng.random() < 0.9 else 1.08
     scale = min(scale, 2 * ax * air / (x1 - x0), 2 * ay * air / (y1 - y0))
@@ -165,7 +182,9 @@ def _stand(rng: Rng, body: Body, colour: str, ax: float, ay: float, horizon: flo
     return Product(placed, x, y, float(half_w), float(half_h), bulge, body.noun, colour, tilt, at)
 
 
-def _floor_planes(rng: Rng, view: backdrops.View, product: Product, horizon: float, light: tuple[float, float, float], ax: float) -> list[Plane]:
+def _floor_planes(
+    rng: Rng, view: backdrops.View, product: Product, horizon: float, light: tuple[float, float, float], ax: float
+) -> list[Plane]:
     contact = product.y + product.half_height
     far = float(rng.uniform(1.6, 5))
     backdrop_depth = far
@@ -183,40 +202,82 @@ def _floor_planes(rng: Rng, view: backdrops.View, product: Product, horizon: flo
         shadows.append(((x0 + x1) / 2, y1, half * 1.15, max(0.03, half * 0.25), 0.45))
     cast = None
     if rng.random() < 0.45 and not product.body.cut_below:
-        cast = (float(np.clip(-light[0] * 1.4, -0.8, 0.8)), float(rng.uniform(0.15, 0.5)), float(rng.uniform(0.15, 0.5)))
+        cast = (
+            float(np.clip(-light[0] * 1.4, -0.8, 0.8)),
+            float(rng.uniform(0.15, 0.5)),
+            float(rng.uniform(0.15, 0.5)),
+        )
     backdrop = replace(_backdrop(view, backdrop_depth, soft, light, rng), shadows=())
     floor = Plane(
         "floor", far, horizon, contact, seam, paint=view.floor_paint, shadows=tuple(shadows), cast=cast,
-        blur=view.softness * 0.5, falloff=float(rng.uniform(-0.1, 0.5)), haze=float(rng.random() ** 2 * 0.6), haze_rgb=view.paint.mid,
-        yaw=float(rng.choice([0.0, rng.uniform(-0.8, 0.8)])), glows=_floor_glow(rng, product, contact),
+        blur=view.softness * 0.5, falloff=float(rng.uniform(-0.1, 0.5)), haze=float(rng.random() ** 2 * 0.6),
+        haze_rgb=view.paint.mid, yaw=float(rng.choice([0.0, rng.uniform(-0.8, 0.8)])), glows=_floor_glow(rng, product, contact),
     )  # fmt: skip
     return [backdrop, floor, *props]
 
 
-def _floor_glow(rng: Rng, product: Product, contact: float) -> tuple[tuple[float, float, float, float, Rgb, float], ...]:
+def _floor_glow(
+    rng: Rng, product: Product, contact: float
+) -> tuple[tuple[float, float, float, float, Rgb, float], ...]:
     if rng.random() < 0.5:
         return ()
-    return ((product.x + float(rng.normal(0, 0.3)), contact + 0.05, 0.9, 0.4, (255.0, 246.0, 230.0), float(rng.uniform(0.05, 0.3))),)
+    return (
+        (
+            product.x + float(rng.normal(0, 0.3)),
+            contact + 0.05,
+            0.9,
+            0.4,
+            (255.0, 246.0, 230.0),
+            float(rng.uniform(0.05, 0.3)),
+        ),
+    )
 
 
-def _contact_shadow(rng: Rng, product: Product, y: float, drop: float, light: tuple[float, float, float]) -> tuple[float, float, float, float, float]:
+def _contact_shadow(
+    rng: Rng, product: Product, y: float, drop: float, light: tuple[float, float, float]
+) -> tuple[float, float, float, float, float]:
     flat = float(np.clip(drop / 1.6, 0.12, 0.6))
     shift = -light[0] * product.half_width * 0.3
     ry = product.half_width * flat * product.bulge * float(rng.uniform(0.35, 0.7)) + 0.02
-    return product.x + shift, y - ry * 0.25, product.half_width * float(rng.uniform(0.95, 1.3)), ry, float(rng.uniform(0.35, 0.8))
+    return (
+        product.x + shift,
+        y - ry * 0.25,
+        product.half_width * float(rng.uniform(0.95, 1.3)),
+        ry,
+        float(rng.uniform(0.35, 0.8)),
+    )
 
 
 def _backdrop(view: backdrops.View, depth: float, soft: float, light: tuple[float, float, float], rng: Rng) -> Plane:
     glows = list(view.glows)
     if rng.random() < 0.4:
         x, y = light[0] * 1.2, float(rng.uniform(-0.8, 0.2))
-        glows.append((x, y, float(rng.uniform(0.5, 1.5)), float(rng.uniform(0.5, 1.3)), (255.0, 248.0, 235.0), float(rng.uniform(0.05, 0.35))))
+        glows.append(
+            (
+                x,
+                y,
+                float(rng.uniform(0.5, 1.5)),
+                float(rng.uniform(0.5, 1.3)),
+                (255.0, 248.0, 235.0),
+                float(rng.uniform(0.05, 0.35)),
+            )
+        )
     return Plane(
-        "backdrop", depth, paint=view.paint, decor=view.decor, bokeh=view.bokeh, glows=tuple(glows), slope=view.slope, slope_rgb=view.slope_rgb, blur=soft
+        "backdrop",
+        depth,
+        paint=view.paint,
+        decor=view.decor,
+        bokeh=view.bokeh,
+        glows=tuple(glows),
+        slope=view.slope,
+        slope_rgb=view.slope_rgb,
+        blur=soft,
     )
 
 
-def _wall_planes(rng: Rng, view: backdrops.View, product: Product, light: tuple[float, float, float], ax: float) -> list[Plane]:
+def _wall_planes(
+    rng: Rng, view: backdrops.View, product: Product, light: tuple[float, float, float], ax: float
+) -> list[Plane]:
     """No floor in sight: a seamless studio, or surroundings out of focus."""
     plain = view.style in ("plain", "studio")
     depth = 2.2 if plain else float(rng.uniform(2, 6))

@@ -64,7 +64,10 @@ class Kit:
         self.rng, self.light = rng, light
         self.name, colour = sample_colour(rng)
         self.main_rgb = main or colour
-        self.accent_rgb = sample_colour(rng)[1] if rng.random() < 0.6 else lit(self.main_rgb, float(rng.uniform(0.4, 1.5)))
+        self.named = main is None
+        self.accent_rgb = (
+            sample_colour(rng)[1] if rng.random() < 0.6 else lit(self.main_rgb, float(rng.uniform(0.4, 1.5)))
+        )
         dark = sum(self.main_rgb) < 330
         self.ink_rgb: Rgb = (245.0, 244.0, 240.0) if dark else (25.0, 25.0, 30.0)
         self.main = sample_finish(rng, self.main_rgb, light)
@@ -111,7 +114,11 @@ class Kit:
         for line in range(int(self.rng.integers(0, 4))):
             y = y1 - height * (0.08 + 0.07 * line)
             half = width * self.uniform(0.15, 0.4)
-            parts.append(Part(rectangle(cx - half, y - height * 0.012, cx + half, y + height * 0.012), flat(mix(ink, panel, 0.35))))
+            parts.append(
+                Part(
+                    rectangle(cx - half, y - height * 0.012, cx + half, y + height * 0.012), flat(mix(ink, panel, 0.35))
+                )
+            )
         return parts
 
 
@@ -136,8 +143,14 @@ def rounded(x0: float, y0: float, x1: float, y1: float, radius: float) -> Points
     """Rectangle with round corners."""
     radius = min(radius, abs(x1 - x0) / 2, abs(y1 - y0) / 2)
     corner = _CIRCLE.reshape(4, 10, 2) * radius
-    centres = np.array([[x1 - radius, y1 - radius], [x0 + radius, y1 - radius], [x0 + radius, y0 + radius], [x1 - radius, y0 + radius]])
+    centres = np.array(
+        [[x1 - radius, y1 - radius], [x0 + radius, y1 - radius], [x0 + radius, y0 + radius], [x1 - radius, y0 + radius]]
+    )
     return (corner + centres[:, None]).reshape(-1, 2)
+
+
+def moved(points: Points, x: float, y: float) -> Points:
+    return np.add(points, (x, y))
 
 
 def rotated(points: Points, angle: float, cx: float = 0.0, cy: float = 0.0) -> Points:

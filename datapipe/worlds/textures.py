@@ -60,6 +60,11 @@ def _grid(rng: Rng, nx: int, ny: int, gap: float, shift: float, tone: float) -> 
     return tones[row % ny, cell % nx] * (0.25 + 0.75 * joint)
 
 
+def _floor_tiles(rng: Rng) -> np.ndarray:
+    count = int(rng.choice([4, 6, 8]))
+    return _grid(rng, count, count, 0.008, 0.0, 0.2) * (0.85 + 0.15 * _spectrum(rng, 1.8))
+
+
 def _cells(rng: Rng, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Distance to the nearest and second nearest of random points (periodic), and which is nearest."""
     points = rng.random((count, 2)).astype(np.float32)
@@ -109,7 +114,9 @@ def _planks(rng: Rng) -> np.ndarray:
     count = int(rng.integers(4, 8))
     x, y = _axes()
     row = np.floor(y * count).astype(int)
-    grain = _wrap_lookup(_wood(rng), rng.integers(0, SIZE, count)[row % count] + np.zeros((1, SIZE)), np.zeros((SIZE, 1)))
+    grain = _wrap_lookup(
+        _wood(rng), rng.integers(0, SIZE, count)[row % count] + np.zeros((1, SIZE)), np.zeros((SIZE, 1))
+    )
     edge = np.minimum(y * count % 1, 1 - y * count % 1) / count
     joint = np.clip(edge / 0.005, 0, 1)
     ends = rng.random(count)[row]
@@ -159,7 +166,7 @@ def _waves(rng: Rng) -> np.ndarray:
 
 
 def _crumple(rng: Rng) -> np.ndarray:
-    first, second, owner = _cells(rng, 60)
+    _, _, owner = _cells(rng, 60)
     slopes = rng.standard_normal((60, 2))
     x, y = _axes()
     return _stretch(rng.random(60)[owner] + np.sin(9 * (slopes[owner, 0] * x + slopes[owner, 1] * y)) * 0.4)
@@ -283,7 +290,7 @@ MAKERS: dict[str, Callable[[Rng], np.ndarray]] = {
     "wood": _wood,
     "planks": _planks,
     "marble": _marble,
-    "tiles": lambda r: _grid(r, *([int(r.choice([4, 6, 8]))] * 2), 0.008, 0.0, 0.2) * (0.85 + 0.15 * _spectrum(r, 1.8)),
+    "tiles": lambda r: _floor_tiles(r),
     "bricks": lambda r: _grid(r, 6, 16, 0.008, 0.5, 0.6) * (0.75 + 0.25 * _spectrum(r, 0.9)),
     "weave": _weave,
     "twill": _twill,
@@ -331,7 +338,7 @@ def _level(kind: str, variant: int, step: float) -> np.ndarray:
 
 
 def sample_aligned(kind: str, variant: int, u: np.ndarray, v: np.ndarray, turned: bool = False) -> np.ndarray:
-    """Bilinear samples on the raster u [w] x v [h] (periods) -> float32 [h, w], 0..255; `turned` swaps the tile's axes."""
+    """Bilinear samples at u [w] x v [h] (periods) -> float32 [h, w], 0..255; `turned` swaps the tile's axes."""
     step = max(abs(float(u[-1] - u[0])) / max(len(u) - 1, 1), abs(float(v[-1] - v[0])) / max(len(v) - 1, 1))
     tile = _level(kind, variant, step)
     tile = tile.T if turned else tile
