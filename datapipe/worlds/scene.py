@@ -211,7 +211,8 @@ def _floor_planes(
     floor = Plane(
         "floor", far, horizon, contact, seam, paint=view.floor_paint, shadows=tuple(shadows), cast=cast,
         blur=view.softness * 0.5, falloff=float(rng.uniform(-0.1, 0.5)), haze=float(rng.random() ** 2 * 0.6),
-        haze_rgb=view.paint.mid, yaw=float(rng.choice([0.0, rng.uniform(-0.8, 0.8)])), glows=_floor_glow(rng, product, contact),
+        haze_rgb=view.paint.mid, yaw=float(rng.choice([0.0, rng.uniform(-0.8, 0.8)])),
+        glows=_floor_glow(rng, product, contact),
     )  # fmt: skip
     return [backdrop, floor, *props]
 

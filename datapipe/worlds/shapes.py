@@ -180,6 +180,7 @@ def turned(*profile: tuple[float, float], steps: int = 6) -> Points:
     padded = np.concatenate([p[:1], p, p[-1:]])
     quads = np.stack([padded[i : i + len(p) - 1] for i in range(4)], 1)
     side = np.concatenate([np.einsum("sk,nkd->nsd", _STEPS[steps], quads).reshape(-1, 2), p[-1:]])
+    side[:, 0] = np.interp(np.arange(len(side)) / steps, np.arange(len(p)), p[:, 0])  # a curve in y would overshoot
     right = np.stack([side[:, 1], side[:, 0]], 1)
     return np.concatenate([right, (right * (-1, 1))[::-1]])
 
