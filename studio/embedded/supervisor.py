@@ -19,7 +19,7 @@ import psutil
 from studio.embedded.children import Child, Family
 from studio.embedded.postgres import Postgres, PostgresError
 
-WORKER_GRACE = 4.0  # of the 10 s in which everything has to be over
+WORKER_GRACE, DATABASE_GRACE = 3.5, 2.0  # of the 10 s in which everything has to be over
 READY_SECONDS = 90.0
 CRASHES_BEFORE_READY = 3
 TICK = 0.1
@@ -77,7 +77,7 @@ def serve(plan: Plan, say: Callable[[str], None]) -> None:
             say("Stopping.")
             family.stop(WORKER_GRACE)
             if database is not None:
-                database.stop(timeout=2.5)
+                database.stop(DATABASE_GRACE)
             family.dismiss()
 
 

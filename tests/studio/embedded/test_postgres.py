@@ -1,0 +1,167 @@
+"""The embedded PostgreSQL: reached by its own user only, and up again after whatever happened to it."""
+
+import os
+import pwd
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from studio.embedded import postgres as embedded
+from studio.embedded.places import socket_folder
+from studio.embedded.postgres import Account, Postgres, can_reach
+from tests.studio.embedded.running import wait_for
+
+CONNECT = "import psycopg, sys; psycopg.connect(sys.argv[1]).close()"
+
+
+@pytest.fixture
+def server(data_dir: Path) -> Iterator[Postgres]:
+    server = Postgres(data_dir, durable=False)
+    yield server
+    server.stop()
+
+
+def write_and_count(server: Postgres) -> int:
+    with psycopg.connect(server.url) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS kept (n int)")
+        connection.execute("INSERT INTO kept VALUES (1)")
+        return len(connection.execute("SELECT * FROM kept").fetchall())
+
+
+def test_data_survive_a_stop_and_a_kill(data_dir: Path) -> None:
+    server = Postgres(data_dir)
+    server.start()
+    assert write_and_count(server) == 1
+    server.stop()
+    server.start()
+    assert write_and_count(server) == 2
+    assert server.process is not None
+    server.process.kill()
+    server.process.wait()
+    server.start()
+    assert write_and_count(server) == 3
+    server.stop()
+
+
+def test_a_stale_lock_with_the_number_of_another_program_is_removed(server: Postgres) -> None:
+    server.start()
+    server.stop()
+    bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    (server.cluster / "postmaster.pid").write_text(f"{bystander.pid}\n{server.cluster}\n")
+    server.start()
+    assert write_and_count(server) == 1
+    assert bystander.poll() is None  # the other program was left alone
+    bystander.kill()
+    bystander.wait()
+
+
+def test_a_cluster_that_was_not_finished_is_made_anew(server: Postgres, data_dir: Path) -> None:
+    draft = data_dir / "postgres.new"
+    draft.mkdir()
+    (draft / "PG_VERSION").write_text("18\n")  # what a killed initdb leaves
+    server.start()
+    assert write_and_count(server) == 1
+    assert not draft.exists()
+
+
+def test_no_trust_no_port_and_a_private_folder(server: Postgres) -> None:
+    server.start()
+    assert (server.cluster / "pg_hba.conf").read_text() == "local all aquarius peer map=studio\n"
+    assert stat.S_IMODE(server.socket_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE(server.cluster.stat().st_mode) == 0o700
+    assert len(str(server.socket_dir / ".s.PGSQL.5432")) < 100
+    with psycopg.connect(server.url) as connection:
+        assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_another_user_gets_in_neither_by_the_folder_nor_by_peer(server: Postgres) -> None:
+    server.start()
+    stranger = pwd.getpwnam("daemon")
+    command = [sys.executable, "-c", CONNECT, server.url]
+    assert subprocess.run(command).returncode == 0  # the control: we get in
+
+    as_stranger = {"user": stranger.pw_uid, "group": stranger.pw_gid, "extra_groups": [], "capture_output": True}
+    probe = [str(server.binaries / "bin" / "psql"), server.url, "-c", "SELECT 1"]
+    assert b"Permission denied" in subprocess.run(probe, **as_stranger).stderr
+    server.socket_dir.chmod(0o711)
+    (server.socket_dir / ".s.PGSQL.5432").chmod(0o777)
+    assert b"Peer authentication failed" in subprocess.run(probe, **as_stranger).stderr
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root runs the server as another user")
+def test_root_below_a_private_folder_changes_no_permission(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    monkeypatch.setattr(embedded, "STATE_DIR", data_dir / "state")
+    server = Postgres(private / "var", durable=False)
+    server.start()
+    try:
+        assert write_and_count(server) == 1
+        assert server.cluster.parent == data_dir / "state"
+        assert (private / "var" / "postgres").resolve() == server.cluster
+        assert stat.S_IMODE(private.stat().st_mode) == 0o700
+        assert private.stat().st_uid == 0
+        assert server.process is not None
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
+        assert f"Uid:\t{server.account.uid}\t" in status
+        server.stop()
+        server.start()
+        assert write_and_count(server) == 2
+    finally:
+        server.stop()
+
+
+def test_reach_follows_the_modes_of_all_folders_above(data_dir: Path) -> None:
+    nobody = Account("nobody", 65534, 65534)
+    inner = data_dir / "a" / "b"
+    inner.mkdir(parents=True)
+    inner.chmod(0o755)
+    (data_dir / "a").chmod(0o755)
+    assert can_reach(nobody, inner)
+    (data_dir / "a").chmod(0o700)
+    assert not can_reach(nobody, inner)
+
+
+def test_a_socket_folder_of_someone_else_is_refused(server: Postgres, data_dir: Path) -> None:
+    squatted = socket_folder(data_dir)
+    squatted.mkdir(mode=0o777)
+    squatted.chmod(0o777)
+    with pytest.raises(embedded.PostgresError, match="belongs to someone else"):
+        server.start()
+    squatted.rmdir()
+
+
+def test_a_running_server_of_a_killed_studio_is_ended_first(server: Postgres, data_dir: Path) -> None:
+    server.start()
+    left = server.process
+    second = Postgres(data_dir, durable=False)
+    second.start()
+    assert left is not None
+    assert left.wait(5) == 0
+    assert write_and_count(second) == 1
+    second.stop()
+    server.process = None
+
+
+def test_it_ends_when_its_parent_is_killed(data_dir: Path) -> None:
+    start = (
+        "import sys, time; from pathlib import Path; from studio.embedded.postgres import Postgres\n"
+        "p = Postgres(Path(sys.argv[1]), durable=False); p.start(); print(p.process.pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", start, str(data_dir)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    os.kill(pid, 0)  # the control: it runs
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    assert wait_for(lambda: not psutil.pid_exists(pid), 10)

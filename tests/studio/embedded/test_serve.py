@@ -1,0 +1,87 @@
+"""`manage.py serve`, with real processes: it starts, recovers, refuses, and leaves nothing behind."""
+
+import signal
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from tests.studio.embedded.running import Studio, free_port, processes_of, wait_for
+
+Start = Callable[..., Studio]
+CHILDREN = ("studio.embedded.web", "--queue engine", "--queue media", "manage.py sweeper", "postgres -D", "warden.py")
+
+
+def test_it_starts_signs_in_recovers_and_ends(start: Start, data_dir: Path) -> None:
+    studio = start().wait_until_running()
+
+    with httpx.Client(base_url=f"http://127.0.0.1:{studio.port}") as browser:
+        opened = browser.get(studio.link())
+        assert opened.headers["location"] == "/"
+        session = browser.get("/api/v1/session").json()
+    assert session["workspaces"][0]["role"] == "owner"
+    assert "default-src 'none'" in opened.headers["content-security-policy"]
+
+    before = {name: studio.child(name).pid for name in CHILDREN}
+    studio.child("studio.embedded.web").kill()
+    assert wait_for(lambda: studio.status() == 200, 60), studio.text()
+    assert studio.child("studio.embedded.web").pid != before["studio.embedded.web"]
+
+    studio.child("postgres -D").kill()
+    assert wait_for(lambda: "PostgreSQL ended" in studio.text() and studio.status() == 200, 60), studio.text()
+
+    assert studio.end(signal.SIGINT) < 10
+    assert studio.process.returncode == 0
+    assert processes_of(data_dir) == []
+
+
+def test_after_kill_9_nothing_is_left_and_the_next_start_has_all_data(start: Start, data_dir: Path) -> None:
+    first = start().wait_until_running()
+    link = first.link()
+    assert len(processes_of(data_dir)) > 5  # the control: there was something to leave behind
+
+    first.end(signal.SIGKILL)
+    assert wait_for(lambda: not processes_of(data_dir), 10), processes_of(data_dir)
+
+    second = start(port=first.port).wait_until_running()
+    with httpx.Client() as browser:  # the first start's link was not used yet: it is still there, and works
+        assert browser.get(link).headers["location"] == "/"
+    assert second.end(signal.SIGTERM) < 10
+    assert processes_of(data_dir) == []
+
+
+def test_a_start_in_the_moment_after_kill_9_works(start: Start, data_dir: Path) -> None:
+    first = start().wait_until_running()
+    first.process.kill()
+    second = start(port=free_port()).wait_until_running()
+    assert second.status() == 200
+
+
+def test_a_second_one_on_the_same_data_is_refused(start: Start, data_dir: Path) -> None:
+    first = start().wait_until_running()
+
+    second = start()
+    assert second.process.wait(60) == 1
+    assert f"already runs on {data_dir} (process {first.process.pid})" in second.text()
+    assert "Traceback" not in second.text()
+    assert first.status() == 200
+
+    with tempfile.TemporaryDirectory(prefix="aq-serve-") as other:  # the control: on data of its own it runs
+        Path(other).chmod(0o755)
+        third = start(folder=Path(other)).wait_until_running()
+        assert third.status() == 200
+        third.end(signal.SIGTERM)
+
+
+def test_a_port_in_use_is_told_and_nothing_is_left_running(start: Start, data_dir: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        studio = start(port=taken.getsockname()[1])
+        assert studio.process.wait(60) == 1
+    assert "is in use by another program" in studio.text()
+    assert "Traceback" not in studio.text()
+    assert processes_of(data_dir) == []
+    assert not (data_dir / "postgres").exists()
