@@ -15,7 +15,14 @@ CAMERA_PHRASES: dict[str, tuple[str, ...]] = {
         "camera stays still",
         "hold the shot",
     ),
-    "pan-left": ("pan left", "the camera pans left", "camera pans to the left", "a pan to the left", "sweep left", "look left"),
+    "pan-left": (
+        "pan left",
+        "the camera pans left",
+        "camera pans to the left",
+        "a pan to the left",
+        "sweep left",
+        "look left",
+    ),
     "pan-right": (
         "pan right",
         "the camera pans right",
@@ -25,7 +32,14 @@ CAMERA_PHRASES: dict[str, tuple[str, ...]] = {
         "look right",
     ),
     "tilt-up": ("tilt up", "the camera tilts up", "camera tilts upwards", "a tilt up", "look up", "the view rises"),
-    "tilt-down": ("tilt down", "the camera tilts down", "camera tilts downwards", "a tilt down", "look down", "the view sinks"),
+    "tilt-down": (
+        "tilt down",
+        "the camera tilts down",
+        "camera tilts downwards",
+        "a tilt down",
+        "look down",
+        "the view sinks",
+    ),
     "dolly-in": (
         "dolly in",
         "the camera moves in",
@@ -58,7 +72,13 @@ CAMERA_PHRASES: dict[str, tuple[str, ...]] = {
         "arc right",
         "walk around it to the right",
     ),
-    "roll-left": ("roll left", "the camera rolls left", "lean to the left", "dutch angle to the left", "rotate the camera left"),
+    "roll-left": (
+        "roll left",
+        "the camera rolls left",
+        "lean to the left",
+        "dutch angle to the left",
+        "rotate the camera left",
+    ),
     "roll-right": (
         "roll right",
         "the camera rolls right",
@@ -77,7 +97,14 @@ SUBJECT_PHRASES: dict[str, tuple[str, ...]] = {
         "it levitates",
         "the product floats in the air",
     ),
-    "turn": ("the {noun} turns", "the product rotates", "a turning {noun}", "spin the {noun}", "the {noun} revolves", "it rotates"),
+    "turn": (
+        "the {noun} turns",
+        "the product rotates",
+        "a turning {noun}",
+        "spin the {noun}",
+        "the {noun} revolves",
+        "it rotates",
+    ),
     "light-sweep": (
         "a light sweeps over the {noun}",
         "light sweep",

@@ -138,9 +138,7 @@ def _maybe_conflicting(motion: Motion, explicit: bool, rng: np.random.Generator)
     return replace(motion, camera=str(rng.choice(CAMERA_MOVES)), subject=str(rng.choice(SUBJECT_MOTIONS)))
 
 
-def _scene_map(
-    scene: Scene, layers: Layers, points_HW2: np.ndarray, pose: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
+def _scene_map(scene: Scene, layers: Layers, points_HW2: np.ndarray, pose: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Backward map of whatever scene plane shows at each point, behind the product too: [T, h, w, 2]."""
     nearest_THW2: np.ndarray | None = None
     for plane, (_, alpha) in zip(scene.planes, layers.planes, strict=True):

@@ -192,7 +192,11 @@ def product_map(
 
 
 def sweep_light(
-    source_THW2: np.ndarray, motion: Motion, centre: tuple[float, float], half_size: tuple[float, float], tau_T: np.ndarray
+    source_THW2: np.ndarray,
+    motion: Motion,
+    centre: tuple[float, float],
+    half_size: tuple[float, float],
+    tau_T: np.ndarray,
 ) -> np.ndarray:
     """Additive light [T, h, w] of a band that crosses the product once; 0 at the first key."""
     if motion.subject != "light-sweep":

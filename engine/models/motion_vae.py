@@ -19,14 +19,14 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
+FIELDS, TIMES, LATENTS = 5, 16, 4  # fields, key times after the first, latent times
 FLOW_SCALE, LIGHT_SCALE = 0.08, 0.25  # typical size of the fields: what the networks see is near unit variance
 
 
 @dataclass
 class Reference:
-    """Features of the photo at full, 1/2, 1/4 and 1/8 of its grid."""
+    """Features of the photo at 1/2, 1/4 and 1/8 of its grid."""
 
-    full: Tensor
     half: Tensor
     quarter: Tensor
     eighth: Tensor
@@ -59,7 +59,7 @@ class MotionVAE(ModelMixin, ConfigMixin):
         return denormalise(self.decoder(latents_BCThw, reference))
 
     def plate(self, reference: Reference) -> Tensor:
-        """Colours behind the product [B, 3, H, W], near [-1, 1]; meaningful where the mask is."""
+        """Colours behind the product [B, 3, H/2, W/2], near [-1, 1]; meaningful where the mask is."""
         return self.plate_net(reference)
 
     def scale_latents(self, latents_BCThw: Tensor) -> Tensor:
@@ -87,16 +87,15 @@ def denormalise(fields_BCThw: Tensor) -> Tensor:
 
 
 class ResBlock(nn.Module):
-    """Pre-norm residual block of two 3-wide convolutions, in 2D or 3D."""
+    """Pre-norm residual block of two 3 x 3 convolutions."""
 
-    def __init__(self, channels_in: int, channels_out: int, dims: int) -> None:
+    def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
-        conv = nn.Conv2d if dims == 2 else nn.Conv3d
         self.norm1 = nn.GroupNorm(8, channels_in)
-        self.conv1 = conv(channels_in, channels_out, 3, padding=1)
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
         self.norm2 = nn.GroupNorm(8, channels_out)
-        self.conv2 = conv(channels_out, channels_out, 3, padding=1)
-        self.skip = conv(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
+        self.skip = nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
@@ -104,22 +103,20 @@ class ResBlock(nn.Module):
 
 
 class ReferenceNet(nn.Module):
-    """Photo and mask to features at four scales."""
+    """Photo and mask to features at three scales."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(4, 32, 3, padding=1)
-        self.to_half = nn.Sequential(nn.Conv2d(32, 48, 4, stride=2, padding=1), ResBlock(48, 48, 2))
-        self.to_quarter = nn.Sequential(nn.Conv2d(48, 96, 4, stride=2, padding=1), ResBlock(96, 96, 2))
+        self.to_half = nn.Sequential(nn.Conv2d(4, 48, 4, stride=2, padding=1), ResBlock(48, 48))
+        self.to_quarter = nn.Sequential(nn.Conv2d(48, 96, 4, stride=2, padding=1), ResBlock(96, 96))
         self.to_eighth = nn.Sequential(
-            nn.Conv2d(96, width, 4, stride=2, padding=1), ResBlock(width, width, 2), ResBlock(width, width, 2)
+            nn.Conv2d(96, width, 4, stride=2, padding=1), ResBlock(width, width), ResBlock(width, width)
         )
 
     def forward(self, photo_BCHW: Tensor) -> Reference:
-        full = self.stem(photo_BCHW)
-        half = self.to_half(full)
+        half = self.to_half(photo_BCHW)
         quarter = self.to_quarter(half)
-        return Reference(full, half, quarter, self.to_eighth(quarter))
+        return Reference(half, quarter, self.to_eighth(quarter))
 
 
 class PlateNet(nn.Module):
@@ -127,64 +124,49 @@ class PlateNet(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.deep = nn.Sequential(ResBlock(width, width, 2), ResBlock(width, width, 2))
-        self.to_quarter = ResBlock(width + 96, 64, 2)
-        self.to_half = ResBlock(64 + 48, 40, 2)
-        self.out = nn.Conv2d(40 + 32, 3, 3, padding=1)
+        self.deep = nn.Sequential(ResBlock(width, width), ResBlock(width, width))
+        self.to_quarter = ResBlock(width + 96, 64)
+        self.to_half = ResBlock(64 + 48, 48)
+        self.out = nn.Conv2d(48, 3, 3, padding=1)
 
     def forward(self, reference: Reference) -> Tensor:
         x = self.deep(reference.eighth)
         x = self.to_quarter(torch.cat([_up2(x), reference.quarter], 1))
         x = self.to_half(torch.cat([_up2(x), reference.half], 1))
-        return self.out(F.silu(torch.cat([_up2(x), reference.full], 1)))
+        return self.out(F.silu(x))
 
 
 class Encoder(nn.Module):
-    """Patches of 4 x 4 x 4 field values, then residual blocks at the latents' grid."""
+    """All key times of a 4 x 4 patch of field values at once, then residual blocks at the latents' grid."""
 
     def __init__(self, latent_channels: int, width: int) -> None:
         super().__init__()
-        self.patch = nn.Conv3d(5, width, 4, stride=4)
-        self.merge = nn.Conv3d(2 * width, width, 1)
-        self.body = nn.Sequential(*(ResBlock(width, width, 3) for _ in range(1)))
-        self.out = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), nn.Conv3d(width, 2 * latent_channels, 1))
+        self.patch = nn.Conv2d(FIELDS * TIMES, width, 4, stride=4)
+        self.merge = nn.Conv2d(2 * width, width, 1)
+        self.body = nn.Sequential(*(ResBlock(width, width) for _ in range(2)))
+        self.out = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), nn.Conv2d(width, 2 * latent_channels * LATENTS, 1))
 
     def forward(self, fields_BCThw: Tensor, reference: Reference) -> Tensor:
-        x = self.patch(fields_BCThw)
-        return self.out(self.body(self.merge(torch.cat([x, _over_time(reference.eighth, x)], 1))))
+        x = self.merge(torch.cat([self.patch(fields_BCThw.flatten(1, 2)), reference.eighth], 1))
+        return self.out(self.body(x)).unflatten(1, (-1, LATENTS))
 
 
 class Decoder(nn.Module):
-    """Latents back to fields beside the photo's features: time doubles twice, space twice, the last time by shuffling
-    channels, for the fields are smooth and convolutions at their full grid would cost most of the step."""
+    """Latents back to fields beside the photo's features. Time travels in the channels: the motion of a clip is short and
+    smooth, and 3D convolutions cost eight times as much for the same error."""
 
     def __init__(self, latent_channels: int, width: int) -> None:
         super().__init__()
-        self.merge = nn.Conv3d(latent_channels + width, width, 1)
-        self.body = nn.Sequential(*(ResBlock(width, width, 3) for _ in range(3)))
-        self.narrow1 = nn.Conv3d(width, 64, 1)
-        self.side = nn.Conv2d(96, 64, 1)
-        self.up1 = ResBlock(64, 64, 3)
-        self.narrow2 = nn.Conv3d(64, 48, 1)
-        self.up2 = ResBlock(48, 48, 3)
-        self.out = nn.Sequential(nn.GroupNorm(8, 48), nn.SiLU(), nn.Conv3d(48, 4 * 5, 3, padding=1))
+        self.merge = nn.Conv2d(latent_channels * LATENTS + width, width, 1)
+        self.body = nn.Sequential(*(ResBlock(width, width) for _ in range(3)))
+        self.up = ResBlock(2 * width, width)
+        self.out = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), nn.Conv2d(width, 4 * FIELDS * TIMES, 3, padding=1))
 
     def forward(self, latents_BCThw: Tensor, reference: Reference) -> Tensor:
-        x = self.merge(torch.cat([latents_BCThw, _over_time(reference.eighth, latents_BCThw)], 1))
-        x = F.interpolate(self.narrow1(self.body(x)), scale_factor=2, mode="trilinear", align_corners=False)
-        x = self.up1(x + _over_time(self.side(reference.quarter), x))
-        x = F.interpolate(self.narrow2(x), scale_factor=(2, 1, 1), mode="trilinear", align_corners=False)
-        return _shuffle2(self.out(self.up2(x)))
+        x = self.body(self.merge(torch.cat([latents_BCThw.flatten(1, 2), reference.eighth], 1)))
+        x = self.up(torch.cat([_up2(x), reference.quarter], 1))
+        return F.pixel_shuffle(self.out(x), 2).unflatten(1, (FIELDS, TIMES))
 
 
 def _up2(x_BCHW: Tensor) -> Tensor:
     return F.interpolate(x_BCHW, scale_factor=2, mode="bilinear", align_corners=False)
-
-
-def _shuffle2(x_BCThw: Tensor) -> Tensor:
-    """Channels to twice the height and width, frame by frame."""
-    return F.pixel_shuffle(x_BCThw.transpose(1, 2), 2).transpose(1, 2)
-
-
-def _over_time(x_BCHW: Tensor, like_BCTHW: Tensor) -> Tensor:
-    return x_BCHW[:, :, None].expand(-1, -1, like_BCTHW.shape[2], -1, -1)

@@ -1,0 +1,51 @@
+"""Find the product: binary cross-entropy and soft Dice on generated photographs, with photographic augmentation."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engine.models.product_mask import ProductMask
+
+
+def product_mask_loss(model: ProductMask, rgb_B3HW: Tensor, mask_B1HW: Tensor, generator: torch.Generator):
+    """(loss, metrics); rgb in [0, 1], mask in [0, 1]."""
+    rgb_B3HW, mask_B1HW = augment(rgb_B3HW, mask_B1HW, generator)
+    logits = model(rgb_B3HW * 2 - 1).float()
+    bce = F.binary_cross_entropy_with_logits(logits, mask_B1HW)
+    p = torch.sigmoid(logits)
+    overlap = (p * mask_B1HW).sum((1, 2, 3))
+    dice = 1 - ((2 * overlap + 1) / (p.sum((1, 2, 3)) + mask_B1HW.sum((1, 2, 3)) + 1)).mean()
+    return bce + dice, {"bce": bce.item(), "dice": dice.item(), "iou": hard_iou(logits, mask_B1HW).item()}
+
+
+def hard_iou(logits_B1HW: Tensor, mask_B1HW: Tensor) -> Tensor:
+    """Mean intersection over union of the thresholded masks."""
+    a, b = logits_B1HW > 0, mask_B1HW > 0.5
+    return ((a & b).sum((1, 2, 3)) / (a | b).sum((1, 2, 3)).clamp(min=1)).mean()
+
+
+def augment(rgb: Tensor, mask: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Flip, crop, blur, noise, colour and exposure, by the generator; the mask follows flip and crop."""
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(shape, generator=generator)
+
+    batch = rgb.shape[0]
+    theta = torch.zeros(batch, 2, 3)
+    flip = torch.where(torch.rand(batch, generator=generator) < 0.5, -1.0, 1.0)
+    scale = uniform(0.75, 1.05, batch)
+    theta[:, 0, 0], theta[:, 1, 1] = scale * flip, scale * uniform(0.85, 1.15, batch)
+    theta[:, :, 2] = uniform(-0.15, 0.15, batch, 2)
+    grid = F.affine_grid(theta, list(rgb.shape), align_corners=False)
+    rgb = F.grid_sample(rgb, grid, padding_mode="reflection", align_corners=False)
+    mask = F.grid_sample(mask, grid, padding_mode="reflection", align_corners=False)
+    if torch.rand((), generator=generator) < 0.4:
+        rgb = F.avg_pool2d(rgb, 3, stride=1, padding=1, count_include_pad=False)
+    gray = rgb.mean(1, keepdim=True)
+    rgb = gray + (rgb - gray) * uniform(0.0, 1.6, batch, 1, 1, 1)
+    rgb = rgb * uniform(0.7, 1.3, batch, 3, 1, 1) + uniform(-0.1, 0.1, batch, 1, 1, 1)
+    rgb = rgb.clamp(1e-3, 1) ** uniform(0.6, 1.6, batch, 1, 1, 1)
+    rgb = rgb + torch.randn(rgb.shape, generator=generator) * uniform(0, 0.06, batch, 1, 1, 1)
+    return rgb.clamp(0, 1), mask

@@ -1,0 +1,46 @@
+"""aquarius-nano: the shipped image-to-video model, trained on the worlds on two CPU cores in about two hours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from trainer.data import BankConfig
+from trainer.loop import LoopConfig
+from trainer.photos import PhotosConfig
+
+
+@dataclass(frozen=True)
+class NanoConfig:
+    """All of a nano run: data, sizes and the optimisation of its three stages."""
+
+    seed: int = 0
+    bank: BankConfig = field(default_factory=lambda: BankConfig(scenes=2560, motions=3, seed=1))
+    photos: PhotosConfig = field(default_factory=PhotosConfig)
+    captions: int = 60_000
+    hidden: int = 256
+    depth: int = 8
+    heads: int = 4
+    patch_size: tuple[int, int, int] = (4, 1, 1)
+    rope_axes: tuple[int, int, int] = (8, 28, 28)
+    text_width: int = 128
+    vae: LoopConfig = LoopConfig(steps=900, batch=32, learning_rate=2e-3, save_every=100)
+    dit: LoopConfig = LoopConfig(steps=2400, batch=64, learning_rate=1e-3, save_every=100, ema=0.998)
+    mask: LoopConfig = LoopConfig(steps=1600, batch=16, learning_rate=1.5e-3, save_every=100)
+
+
+def nano() -> NanoConfig:
+    """The shipped size."""
+    return NanoConfig()
+
+
+def nano_smoke() -> NanoConfig:
+    """A run of a minute for tests: every stage for real, nothing learnt to speak of."""
+    small = replace(NanoConfig(), hidden=64, depth=2, heads=1, rope_axes=(8, 28, 28), captions=500)
+    return replace(
+        small,
+        bank=BankConfig(scenes=8, motions=2, seed=1, processes=1),
+        photos=PhotosConfig(count=16, processes=1),
+        vae=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
+        dit=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
+        mask=LoopConfig(steps=2, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
+    )
