@@ -53,7 +53,11 @@ class JobListView(WorkspaceView):
 
     @extend_schema(
         operation_id="jobs_list",
-        parameters=[*PAGE_PARAMETERS, OpenApiParameter("state", enum=State.values), OpenApiParameter("kind", str)],
+        parameters=[
+            *PAGE_PARAMETERS,
+            OpenApiParameter("state", str, description=f"One or more, with commas: {', '.join(State.values)}."),
+            OpenApiParameter("kind", str, description="One or more, with commas."),
+        ],
         responses=JobPageSerializer,
     )
     def get(self, request: Request) -> Response:

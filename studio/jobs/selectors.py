@@ -18,12 +18,15 @@ def access_job(actor: Actor, id: UUID | str, *, role: str = "viewer") -> Job:
 
 
 def list_jobs(actor: Actor, *, state: str | None = None, kind: str | None = None) -> QuerySet[Job]:
-    """The workspace's jobs, newest first; the API cuts pages from it. Raises ValueError for an unknown state."""
+    """The workspace's jobs, newest first; the API cuts pages from it. Raises ValueError for an unknown state.
+
+    `state` and `kind` may each name several, separated by commas.
+    """
     rows = Job.objects.filter(workspace=actor.workspace).order_by("-created_at", "-id")
     if state is not None:
-        rows = rows.filter(state=_known_state(state))
+        rows = rows.filter(state__in=[_known_state(one) for one in state.split(",")])
     if kind is not None:
-        rows = rows.filter(kind=kind)
+        rows = rows.filter(kind__in=kind.split(","))
     return rows
 
 

@@ -56,7 +56,7 @@ export const useJob = (id: string) =>
 export const useAssets = () =>
   useInfiniteQuery({
     queryKey: keys.assetList,
-    queryFn: ({ pageParam }) => request<Page<Asset>>("GET", withCursor("/assets", pageParam, 48)),
+    queryFn: ({ pageParam }) => request<Page<Asset>>("GET", withCursor("/assets?kind=image", pageParam, 48)),
     ...cursorPage,
   });
 

@@ -31,6 +31,7 @@ export function App() {
 
 function Studio({ session }: { session: Session }) {
   setWorkspaceHeader(session.workspace);
+  if (session.workspace === null) return <NoWorkspace />;
   return (
     <FeedProvider workspace={session.workspace}>
       <DraftProvider workspace={session.workspace}>
@@ -63,6 +64,14 @@ function Route() {
     </Empty>
   );
 }
+
+const NoWorkspace = () => (
+  <main className="whole">
+    <Empty icon="user" title="You are in no workspace yet">
+      Ask an administrator of the studio to add you to one, then reload this page.
+    </Empty>
+  </main>
+);
 
 const Splash = () => (
   <div className="whole" role="status">

@@ -23,6 +23,7 @@ export function Shell({ session, children }: { session: Session; children: React
   const main = useRef<HTMLElement>(null);
   return (
     <div className="shell">
+      {/* biome-ignore lint/a11y/useValidAnchor: a link to a place on this page, which also takes the focus there */}
       <a className="skip" href="#main" onClick={() => main.current?.focus()}>
         Skip to content
       </a>

@@ -85,7 +85,7 @@ export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
 
 /** A product in its frame, with the camera's path around it. */
 const Art = () => (
-  <svg viewBox="0 0 720 900" preserveAspectRatio="xMidYMid slice">
+  <svg viewBox="0 0 720 900" aria-hidden="true" preserveAspectRatio="xMidYMid slice">
     <g className="art-lines">
       {[0, 1, 2, 3, 4, 5, 6].map((row) => (
         <path key={row} d={`M-40 ${560 + row * 48} q 200 ${-70 + row * 6} 400 0 t 400 0`} />

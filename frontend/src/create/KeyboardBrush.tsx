@@ -56,7 +56,6 @@ export function KeyboardBrush({ mask, tool, brush, asset, box, view, centre }: P
   const x = (24 + box.left + at[0] * box.width - centre.x) * view.scale + view.x + centre.x;
   const y = (24 + box.top + at[1] * box.width - centre.y) * view.scale + view.y + centre.y;
   return (
-    // biome-ignore lint/a11y/useSemanticElements: no element is a painting surface; the role tells its keys
     <div
       className="keyboard-brush"
       role="application"

@@ -23,5 +23,5 @@ export function MaskLayer({ mask, shown, strong }: { mask: Mask; shown: boolean;
 
   if (!base) return null;
   const look = shown ? (strong ? "mask-strong" : "mask-soft") : "mask-hidden";
-  return <canvas ref={canvas} className={`mask-layer ${look}`} data-testid="mask-layer" aria-hidden="true" />;
+  return <canvas ref={canvas} className={`mask-layer ${look}`} data-testid="mask-layer" />;
 }

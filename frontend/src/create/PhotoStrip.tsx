@@ -15,8 +15,7 @@ interface Props {
 export function PhotoStrip({ uploading, selected, onSelect }: Props) {
   const assets = useAssets();
   const name = useId();
-  const photos =
-    assets.data?.pages.flatMap((page) => page.results).filter((asset) => asset.kind === "image") ?? [];
+  const photos = assets.data?.pages.flatMap((page) => page.results) ?? [];
   return (
     <section className="strip" aria-label="Photos">
       {selected && uploading.problem && <Callout tone="error">{uploading.problem}</Callout>}

@@ -1,5 +1,5 @@
 import type { KindSpec } from "../api/types";
-import { fit, type Values, withField } from "../kinds/schema";
+import { adapt, type Values, withField } from "../kinds/schema";
 
 /** What the member is about to generate. Values are kept for each kind, so that switching loses nothing. */
 export interface Draft {
@@ -51,7 +51,7 @@ function offered(draft: Draft, kinds: Record<string, KindSpec>): Draft {
   const values = Object.fromEntries(
     Object.entries(kinds).map(([name, spec]) => [
       name,
-      fit(spec.schema, spec.defaults, draft.values[name] ?? {}),
+      adapt(spec.schema, spec.defaults, draft.values[name] ?? {}),
     ]),
   );
   return { ...draft, kind, values };

@@ -28,7 +28,7 @@ const job = (change: Partial<Job> = {}): Job => ({
   ...change,
 });
 
-const event = (seq: number, type: string, data: Record<string, unknown> = {}): JobEvent => ({
+const event = (seq: number, type: JobEvent["type"], data: Record<string, unknown> = {}): JobEvent => ({
   seq,
   type,
   data,
@@ -102,7 +102,7 @@ describe("applyEvents", () => {
   });
 
   it("ignores event types of later versions", () => {
-    const after = applyEvents({ job: job(), seq: 0 }, [event(1, "sparkled")]);
+    const after = applyEvents({ job: job(), seq: 0 }, [event(1, "sparkled" as JobEvent["type"])]);
     expect(after).toMatchObject({ seq: 1, gap: false });
   });
 });

@@ -48,7 +48,10 @@ export class FeedSync {
     if (!job) return;
     const after = applyEvents({ job, seq: this.read.get(id) ?? 0 }, events);
     this.read.set(id, after.seq);
-    if (after.gap) return this.fillGap(id, after.seq, events);
+    if (after.gap) {
+      this.fillGap(id, after.seq, events);
+      return;
+    }
     this.asked.delete(id);
     updateJob(this.cache, id, () => after.job);
     if (isTerminal(after.job.state)) this.finished(id);

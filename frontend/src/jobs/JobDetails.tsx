@@ -14,7 +14,7 @@ export function JobDetails({ job }: { job: Job }) {
     <div className="details">
       <h2>Settings</h2>
       <Rows rows={rows} />
-      {job.result && (
+      {job.result?.asset && (
         <>
           <h2>File</h2>
           <Rows rows={fileRows(job)} />
@@ -36,7 +36,7 @@ export function JobDetails({ job }: { job: Job }) {
 
 function fileRows(job: Job): [string, string][] {
   const result = job.result;
-  if (!result) return [];
+  if (!result?.asset) return [];
   const { width, height, duration, bytes } = result.asset;
   const rows: [string, string][] = [
     ["Size", `${width} × ${height} px`],

@@ -54,6 +54,13 @@ function JobView({ job }: { job: Job }) {
 }
 
 function Trouble({ job }: { job: Job }) {
+  if (job.result && !job.result.asset) {
+    return (
+      <Callout title="The video was deleted">
+        Its settings are still here: start it again to make it anew.
+      </Callout>
+    );
+  }
   if (job.state === "canceled") return <Callout title="Canceled">Nothing was kept of this video.</Callout>;
   if (job.state !== "failed" && job.state !== "expired") return null;
   return (
@@ -95,7 +102,7 @@ function Actions({ job }: { job: Job }) {
   const done = job.state === "succeeded";
   return (
     <div className="job-actions">
-      {done && job.result && (
+      {done && job.result?.asset && (
         <a
           className="button button-primary button-large job-download"
           href={job.result.asset.urls.download}

@@ -33,20 +33,19 @@ export function Player({ asset }: { asset: Asset }) {
   };
   const keys = (event: KeyboardEvent) => {
     const onControl = (event.target as HTMLElement).closest("button, input");
-    const steps: Record<string, () => void> = {
-      k: toggle,
-      ",": () => seek(time - FRAME),
-      ".": () => seek(time + FRAME),
-      f: () => fullScreen(root.current),
-      l: () => setLoop(!loop),
-    };
-    if (!onControl)
-      Object.assign(steps, {
-        " ": toggle,
-        ArrowLeft: () => seek(time - 0.5),
-        ArrowRight: () => seek(time + 0.5),
-      });
-    const step = steps[event.key];
+    const steps = new Map<string, () => void>([
+      ["k", toggle],
+      [",", () => seek(time - FRAME)],
+      [".", () => seek(time + FRAME)],
+      ["f", () => fullScreen(root.current)],
+      ["l", () => setLoop(!loop)],
+    ]);
+    if (!onControl) {
+      steps.set(" ", toggle);
+      steps.set("ArrowLeft", () => seek(time - 0.5));
+      steps.set("ArrowRight", () => seek(time + 0.5));
+    }
+    const step = steps.get(event.key);
     if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     step();
@@ -56,7 +55,6 @@ export function Player({ asset }: { asset: Asset }) {
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: shortcuts for what the buttons inside do
     <div className="player" ref={root} onKeyDown={keys} data-playing={playing}>
-      {/* biome-ignore lint/a11y/useMediaCaption: the videos have no sound */}
       <video
         ref={video}
         src={url}

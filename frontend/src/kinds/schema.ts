@@ -1,4 +1,4 @@
-/** Reads what a form needs from the JSON Schema of a kind's settings, and fits values into it. */
+/** Reads what a form needs from the JSON Schema of a kind's settings, and adapts values to it. */
 
 export type Schema = Record<string, unknown>;
 export type Values = Record<string, unknown>;
@@ -63,31 +63,31 @@ export function bounds(root: Schema, path: string, otherwise: Bounds): Bounds {
  * brought into bounds, and whatever else does not fit becomes the default. Text stays whole however long it is:
  * its writer shortens it, not the page.
  */
-export function fit(root: Schema, defaults: Values, values: Values, prefix = ""): Values {
-  const fitted: Values = {};
+export function adapt(root: Schema, defaults: Values, values: Values, prefix = ""): Values {
+  const adapted: Values = {};
   for (const [name, standard] of Object.entries(defaults)) {
     const path = prefix + name;
     const node = field(root, path);
     if (!node) continue;
     const value = values[name];
-    fitted[name] =
+    adapted[name] =
       isObject(standard) && isObject(value)
-        ? fit(root, standard, value, `${path}.`)
-        : fitOne(node, standard, value);
+        ? adapt(root, standard, value, `${path}.`)
+        : adaptOne(node, standard, value);
   }
-  return fitted;
+  return adapted;
 }
 
-function fitOne(node: Schema, standard: unknown, value: unknown): unknown {
+function adaptOne(node: Schema, standard: unknown, value: unknown): unknown {
   if (value === undefined) return standard;
   const allowed = node.enum as unknown[] | undefined;
   if (allowed) return allowed.includes(value) ? value : standard;
-  if (typeof value === "number") return fitNumber(node, standard, value);
+  if (typeof value === "number") return adaptNumber(node, standard, value);
   if (typeof value === "string") return node.type === "string" ? value : standard;
   return value === null && standard === null ? null : standard;
 }
 
-function fitNumber(node: Schema, standard: unknown, value: number): unknown {
+function adaptNumber(node: Schema, standard: unknown, value: number): unknown {
   if ((node.type !== "number" && node.type !== "integer") || !Number.isFinite(value)) return standard;
   const low = (node.minimum as number | undefined) ?? Number.NEGATIVE_INFINITY;
   const high = (node.maximum as number | undefined) ?? Number.POSITIVE_INFINITY;

@@ -18,8 +18,7 @@ export function LibraryPage() {
   const tell = useToast();
   const uploading = useUpload((asset) => tell(`“${asset.name}” is in the library`));
   const over = useDroppedPhotos(uploading.start);
-  const photos =
-    assets.data?.pages.flatMap((page) => page.results).filter((asset) => asset.kind === "image") ?? [];
+  const photos = assets.data?.pages.flatMap((page) => page.results) ?? [];
   return (
     <>
       <div className="page-head">

@@ -118,6 +118,7 @@ def test_lists_are_newest_first_and_filtered(make_job: MakeJob, member: Actor) -
     services.cancel_job(first)
     assert list(selectors.list_jobs(member)) == [second, first]
     assert list(selectors.list_jobs(member, state="canceled", kind=KIND)) == [first]
+    assert list(selectors.list_jobs(member, state="canceled,queued", kind=f"{KIND},other")) == [second, first]
     with pytest.raises(ValueError, match="no job state 'sleeping'"):
         selectors.list_jobs(member, state="sleeping")
 
