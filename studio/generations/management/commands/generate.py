@@ -1,0 +1,164 @@
+"""`manage.py generate`: a video from a photo on the command line, by the same request and engine as in the browser."""
+
+import json
+import signal
+import sys
+import tempfile
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, get_args
+
+from django.core.management.base import BaseCommand, CommandError
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from engine.requests import MAX_SEED, CameraMove, Format, ImageToVideo, SubjectMotion
+from studio.api.problems import field_errors
+from studio.jobs import engine_client
+from studio.jobs.errors import Canceled
+
+CANCELED = 130  # what a shell reports for a command that Ctrl-C has ended
+DEFAULTS = ImageToVideo()
+
+
+class Command(BaseCommand):
+    help = "Make a video from a product photo. Needs no server and no database."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("photo", type=Path, help="a JPEG, PNG (its transparency is the mask) or WebP")
+        parser.add_argument("-o", "--out", type=Path, required=True, help="the MP4 to write")
+        parser.add_argument("--mask", type=Path, help="a gray picture in which the product is white")
+        parser.add_argument("--format", choices=get_args(Format), default=DEFAULTS.format)
+        parser.add_argument("--seconds", type=float, default=DEFAULTS.seconds, help="3 to 15")
+        parser.add_argument("--fps", type=int, default=DEFAULTS.fps, help="24, 25 or 30")
+        parser.add_argument("--short-side", type=int, default=DEFAULTS.short_side, help="540, 720 or 1080 pixels")
+        parser.add_argument("--camera", choices=get_args(CameraMove), default=DEFAULTS.camera.move)
+        parser.add_argument("--strength", type=float, default=DEFAULTS.camera.strength, help="of the camera, 0.1 to 1")
+        parser.add_argument("--subject", choices=get_args(SubjectMotion), default=DEFAULTS.subject.motion)
+        parser.add_argument("--subject-strength", type=float, default=DEFAULTS.subject.strength, help="0.1 to 1")
+        parser.add_argument("--prompt", default=DEFAULTS.prompt)
+        parser.add_argument("--seed", type=int, help=f"0 to {MAX_SEED}; the same seed gives the same video")
+        parser.add_argument("--steps", type=int, default=DEFAULTS.steps, help="denoising steps, 4 to 50")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        request = _request(options)
+        photo, out, mask = options["photo"], options["out"], options["mask"]
+        for file in filter(None, (photo, mask)):
+            if not file.is_file():
+                raise CommandError(f"There is no file {file}.")
+        if not out.parent.is_dir():
+            raise CommandError(f"There is no folder {out.parent} to write into.")
+        console = Console(stderr=True)
+        try:
+            output = _generate({"request": request, "photo": photo, "mask": mask}, out, console)
+        except Canceled:
+            console.print("Canceled. Nothing was written.")
+            sys.exit(CANCELED)
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+        _report(output, out, console)
+        self.stdout.write(
+            json.dumps({"settings": output.settings, "model": output.model, "timings": output.timings}, indent=2)
+        )
+
+
+def _request(options: dict[str, Any]) -> ImageToVideo:
+    plain = ("format", "seconds", "fps", "short_side", "prompt", "seed", "steps")
+    try:
+        return ImageToVideo.model_validate(
+            {
+                **{name: options[name] for name in plain},
+                "camera": {"move": options["camera"], "strength": options["strength"]},
+                "subject": {"motion": options["subject"], "strength": options["subject_strength"]},
+            }
+        )
+    except ValidationError as error:
+        wrong = [f"{found.field.removeprefix('request.')}: {found.detail}" for found in field_errors(error, "request")]
+        raise CommandError(" ".join(wrong)) from error
+
+
+def _generate(inputs: dict[str, Any], out: Path, console: Console) -> Any:
+    """Run the engine in a folder beside `out`, and give the finished file its name in one step."""
+    with (
+        tempfile.TemporaryDirectory(dir=out.parent, prefix=".generate-") as folder,
+        _bar(console) as bar,
+        _stopping_on_signals() as stopped,
+    ):
+        run = ConsoleRun(Path(folder), bar, stopped)
+        output = engine_client.generate_video(inputs, run)
+        Path(output.path).replace(out)
+        return output
+
+
+class ConsoleRun:
+    """What a run may do while it works (`studio.jobs.kinds.Run`), told on a terminal."""
+
+    def __init__(self, workdir: Path, bar: Progress, stopped: list[int]) -> None:
+        self.workdir = workdir
+        self._bar = bar
+        self._stopped = stopped
+        self._task = bar.add_task("load", total=1.0, left="")
+
+    def progress(
+        self,
+        stage: str,
+        fraction: float,
+        *,
+        step: int | None = None,
+        steps: int | None = None,
+        eta_seconds: float | None = None,
+    ) -> None:
+        left = f"{eta_seconds:.0f} s left" if eta_seconds is not None else ""
+        self._bar.update(self._task, description=stage, completed=fraction, left=left)
+
+    def preview(self, jpeg: bytes, step: int | None = None) -> None:
+        """A terminal shows no pictures."""
+
+    def notice(self, code: str, message: str) -> None:
+        self._bar.console.print(message)
+
+    def is_canceled(self) -> bool:
+        return bool(self._stopped)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:>8}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+        console=console,
+    )
+
+
+@contextmanager
+def _stopping_on_signals() -> Iterator[list[int]]:
+    """The signals that came: the first Ctrl-C asks the engine to stop at its next step, the second does not ask."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    except KeyboardInterrupt:
+        raise Canceled from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _report(output: Any, out: Path, console: Console) -> None:
+    console.print(
+        f"{out}: {output.width}x{output.height}, {output.seconds:g} s at {output.fps} fps, "
+        f"by {output.model['name']} {output.model['version']}"
+    )

@@ -1,0 +1,80 @@
+"""Bodies that are too large, on a real server: refused early, and no disk is filled with them."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.studio.servers import serving
+
+MEGABYTE = 1024**2
+LIMIT = 4 * MEGABYTE
+TEN_GIGABYTES = 10 * 1024**3
+
+
+@pytest.fixture(scope="module")
+def spool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("spool")
+
+
+@pytest.fixture(scope="module")
+def server(spool: Path) -> Iterator[str]:
+    environment = {"AQ_MAX_UPLOAD_BYTES": str(LIMIT), "TMPDIR": str(spool)}
+    with serving("studio.asgi:application", **environment) as (address, _):
+        yield address
+
+
+class Endless:
+    """An upload without a length, which counts what was taken from it."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.sent = size, 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        piece = b"\xff" * 65536
+        while self.sent < self.size:
+            self.sent += len(piece)
+            yield piece
+
+
+def read_answer(connection: socket.socket) -> str:
+    answer = ""
+    while "}" not in answer:
+        answer += connection.recv(65536).decode()
+    return answer
+
+
+def test_ten_gigabytes_that_are_announced_are_refused_unread(server: str) -> None:
+    host, port = server.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        head = f"POST /api/v1/assets HTTP/1.1\r\nHost: localhost\r\nContent-Length: {TEN_GIGABYTES}\r\n\r\n"
+        connection.sendall(head.encode())
+        answer = read_answer(connection)
+    problem = json.loads(answer[answer.index("{") :])
+    assert answer.startswith("HTTP/1.1 413 ")
+    assert "application/problem+json" in answer
+    assert (problem["code"], problem["detail"]) == ("too_large", "This is larger than 4 MB. Send a smaller file.")
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/v1/assets"), ("PUT", "/api/v1/assets/x/mask")])
+def test_ten_gigabytes_of_unknown_length_are_refused_and_not_stored(
+    server: str, spool: Path, method: str, path: str
+) -> None:
+    upload = Endless(TEN_GIGABYTES)
+    answer = httpx.request(method, server + path, content=iter(upload), timeout=60)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert upload.sent < LIMIT + 64 * MEGABYTE
+    assert sum(file.stat().st_size for file in spool.rglob("*") if file.is_file()) == 0
+
+
+def test_json_has_a_limit_of_its_own(server: str) -> None:
+    answer = httpx.post(f"{server}/api/v1/jobs", content=iter(Endless(TEN_GIGABYTES)), timeout=60)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_below_the_limit_the_request_is_looked_at(server: str) -> None:
+    answer = httpx.post(f"{server}/api/v1/assets", content=b"\xff" * (LIMIT - MEGABYTE), timeout=60)
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
