@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from engine.generate import Engine
     from engine.mask import Masker
 
-# How much of a job's time each stage takes, for one fraction over the whole job.
-STAGES = {"load": (0.0, 0.02), "prepare": (0.02, 0.06), "denoise": (0.06, 0.55), "render": (0.55, 1.0)}
-
 
 @dataclass(frozen=True)
 class MaskOutput:
@@ -96,10 +93,9 @@ def _retell(event: Any, run: Run) -> None:
     from engine import events as told
 
     if isinstance(event, told.Progress):
-        begin, end = STAGES.get(event.stage, (0.0, 1.0))
         run.progress(
             event.stage,
-            begin + (end - begin) * event.fraction,
+            event.fraction,
             step=event.step,
             steps=event.steps,
             eta_seconds=event.eta_seconds,
