@@ -107,7 +107,7 @@ def extrapolate(grid: np.ndarray, cells: int) -> np.ndarray:
 
 
 def _catmull_rom(u: float, keys: int) -> list[tuple[int, float]]:
-    """(key, weight) pairs at time `u`. Beyond its ends the path is mirrored through the end key: it arrives straight."""
+    """(key, weight) pairs at time `u`. Beyond its ends the path is mirrored through the end key: it arrives evenly."""
     place = u * (keys - 1)
     left = min(int(place), keys - 2)
     t = place - left

@@ -1,0 +1,223 @@
+"""One frame: the scene warped, the product warped over it, light added. The inner loop of every video.
+
+Legend: "node" grids are 8 pixels apart and carry map coordinates; they are enlarged bilinearly to one per pixel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from engine.media.colour import LUMA_SPAN, double, to_rgb, to_yuv
+from engine.media.fields import Moment, MotionFields, extrapolate
+from engine.media.layers import Layers
+from engine.media.plate import coarse_shape, correct_colours
+from engine.media.product import Product, take_product
+
+_STEP = 8  # pixels between nodes
+_PAD = 2  # field cells added on each side before sampling
+_STILL = 1 / 64  # of a pixel: the finest step of the fixed-point maps; less motion than this draws the same frame
+_TOGETHER = 2.0 / 1080  # of the short side: layers that moved apart by much less still show the photo's own rim
+_NO_MAP: Any = None  # the first map holds x and y
+
+
+class Compositor:
+    """Draws the frames of one clip. Holds buffers, so one instance belongs to one thread.
+
+    Time 0 is the reframed photo exactly (up to colour rounding): whatever the clean layers cannot explain at the
+    product's rim is kept in a third layer, shown only where product and scene have not moved apart.
+    """
+
+    def __init__(self, layers: Layers, fields: MotionFields) -> None:
+        self.size = layers.size
+        self._layers, self._fields = layers, fields
+        scene = correct_colours(layers.scene, layers.depth, _plate_on_canvas(layers, fields.plate))
+        product = take_product(layers.photo, layers.alpha, scene)
+        self._scene = double(_with_channel(scene, 255))
+        self._product = _Doubled(product)
+        self._nodes = _Nodes(layers, fields.light.shape[1:])
+        self._reach = _coarse_reach(product)
+        width, height = layers.size
+        self._frame = np.empty((height, width, 4), np.uint8)
+        self._planes = np.empty((height * 3 // 2, width), np.uint8)
+        self._drawn: list[np.ndarray] | None = None
+
+    def frame(self, u: float) -> np.ndarray:
+        """The frame at time `u` in [0, 1], uint8 RGB [H, W, 3]."""
+        self._draw(self._fields.at(u))
+        return to_rgb(cv2.cvtColor(self._frame, cv2.COLOR_BGRA2BGR))
+
+    def planes(self, u: float) -> np.ndarray:
+        """The frame as the encoder takes it: I420 planes, uint8 [H * 3 / 2, W], W and H even, in a reused buffer."""
+        if self._draw(self._fields.at(u)):
+            _to_i420(self._frame, self._planes)
+        return self._planes
+
+    def _draw(self, moment: Moment) -> bool:
+        """Draw into the frame buffer; False when it already holds this frame."""
+        scene, product, light = (self._nodes.scene(moment), self._nodes.product(moment), self._nodes.light(moment))
+        now = [scene, product, light * LUMA_SPAN / 8]
+        if self._drawn and all(np.abs(a - b).max() < 2 * _STILL for a, b in zip(now, self._drawn, strict=True)):
+            return False
+        self._drawn = now
+        maps = _fixed_maps(self._nodes.enlarge(scene))
+        cv2.remap(self._scene, *maps, cv2.INTER_LINEAR, dst=self._frame, borderMode=cv2.BORDER_REFLECT_101)
+        box = self._nodes.box_of(product, self._reach)
+        if box:
+            self._draw_rim(box, scene, product)
+            self._draw_product(box, product, light)
+        return True
+
+    def _draw_rim(self, box: _Box, scene: np.ndarray, product: np.ndarray) -> None:
+        apart = (scene - product)[box.nodes]
+        limit = 2 * (0.5 + _TOGETHER * min(self.size))
+        share = np.exp(-(apart**2).sum(-1) / limit**2)
+        if share.max() < 0.01:
+            return
+        maps = _fixed_maps(self._nodes.enlarge_in(box, scene[box.nodes] - self._product.origin))
+        rim = cv2.remap(self._product.rim, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        if share.min() < 0.999:
+            weight = self._nodes.enlarge_in(box, np.rint(share * 255).astype(np.uint8))
+            rim = cv2.multiply(rim, cv2.merge([weight] * 4), scale=1 / 255)
+        _over(self._frame[box.pixels], rim)
+
+    def _draw_product(self, box: _Box, product: np.ndarray, light: np.ndarray) -> None:
+        maps = _fixed_maps(self._nodes.enlarge_in(box, product[box.nodes] - self._product.origin))
+        layer = cv2.remap(self._product.colours, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        if np.abs(light[box.nodes]).max() > 1e-3:
+            gain = self._nodes.enlarge_in(box, light[box.nodes])
+            added = cv2.multiply(cv2.extractChannel(layer, 3), gain, scale=LUMA_SPAN / 255, dtype=cv2.CV_16S)
+            luma = cv2.add(cv2.extractChannel(layer, 0), added, dtype=cv2.CV_8U)
+            cv2.insertChannel(luma, layer, 0)
+        _over(self._frame[box.pixels], layer)
+
+
+def render_frame(layers: Layers, fields: MotionFields, u: float) -> np.ndarray:
+    """One frame at time `u`, uint8 RGB [H, W, 3]. For many frames of a clip, keep one `Compositor`."""
+    return Compositor(layers, fields).frame(u)
+
+
+def preview_jpeg(layers: Layers, fields: MotionFields, u: float, quality: int = 78) -> bytes:
+    """One frame as a JPEG, for live previews while denoising; give it layers made small by `layers.shrink`."""
+    frame = cv2.cvtColor(render_frame(layers, fields, u), cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+class _Box:
+    """A rectangle of nodes and the output pixels it covers."""
+
+    def __init__(self, top: int, bottom: int, left: int, right: int, size: tuple[int, int]) -> None:
+        self.nodes = slice(top, bottom), slice(left, right)
+        self.shape = min(size[1], (bottom - 2) * _STEP) - top * _STEP, min(size[0], (right - 2) * _STEP) - left * _STEP
+        self.pixels = slice(top * _STEP, top * _STEP + self.shape[0]), slice(left * _STEP, left * _STEP + self.shape[1])
+
+
+class _Doubled:
+    """The product and its rim, doubled like the scene, in a crop of the canvas."""
+
+    def __init__(self, product: Product) -> None:
+        top, left = product.corner
+        self.origin = np.array([2 * left, 2 * top], np.float32)
+        self.colours = double(product.colours)
+        self.rim = double(product.rim)
+
+
+class _Nodes:
+    """Samples fields on the node grid, and node grids on pixels. Node (0, 0) lies one step outside the window."""
+
+    def __init__(self, layers: Layers, grid: tuple[int, int]) -> None:
+        self._size = layers.size
+        width, height = layers.size
+        x = (np.arange(-(-width // _STEP) + 2) - 1) * _STEP + (_STEP - 1) / 2
+        y = (np.arange(-(-height // _STEP) + 2) - 1) * _STEP + (_STEP - 1) / 2
+        at_x, at_y = np.meshgrid((x + 0.5) / width * grid[1] - 0.5 + _PAD, (y + 0.5) / height * grid[0] - 0.5 + _PAD)
+        self._places = at_x.astype(np.float32), at_y.astype(np.float32)
+        place = np.stack(np.meshgrid(x + layers.origin[0], y + layers.origin[1]), -1)
+        self._base = (2 * place).astype(np.float32)  # doubled canvas pixels
+        self._scale = np.array([2 * width, 2 * height], np.float32)
+
+    def scene(self, moment: Moment) -> np.ndarray:
+        return self._base + self._sample(moment.scene) * self._scale
+
+    def product(self, moment: Moment) -> np.ndarray:
+        return self._base + self._sample(moment.product) * self._scale
+
+    def light(self, moment: Moment) -> np.ndarray:
+        return self._sample(moment.light)
+
+    def enlarge(self, nodes: np.ndarray) -> np.ndarray:
+        rows, columns = nodes.shape[:2]
+        return self.enlarge_in(_Box(0, rows, 0, columns, self._size), nodes)
+
+    def enlarge_in(self, box: _Box, nodes: np.ndarray) -> np.ndarray:
+        """[rows, columns, ...] of the box's nodes -> one value per pixel of the box."""
+        rows, columns = nodes.shape[:2]
+        wide = cv2.resize(nodes, (columns * _STEP, rows * _STEP), interpolation=cv2.INTER_LINEAR)
+        return wide[_STEP : _STEP + box.shape[0], _STEP : _STEP + box.shape[1]]
+
+    def box_of(self, product: np.ndarray, reach: np.ndarray) -> _Box | None:
+        """Where the product is visible: nodes whose neighbourhood samples `reach` (coarse canvas, uint8)."""
+        place = np.ascontiguousarray(product / (2 * _STEP), np.float32)
+        hit = cv2.remap(reach, place, _NO_MAP, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+        x, y, width, height = cv2.boundingRect(hit)
+        if not width:
+            return None
+        rows, columns = hit.shape
+        top, bottom = max(0, y - 2), min(rows, y + height + 2)
+        left, right = max(0, x - 2), min(columns, x + width + 2)
+        return _Box(top, bottom, left, right, self._size) if bottom - top > 2 and right - left > 2 else None
+
+    def _sample(self, field: np.ndarray) -> np.ndarray:
+        return cv2.remap(extrapolate(field, _PAD), *self._places, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _coarse_reach(product: Product) -> np.ndarray:
+    """Where the product and its rim are, on a grid of one cell per step of the canvas, a little wider."""
+    touched = (product.colours[..., 3] > 0) | (product.rim[..., 3] > 0)
+    rows, columns = -(-product.canvas[0] // _STEP), -(-product.canvas[1] // _STEP)
+    grid = np.zeros((rows + 1, columns + 1), np.uint8)
+    y, x = np.nonzero(touched)
+    grid[(y + product.corner[0]) // _STEP, (x + product.corner[1]) // _STEP] = 255
+    return cv2.dilate(grid, np.ones((5, 5), np.uint8))
+
+
+def _plate_on_canvas(layers: Layers, plate: np.ndarray) -> np.ndarray:
+    """The plate, in window coordinates, resampled to the canvas' coarse grid, float32 YUV."""
+    height, width = layers.scene.shape[:2]
+    rows, columns = coarse_shape(height, width)
+    x = ((np.arange(columns) + 0.5) * width / columns - 0.5 - layers.origin[0] + 0.5) / layers.size[0]
+    y = ((np.arange(rows) + 0.5) * height / rows - 0.5 - layers.origin[1] + 0.5) / layers.size[1]
+    at_x, at_y = np.meshgrid(x * plate.shape[1] - 0.5, y * plate.shape[0] - 0.5)
+    blur = 0.5 * max(plate.shape[1] * width / columns / layers.size[0], 1.0)
+    yuv = cv2.GaussianBlur(
+        to_yuv(np.clip(plate, 0, 1) * np.float32(255)), (0, 0), blur, borderType=cv2.BORDER_REPLICATE
+    )
+    return cv2.remap(
+        yuv, at_x.astype(np.float32), at_y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+def _fixed_maps(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return cv2.convertMaps(places, _NO_MAP, cv2.CV_16SC2)
+
+
+def _over(below: np.ndarray, layer: np.ndarray) -> None:
+    """Lay a premultiplied [h, w, 4] layer over `below`, in place."""
+    clear = cv2.bitwise_not(cv2.extractChannel(layer, 3))
+    below[...] = cv2.add(layer, cv2.multiply(below, cv2.merge([clear] * 4), scale=1 / 255))
+
+
+def _with_channel(yuv: np.ndarray, value: int) -> np.ndarray:
+    return cv2.merge([*cv2.split(yuv), np.full(yuv.shape[:2], value, np.uint8)])
+
+
+def _to_i420(frame: np.ndarray, planes: np.ndarray) -> None:
+    """[H, W, 4] YUV -> I420. Chroma is averaged over 2 x 2, so it is sited in the middle: the stream says so."""
+    height, width = frame.shape[:2]
+    cv2.extractChannel(frame, 0, planes[:height])
+    half = cv2.resize(frame, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    chroma = planes[height:].reshape(2, height // 2, width // 2)
+    cv2.extractChannel(half, 1, chroma[0])
+    cv2.extractChannel(half, 2, chroma[1])

@@ -1,0 +1,183 @@
+"""The photo taken apart, once a clip: a canvas at output resolution, the product's soft alpha, the scene without it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from engine.media.colour import to_rgb, to_yuv
+from engine.media.framing import Framing, Sides
+from engine.media.photo import Photo
+from engine.media.plate import continue_texture
+
+_RIM = 0.004  # of the short side: pixels this near to the product may hold some of it, so the scene does not use them
+_FAINT = 6  # alpha below this, of 255, is noise of an automatic mask
+_MAX_DETAIL = 6.0  # levels of texture that a continued plain background repeats
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A photo ready to be moved. All arrays are [Hc, Wc] of the canvas, uint8, colours BT.709 YUV.
+
+    `size` (W, H) of the output; `origin` (x, y): canvas pixel at the window's corner, whole numbers at full size.
+    `photo`: the reframed photo with its margins. `alpha`: the product. `scene`: the background with the product
+    removed. `depth`: 0 where `scene` is the photo's own pixel, rising to 255 inside what was filled.
+    """
+
+    size: tuple[int, int]
+    origin: tuple[float, float]
+    photo: np.ndarray
+    alpha: np.ndarray
+    scene: np.ndarray
+    depth: np.ndarray
+
+    def window_photo(self) -> np.ndarray:
+        """What frame 0 shows, uint8 RGB [H, W, 3]: the reframed photo, continued where the window leaves it."""
+        return to_rgb(self._window(self.photo))
+
+    def window_mask(self) -> np.ndarray:
+        """The product in the window, uint8 [H, W]."""
+        return self._window(self.alpha)
+
+    def _window(self, image: np.ndarray) -> np.ndarray:
+        (width, height), (x, y) = self.size, (round(value) for value in self.origin)
+        return np.ascontiguousarray(image[y : y + height, x : x + width])
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Where the photo lies on the canvas: whole canvas pixels (x0, y0, x1, y1), and that box in photo pixels."""
+
+    size: tuple[int, int]
+    origin: tuple[int, int]
+    inside: tuple[int, int, int, int]
+    source: tuple[float, float, float, float]
+
+    @property
+    def part(self) -> tuple[int, int]:
+        return self.inside[2] - self.inside[0], self.inside[3] - self.inside[1]
+
+    @property
+    def pads(self) -> tuple[int, int, int, int]:
+        """(top, bottom, left, right) pixels of canvas outside the photo."""
+        x0, y0, x1, y1 = self.inside
+        return y0, self.size[1] - y1, x0, self.size[0] - x1
+
+
+def build_layers(photo: Photo, mask: np.ndarray | None, framing: Framing, out_size: tuple[int, int]) -> Layers:
+    """Cut the canvas of `framing` from the photo for an output of `out_size` (width, height).
+
+    `mask` uint8 [H, W] of the photo's size, 255 on the product; None takes the photo's own alpha, or no product at all.
+    """
+    cut = _cut_canvas(photo, framing, out_size)
+    part = to_yuv(_resample(photo.rgb, cut.part, cut.source, Image.Resampling.LANCZOS))
+    mask = photo.alpha if mask is None else mask
+    if mask is None:
+        alpha = np.zeros(part.shape[:2], np.uint8)
+    else:
+        alpha = _without_noise(_resample(mask, cut.part, cut.source, Image.Resampling.HAMMING))
+    scene, depth = continue_texture(part, _hole(alpha, out_size))
+    layers = Layers(out_size, cut.origin, part, alpha, scene, depth)
+    return _extend(layers, cut, framing) if any(cut.pads) else layers
+
+
+def shrink(layers: Layers, short_side: int = 270) -> Layers:
+    """The same layers for a smaller output, for previews. Fast, but not pixel-exact at time 0."""
+    factor = short_side / min(layers.size)
+    if factor >= 1:
+        return layers
+    size = tuple(2 * round(side * factor / 2) for side in layers.size)
+    fx, fy = size[0] / layers.size[0], size[1] / layers.size[1]
+
+    def small(image: np.ndarray) -> np.ndarray:
+        target = max(2, round(image.shape[1] * fx)), max(2, round(image.shape[0] * fy))
+        return cv2.resize(image, target, interpolation=cv2.INTER_AREA)
+
+    origin = ((layers.origin[0] + 0.5) * fx - 0.5, (layers.origin[1] + 0.5) * fy - 0.5)
+    return Layers(
+        (size[0], size[1]), origin, small(layers.photo), small(layers.alpha), small(layers.scene), small(layers.depth)
+    )
+
+
+def _cut_canvas(photo: Photo, framing: Framing, out_size: tuple[int, int]) -> _Cut:
+    (low_x, low_y), (high_x, high_y) = framing.room
+    (width, height), (pw, ph), window = out_size, photo.size, framing.window
+    left, top = math.floor(low_x * width + 0.01), math.floor(low_y * height + 0.01)
+    right, bottom = math.floor(high_x * width + 0.01), math.floor(high_y * height + 0.01)
+    x0, x1, sx0, sx1 = _inside(left, width + left + right, window[0], (window[2] - window[0]) / width, pw)
+    y0, y1, sy0, sy1 = _inside(top, height + top + bottom, window[1], (window[3] - window[1]) / height, ph)
+    return _Cut((width + left + right, height + top + bottom), (left, top), (x0, y0, x1, y1), (sx0, sy0, sx1, sy1))
+
+
+def _inside(before: int, length: int, start: float, step: float, photo: int) -> tuple[int, int, float, float]:
+    """On one axis: the canvas pixels that the photo covers whole, and their extent in photo pixels."""
+    first = max(0, math.ceil(before - start / step - 0.01))
+    last = min(length, math.floor(before + (photo - start) / step + 0.01))
+    low, high = start + (first - before) * step, start + (last - before) * step
+    return first, last, min(max(low, 0.0), photo), min(max(high, 0.0), photo)
+
+
+def _resample(
+    image: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float], kernel: Image.Resampling
+) -> np.ndarray:
+    whole = math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3])
+    if size == (whole[2] - whole[0], whole[3] - whole[1]) and whole == tuple(box):
+        return np.ascontiguousarray(image[whole[1] : whole[3], whole[0] : whole[2]])
+    return np.asarray(Image.fromarray(image).resize(size, kernel, box=box))  # Pillow takes fractions of a pixel
+
+
+def _without_noise(alpha: np.ndarray) -> np.ndarray:
+    levels = np.clip((np.arange(256) - _FAINT) * (255 / (255 - 2 * _FAINT)), 0, 255)
+    return cv2.LUT(alpha, np.rint(levels).astype(np.uint8))
+
+
+def _hole(alpha: np.ndarray, out_size: tuple[int, int]) -> np.ndarray:
+    reach = 2 * max(1, round(_RIM * min(out_size))) + 1
+    element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return cv2.dilate((alpha > 0).astype(np.uint8), element) > 0
+
+
+def _extend(layers: Layers, cut: _Cut, framing: Framing) -> Layers:
+    """Continue the layers to the whole canvas: the scene without the product, then the product where it is cut."""
+    pads, border = cut.pads, cv2.BORDER_REFLECT_101
+    scene = (
+        _continue_plain(layers.scene, pads) if framing.continued else cv2.copyMakeBorder(layers.scene, *pads, border)
+    )
+    depth_border = cv2.BORDER_REPLICATE if framing.continued else border
+    alpha = _pad_alpha(layers.alpha, pads, framing.cut)
+    product = cv2.copyMakeBorder(layers.photo, *pads, border)
+    weight = alpha[..., None].astype(np.float32) / 255
+    photo = np.rint(scene + (product - scene.astype(np.float32)) * weight).astype(np.uint8) if weight.any() else scene
+    photo = photo.copy()
+    x0, y0, x1, y1 = cut.inside
+    photo[y0:y1, x0:x1] = layers.photo
+    return Layers(
+        layers.size, layers.origin, photo, alpha, scene, cv2.copyMakeBorder(layers.depth, *pads, depth_border)
+    )
+
+
+def _continue_plain(scene: np.ndarray, pads: tuple[int, int, int, int]) -> np.ndarray:
+    """The border's smooth colour runs on; its faint texture is mirrored, so that the grain does not stop."""
+    smooth = cv2.GaussianBlur(scene, (0, 0), max(1.0, 0.02 * min(scene.shape[:2])), borderType=cv2.BORDER_REPLICATE)
+    detail = np.clip(scene.astype(np.float32) - smooth, -_MAX_DETAIL, _MAX_DETAIL)
+    far = cv2.copyMakeBorder(smooth, *pads, cv2.BORDER_REPLICATE)
+    wide = np.clip(far + cv2.copyMakeBorder(detail, *pads, cv2.BORDER_REFLECT_101) + 0.5, 0, 255).astype(np.uint8)
+    top, bottom, left, right = pads
+    wide[top : wide.shape[0] - bottom, left : wide.shape[1] - right] = scene
+    return wide
+
+
+def _pad_alpha(alpha: np.ndarray, pads: tuple[int, int, int, int], cut: Sides) -> np.ndarray:
+    top, bottom, left, right = pads
+    for pad, is_cut in (
+        ((top, 0, 0, 0), cut.top),
+        ((0, bottom, 0, 0), cut.bottom),
+        ((0, 0, left, 0), cut.left),
+        ((0, 0, 0, right), cut.right),
+    ):
+        alpha = cv2.copyMakeBorder(alpha, *pad, cv2.BORDER_REFLECT_101 if is_cut else cv2.BORDER_CONSTANT, value=0)
+    return alpha

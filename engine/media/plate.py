@@ -1,0 +1,192 @@
+"""What is behind the product: real background texture continued inwards, colours corrected by the model's plate."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+_CELLS = 20  # of the coarse grid along the short side: texture finer than a cell is real, coarser colour interpolated
+_LEVEL = 3  # how much farther a border may be along the row than along the column and still be taken
+_LEAN = 0.25
+_SHARE = 4  # a mirror image weighs by 1 / distance to this power
+_LEAST = np.float32(1e-12)
+_MERGE = 0.015  # of the short side: holes nearer to each other than twice this are filled as one
+_SEAM = 0.005  # of the short side: width over which a fill is blended into the photo
+_RAMP = 24.0  # pixels from the hole's border over which the model's colours take over
+
+
+def continue_texture(image: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fill `hole` (bool [H, W]) of a uint8 [H, W, 3] image.
+
+    Low frequencies are interpolated smoothly across the hole; the fine detail is that of the pixel mirrored at a near
+    border, so grain and texture run on without smears. A seam of a few pixels around the hole is blended, not known.
+    Returns the filled image and `depth` uint8 [H, W]: 0 on known pixels, rising to 255 inside, the weight for
+    `correct_colours`.
+    """
+    if not hole.any():
+        return image, np.zeros(hole.shape, np.uint8)
+    width = max(2, round(_SEAM * min(hole.shape)))
+    wide = cv2.dilate(hole.astype(np.uint8), np.ones((2 * width + 1, 2 * width + 1), np.uint8)) > 0
+    distance = cv2.distanceTransform(wide.astype(np.uint8), cv2.DIST_L2, 3)
+    depth = np.minimum(distance * (255 / _RAMP), 255).astype(np.uint8)
+    smooth = _enlarge(_smooth_known(image, wide), hole.shape)
+    if wide.all():
+        return _to_uint8(smooth), depth
+    fill = _mirror_inwards(image, wide, smooth)
+    fill += _seam_error(image, fill, wide & ~hole)
+    share = np.minimum(distance[wide] / (width + 1), 1)[:, None]
+    filled = image.copy()
+    filled[wide] = _to_uint8(image[wide] + (fill[wide] - image[wide]) * share)
+    return filled, depth
+
+
+def correct_colours(background: np.ndarray, depth: np.ndarray, plate: np.ndarray) -> np.ndarray:
+    """Bring the low frequencies of a filled `background` to those of `plate` where `depth` says the fill is ours.
+
+    `plate` float32 [rows, columns, 3] is on the coarse grid of `coarse_shape`. Its error on known pixels is
+    interpolated into the hole and taken off first, so no seam appears at the border, however far off the model is.
+    """
+    if not depth.any():
+        return background
+    size = (plate.shape[1], plate.shape[0])
+    known = 1.0 - cv2.resize((depth > 0).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    known[known < 0.5] = 0.0
+    smooth = cv2.resize(background, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    error = plate - smooth
+    correction = error - push_pull(error, known) if known.any() else error
+    top, bottom, left, right = _bounds(depth)
+    full = _enlarge(correction, depth.shape)[top:bottom, left:right]
+    weight = depth[top:bottom, left:right, None].astype(np.float32) / 255
+    corrected = background.copy()
+    corrected[top:bottom, left:right] = _to_uint8(corrected[top:bottom, left:right] + full * weight)
+    return corrected
+
+
+def coarse_shape(height: int, width: int) -> tuple[int, int]:
+    """(rows, columns) of the coarse grid for an image."""
+    cell = min(height, width) / _CELLS
+    return max(2, round(height / cell)), max(2, round(width / cell))
+
+
+def push_pull(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Interpolate float32 [h, w, 3] smoothly where `weight` [h, w] (0..1) is missing (Gortler et al. 1996)."""
+    height, width = weight.shape
+    if min(height, width) <= 2 or weight.min() >= 1.0:
+        total = max(float(weight.sum()), 1e-6)
+        mean = (values * weight[..., None]).sum((0, 1)) / total
+        return values * weight[..., None] + mean * (1 - weight[..., None])
+    half = ((width + 1) // 2, (height + 1) // 2)
+    mass = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
+    mean = (
+        cv2.resize(values * weight[..., None], half, interpolation=cv2.INTER_AREA) / np.maximum(mass, 1e-6)[..., None]
+    )
+    coarse = push_pull(mean, np.minimum(1.0, mass * 2))
+    up = cv2.GaussianBlur(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), (5, 5), 0)
+    return values * weight[..., None] + up * (1 - weight[..., None])
+
+
+def _smooth_known(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Colours on the coarse grid, from known pixels only, float32."""
+    rows, columns = coarse_shape(*hole.shape)
+    known = (~hole).astype(np.float32)
+    mass = cv2.resize(known, (columns, rows), interpolation=cv2.INTER_AREA)
+    if not mass.any():
+        return cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32)
+    visible = cv2.bitwise_and(image, image, mask=(~hole).astype(np.uint8))
+    total = cv2.resize(visible, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return push_pull(total / np.maximum(mass, 1e-6)[..., None], np.where(mass > 0.25, 1.0, 0.0).astype(np.float32))
+
+
+def _seam_error(image: np.ndarray, fill: np.ndarray, seam: np.ndarray) -> np.ndarray:
+    """What is missing to `image` on the seam, spread smoothly over the hole: as cloning in the gradient domain does."""
+    rows, columns = (4 * side for side in coarse_shape(*seam.shape))
+    mass = cv2.resize(seam.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+    error = np.where(seam[..., None], image - fill, np.float32(0))
+    mean = cv2.resize(error, (columns, rows), interpolation=cv2.INTER_AREA) / np.maximum(mass, 1e-6)[..., None]
+    return cv2.resize(push_pull(mean, np.minimum(1, 4 * mass)), seam.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _mirror_inwards(image: np.ndarray, hole: np.ndarray, smooth: np.ndarray) -> np.ndarray:
+    """Fill each part of the hole with its surroundings, mirrored at its borders; float32 [H, W, 3].
+
+    Every hole pixel mixes four mirror images, along its row to the left and right and along its column; the nearest
+    border weighs by far the most, so there is no crease where they meet. Rows come before columns: table tops, shelves
+    and horizons run level, and mirrored along the row they go on. `smooth` is taken where nothing can be mirrored.
+    """
+    reach = 2 * max(1, round(_MERGE * min(hole.shape))) + 1
+    together = cv2.dilate(hole.astype(np.uint8), np.ones((reach, reach), np.uint8))
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(together)
+    fill = image.astype(np.float32)
+    for number, (left, top, width, height, _) in list(enumerate(boxes))[1:]:
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        own = hole[rows, columns] & (labels[rows, columns] == number)
+        y, x = np.nonzero(own)
+        y, x = y + top, x + left
+        total, weights = smooth[y, x] * _LEAST, np.full((len(y), 1), _LEAST)
+        for source, weight in _mirror_lines(hole[rows], own, y - top, x, left):
+            total += image[y, source] * weight[:, None]
+            weights += weight[:, None]
+        for source, weight in _mirror_lines(hole[:, columns].T, own.T, x - left, y, top):
+            total += image[source, x] * (weight / _LEVEL**_SHARE)[:, None]
+            weights += (weight / _LEVEL**_SHARE)[:, None]
+        fill[y, x] = total / weights
+    return fill
+
+
+def _mirror_lines(
+    hole: np.ndarray, own: np.ndarray, line: np.ndarray, place: np.ndarray, start: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For pixels at (line, place): where each takes its value from in its own line, before and after; and the weight.
+
+    `hole` [lines, length] says what is unknown, `own` the part of it being filled, whose columns begin at `start`.
+    Where the known run beside the border is shorter than the way in, it is mirrored back and forth.
+    """
+    first, last = (outline + start for outline in _outline(own))
+    length = hole.shape[1]
+    found = []
+    for border, step in ((first - 1, -1), (last + 1, 1)):
+        at = np.arange(length)
+        ahead = hole & ((at <= border[:, None]) if step < 0 else (at >= border[:, None]))
+        stop = length - 1 - ahead[:, ::-1].argmax(1) if step < 0 else ahead.argmax(1)
+        stop = np.where(ahead.any(1), stop, -1 if step < 0 else length)
+        run = np.maximum(np.abs(stop - border), 1)[line]
+        distance = np.abs(place - border[line])
+        way = distance % (2 * run)
+        way = np.where(way < run, way, 2 * run - 1 - way)
+        source = border[line] + step * way
+        usable = (stop != border)[line] & (source >= 0) & (source < length)
+        weight = usable * np.minimum(1.0, run / distance) ** 2 * (16.0 / distance) ** _SHARE
+        found.append((np.clip(source, 0, length - 1), weight.astype(np.float32)))
+    return found
+
+
+def _outline(own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last column of the hole in each row, as a line around it that never leans more than `_LEAN`.
+
+    A mirror that follows every hair would shear the texture into streaks.
+    """
+    some = own.any(1)
+    first = np.where(some, own.argmax(1), 1 << 20)
+    last = np.where(some, own.shape[1] - 1 - own[:, ::-1].argmax(1), -(1 << 20))
+    return _lean(first), -_lean(-last)
+
+
+def _lean(line: np.ndarray) -> np.ndarray:
+    """The largest line below `line` whose slope stays within `_LEAN`."""
+    slope = _LEAN * np.arange(len(line))
+    down = np.minimum.accumulate(line - slope) + slope
+    up = (np.minimum.accumulate((line + slope)[::-1]))[::-1] - slope
+    return np.floor(np.minimum(down, up)).astype(np.int64)
+
+
+def _enlarge(coarse: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+
+
+def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
+    x, y, width, height = cv2.boundingRect((mask > 0).astype(np.uint8))
+    return y, y + height, x, x + width
+
+
+def _to_uint8(values: np.ndarray) -> np.ndarray:
+    return np.clip(values + 0.5, 0, 255).astype(np.uint8)

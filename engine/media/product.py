@@ -1,0 +1,73 @@
+"""The product lifted off its photo: colours freed from the background that shines through its soft edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+_TRUST = 25.0  # how much a faint pixel's own colour weighs against its solid neighbour's: ratio of variances
+_SOLID = 243
+_MARGIN = 8  # pixels around the product in its crop, so that filters near its edge see what is there
+
+
+@dataclass(frozen=True)
+class Product:
+    """Premultiplied YUVA crops of the canvas, uint8 [h, w, 4], at `corner` (top, left) of a canvas [H, W].
+
+    `colours`: the product alone. `rim`: the scene as it must look around and through the soft edge for the two
+    together to be the photo; transparent elsewhere.
+    """
+
+    colours: np.ndarray
+    rim: np.ndarray
+    corner: tuple[int, int]
+    canvas: tuple[int, int]
+
+
+def take_product(photo: np.ndarray, alpha: np.ndarray, scene: np.ndarray) -> Product:
+    """Split `photo` = colours + (1 - alpha) * rim, given the clean `scene`; all uint8 YUV of one size.
+
+    In the soft edge the colour is a compromise (MAP estimate) between what `scene` implies and the nearest solid
+    product colour: the first alone amplifies noise where alpha is small, and carries the old background along.
+    """
+    changed = (alpha > 0) | (photo != scene).any(-1)
+    x, y, width, height = cv2.boundingRect(changed.astype(np.uint8))
+    top, left = max(0, y - _MARGIN), max(0, x - _MARGIN)
+    crop = slice(top, y + height + _MARGIN), slice(left, x + width + _MARGIN)
+    canvas = photo.shape[0], photo.shape[1]
+    photo, alpha, scene, changed = photo[crop], alpha[crop], scene[crop], changed[crop]
+    colours = np.zeros((*alpha.shape, 4), np.uint8)
+    rim = np.zeros_like(colours)
+    solid = alpha == 255
+    colours[solid, :3] = photo[solid]
+    colours[..., 3] = alpha
+    soft = changed & ~solid
+    a = alpha[soft].astype(np.float32)[:, None] / 255
+    seen, behind = photo[soft].astype(np.float32), scene[soft].astype(np.float32)
+    near = _solid_colour(photo, alpha)[soft]
+    trust = _TRUST / np.square(1 - a)
+    near += a * (seen - a * near - (1 - a) * behind) * (trust / (a * a * trust + 1))
+    own = np.clip(np.rint(np.clip(near, 0, 255) * a), 0, 255)
+    colours[soft, :3] = own
+    rim[soft, :3] = np.clip(np.rint((seen - own) / np.maximum(1 - a, 0.1)), 0, 255)
+    rim[soft, 3] = 255
+    return Product(colours, rim, (top, left), canvas)
+
+
+def _solid_colour(photo: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """float32 [h, w, 3]: the colour of the solid product nearest to each pixel, averaged over a few pixels of it."""
+    solid = alpha >= min(_SOLID, int(alpha.max()))
+    if not solid.any():
+        return photo.astype(np.float32)
+    weight = cv2.boxFilter(solid.astype(np.float32), -1, (5, 5))
+    inner = cv2.bitwise_and(photo, photo, mask=solid.astype(np.uint8))
+    mean = cv2.boxFilter(inner, cv2.CV_32F, (5, 5)) / np.maximum(weight, 1e-3)[..., None]
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~solid).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    place = np.flatnonzero(solid)
+    pixel_of_label = np.zeros(int(nearest.max()) + 1, np.int64)
+    pixel_of_label[nearest.reshape(-1)[place]] = place
+    return mean.reshape(-1, 3)[pixel_of_label[nearest]]
