@@ -40,6 +40,13 @@ def apply_rotary(x_BNLH: Tensor, cos_LH: Tensor, sin_LH: Tensor) -> Tensor:
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
 
 
+class RMSNorm(nn.RMSNorm):
+    """RMSNorm whose weight follows the input's type: under autocast the plain one leaves the fused kernel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention with normalised queries and keys and rotary positions."""
 
@@ -47,8 +54,8 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(dim, 3 * dim)
-        self.norm_q = nn.RMSNorm(dim // heads, eps=1e-6)
-        self.norm_k = nn.RMSNorm(dim // heads, eps=1e-6)
+        self.norm_q = RMSNorm(dim // heads, eps=1e-6)
+        self.norm_k = RMSNorm(dim // heads, eps=1e-6)
         self.out = nn.Linear(dim, dim)
 
     def forward(self, x_BLD: Tensor, rotary: tuple[Tensor, Tensor], mask_BL: Tensor | None = None) -> Tensor:
@@ -68,8 +75,8 @@ class CrossAttention(nn.Module):
         self.heads = heads
         self.q = nn.Linear(dim, dim)
         self.kv = nn.Linear(context_dim, 2 * dim)
-        self.norm_q = nn.RMSNorm(dim // heads, eps=1e-6)
-        self.norm_k = nn.RMSNorm(dim // heads, eps=1e-6)
+        self.norm_q = RMSNorm(dim // heads, eps=1e-6)
+        self.norm_k = RMSNorm(dim // heads, eps=1e-6)
         self.null = nn.Parameter(torch.zeros(context_dim))
         self.out = nn.Linear(dim, dim)
 

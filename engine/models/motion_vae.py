@@ -145,6 +145,8 @@ class Encoder(nn.Module):
         self.merge = nn.Conv2d(2 * width, width, 1)
         self.body = nn.Sequential(*(ResBlock(width, width) for _ in range(2)))
         self.out = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), nn.Conv2d(width, 2 * latent_channels * LATENTS, 1))
+        with torch.no_grad():  # small noise at first: from unit noise the log-variance takes hundreds of steps to fall
+            self.out[-1].bias[latent_channels * LATENTS :] = -6.0
 
     def forward(self, fields_BCThw: Tensor, reference: Reference) -> Tensor:
         x = self.merge(torch.cat([self.patch(fields_BCThw.flatten(1, 2)), reference.eighth], 1))

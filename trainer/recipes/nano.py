@@ -23,7 +23,7 @@ class NanoConfig:
     patch_size: tuple[int, int, int] = (4, 1, 1)
     rope_axes: tuple[int, int, int] = (8, 28, 28)
     text_width: int = 128
-    vae: LoopConfig = LoopConfig(steps=900, batch=32, learning_rate=2e-3, save_every=100)
+    vae: LoopConfig = LoopConfig(steps=500, batch=32, learning_rate=2e-3, save_every=100)
     dit: LoopConfig = LoopConfig(steps=2400, batch=64, learning_rate=1e-3, save_every=100, ema=0.998)
     mask: LoopConfig = LoopConfig(steps=1600, batch=16, learning_rate=1.5e-3, save_every=100)
 

@@ -1,0 +1,56 @@
+"""`python -m trainer run nano --out DIR`: train, resume, export."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from trainer.export import export_nano
+from trainer.nano import STAGES, run_nano
+from trainer.recipes.nano import nano, nano_smoke
+
+RECIPES = {"nano": nano, "nano_smoke": nano_smoke}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0: finished; 3: the minutes were over, the same command goes on; 2: a user's mistake."""
+    options = _parser().parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    config = RECIPES[options.recipe]()
+    command = f"python -m trainer run {options.recipe} --out RUN && python -m trainer export {options.recipe} --out RUN"
+    try:
+        if options.verb == "run":
+            stages = tuple(options.stage) if options.stage else STAGES
+            finished = run_nano(config, options.out, stages, options.minutes)
+            print("finished" if finished else "paused: the same command goes on")
+            return 0 if finished else 3
+        bundle = export_nano(config, options.out, options.bundle, version=options.version, command=command)
+        print(f"{bundle.name} {bundle.version} {bundle.digest} in {bundle.path}")
+        return 0
+    except ValueError as error:
+        print(f"trainer: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m trainer")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for verb in ("run", "export"):
+        sub = verbs.add_parser(verb)
+        sub.add_argument("recipe", choices=RECIPES)
+        sub.add_argument("--out", type=Path, required=True, help="folder of the run")
+        sub.add_argument("--threads", type=int, default=torch.get_num_threads())
+    run = verbs.choices["run"]
+    run.add_argument("--minutes", type=float, help="stop after this long; the same command goes on")
+    run.add_argument("--stage", action="append", choices=STAGES, help="only this stage (may be repeated)")
+    export = verbs.choices["export"]
+    export.add_argument("--bundle", type=Path, required=True, help="new folder for the bundle")
+    export.add_argument("--version", default="0.1.0")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
