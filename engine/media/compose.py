@@ -34,11 +34,12 @@ class Compositor:
         self.size = layers.size
         self._layers, self._fields = layers, fields
         scene = correct_colours(layers.scene, layers.depth, _plate_on_canvas(layers, fields.plate))
-        product = take_product(layers.photo, layers.alpha, scene)
+        product = take_product(layers.photo, layers.alpha, scene, layers.depth)
         self._scene = double(_with_channel(scene, 255))
         self._product = _Doubled(product)
         self._nodes = _Nodes(layers, fields.light.shape[1:])
-        self._reach = _coarse_reach(product)
+        self._reach = _coarse_reach(product, product.colours[..., 3])
+        self._rim_reach = _coarse_reach(product, product.rim[..., 3])
         width, height = layers.size
         self._frame = np.empty((height, width, 4), np.uint8)
         self._planes = np.empty((height * 3 // 2, width), np.uint8)
@@ -64,26 +65,27 @@ class Compositor:
         self._drawn = now
         maps = _fixed_maps(self._nodes.enlarge(scene))
         cv2.remap(self._scene, *maps, cv2.INTER_LINEAR, dst=self._frame, borderMode=cv2.BORDER_REFLECT_101)
-        box = self._nodes.box_of(product, self._reach)
-        if box:
-            self._draw_rim(box, scene, product)
-            self._draw_product(box, product, light)
+        self._draw_rim(scene, product)
+        self._draw_product(product, light)
         return True
 
-    def _draw_rim(self, box: _Box, scene: np.ndarray, product: np.ndarray) -> None:
-        apart = (scene - product)[box.nodes]
-        limit = 2 * (0.5 + _TOGETHER * min(self.size))
-        share = np.exp(-(apart**2).sum(-1) / limit**2)
-        if share.max() < 0.01:
+    def _draw_rim(self, scene: np.ndarray, product: np.ndarray) -> None:
+        apart = np.square(scene - product).sum(-1)
+        share = np.exp(-apart / (2 * (0.5 + _TOGETHER * min(self.size))) ** 2)
+        box = self._nodes.box_of(scene, self._rim_reach, share > 0.01)
+        if not box:
             return
         maps = _fixed_maps(self._nodes.enlarge_in(box, scene[box.nodes] - self._product.origin))
         rim = cv2.remap(self._product.rim, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        if share.min() < 0.999:
-            weight = self._nodes.enlarge_in(box, np.rint(share * 255).astype(np.uint8))
+        if share[box.nodes].min() < 0.999:
+            weight = self._nodes.enlarge_in(box, np.rint(share[box.nodes] * 255).astype(np.uint8))
             rim = cv2.multiply(rim, cv2.merge([weight] * 4), scale=1 / 255)
         _over(self._frame[box.pixels], rim)
 
-    def _draw_product(self, box: _Box, product: np.ndarray, light: np.ndarray) -> None:
+    def _draw_product(self, product: np.ndarray, light: np.ndarray) -> None:
+        box = self._nodes.box_of(product, self._reach)
+        if not box:
+            return
         maps = _fixed_maps(self._nodes.enlarge_in(box, product[box.nodes] - self._product.origin))
         layer = cv2.remap(self._product.colours, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         if np.abs(light[box.nodes]).max() > 1e-3:
@@ -157,10 +159,12 @@ class _Nodes:
         wide = cv2.resize(nodes, (columns * _STEP, rows * _STEP), interpolation=cv2.INTER_LINEAR)
         return wide[_STEP : _STEP + box.shape[0], _STEP : _STEP + box.shape[1]]
 
-    def box_of(self, product: np.ndarray, reach: np.ndarray) -> _Box | None:
-        """Where the product is visible: nodes whose neighbourhood samples `reach` (coarse canvas, uint8)."""
-        place = np.ascontiguousarray(product / (2 * _STEP), np.float32)
+    def box_of(self, layer: np.ndarray, reach: np.ndarray, where: np.ndarray | None = None) -> _Box | None:
+        """Where a layer is visible: nodes that sample `reach` (coarse canvas, uint8), among those of `where`."""
+        place = np.ascontiguousarray(layer / (2 * _STEP), np.float32)
         hit = cv2.remap(reach, place, _NO_MAP, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+        if where is not None:
+            hit[~where] = 0
         x, y, width, height = cv2.boundingRect(hit)
         if not width:
             return None
@@ -173,12 +177,11 @@ class _Nodes:
         return cv2.remap(extrapolate(field, _PAD), *self._places, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _coarse_reach(product: Product) -> np.ndarray:
-    """Where the product and its rim are, on a grid of one cell per step of the canvas, a little wider."""
-    touched = (product.colours[..., 3] > 0) | (product.rim[..., 3] > 0)
+def _coarse_reach(product: Product, alpha: np.ndarray) -> np.ndarray:
+    """Where `alpha` of the crop is not clear, on a grid of one cell per step of the canvas, a little wider."""
     rows, columns = -(-product.canvas[0] // _STEP), -(-product.canvas[1] // _STEP)
     grid = np.zeros((rows + 1, columns + 1), np.uint8)
-    y, x = np.nonzero(touched)
+    y, x = np.nonzero(alpha)
     grid[(y + product.corner[0]) // _STEP, (x + product.corner[1]) // _STEP] = 255
     return cv2.dilate(grid, np.ones((5, 5), np.uint8))
 

@@ -8,7 +8,6 @@ import numpy as np
 _CELLS = 20  # of the coarse grid along the short side: texture finer than a cell is real, coarser colour interpolated
 _LEVEL = 3  # how much farther a border may be along the row than along the column and still be taken
 _LEAN = 0.25
-_SHARE = 4  # a mirror image weighs by 1 / distance to this power
 _LEAST = np.float32(1e-12)
 _MERGE = 0.015  # of the short side: holes nearer to each other than twice this are filled as one
 _SEAM = 0.005  # of the short side: width over which a fill is blended into the photo
@@ -29,14 +28,16 @@ def continue_texture(image: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, n
     wide = cv2.dilate(hole.astype(np.uint8), np.ones((2 * width + 1, 2 * width + 1), np.uint8)) > 0
     distance = cv2.distanceTransform(wide.astype(np.uint8), cv2.DIST_L2, 3)
     depth = np.minimum(distance * (255 / _RAMP), 255).astype(np.uint8)
-    smooth = _enlarge(_smooth_known(image, wide), hole.shape)
+    smooth = _smooth_known(image, wide)
     if wide.all():
-        return _to_uint8(smooth), depth
-    fill = _mirror_inwards(image, wide, smooth)
-    fill += _seam_error(image, fill, wide & ~hole)
+        return _to_uint8(_enlarge(smooth, hole.shape)), depth
+    top, bottom, left, right = _bounds(wide)
+    crop = slice(top, bottom), slice(left, right)
+    fill = _mirror_inwards(image, wide, crop, _enlarge(smooth, hole.shape)[crop])
+    fill += _seam_error(image[crop], fill, (wide & ~hole)[crop])
     share = np.minimum(distance[wide] / (width + 1), 1)[:, None]
     filled = image.copy()
-    filled[wide] = _to_uint8(image[wide] + (fill[wide] - image[wide]) * share)
+    filled[wide] = _to_uint8(image[wide] + (fill[wide[crop]] - image[wide]) * share)
     return filled, depth
 
 
@@ -106,8 +107,8 @@ def _seam_error(image: np.ndarray, fill: np.ndarray, seam: np.ndarray) -> np.nda
     return cv2.resize(push_pull(mean, np.minimum(1, 4 * mass)), seam.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def _mirror_inwards(image: np.ndarray, hole: np.ndarray, smooth: np.ndarray) -> np.ndarray:
-    """Fill each part of the hole with its surroundings, mirrored at its borders; float32 [H, W, 3].
+def _mirror_inwards(image: np.ndarray, hole: np.ndarray, crop: tuple[slice, slice], smooth: np.ndarray) -> np.ndarray:
+    """Fill each part of the hole with its surroundings, mirrored at its borders; float32 [h, w, 3] of the crop.
 
     Every hole pixel mixes four mirror images, along its row to the left and right and along its column; the nearest
     border weighs by far the most, so there is no crease where they meet. Rows come before columns: table tops, shelves
@@ -116,20 +117,23 @@ def _mirror_inwards(image: np.ndarray, hole: np.ndarray, smooth: np.ndarray) -> 
     reach = 2 * max(1, round(_MERGE * min(hole.shape))) + 1
     together = cv2.dilate(hole.astype(np.uint8), np.ones((reach, reach), np.uint8))
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(together)
-    fill = image.astype(np.float32)
+    fill = image[crop].astype(np.float32)
+    corner = crop[0].start, crop[1].start
     for number, (left, top, width, height, _) in list(enumerate(boxes))[1:]:
         rows, columns = slice(top, top + height), slice(left, left + width)
         own = hole[rows, columns] & (labels[rows, columns] == number)
-        y, x = np.nonzero(own)
+        y, x = (place.astype(np.int32) for place in np.nonzero(own))
         y, x = y + top, x + left
-        total, weights = smooth[y, x] * _LEAST, np.full((len(y), 1), _LEAST)
+        inside = y - corner[0], x - corner[1]
+        total, weights = smooth[inside] * _LEAST, np.full((len(y), 1), _LEAST)
         for source, weight in _mirror_lines(hole[rows], own, y - top, x, left):
-            total += image[y, source] * weight[:, None]
-            weights += weight[:, None]
+            total += image[y, source] * weight
+            weights += weight
         for source, weight in _mirror_lines(hole[:, columns].T, own.T, x - left, y, top):
-            total += image[source, x] * (weight / _LEVEL**_SHARE)[:, None]
-            weights += (weight / _LEVEL**_SHARE)[:, None]
-        fill[y, x] = total / weights
+            weight *= np.float32(_LEVEL**-4)
+            total += image[source, x] * weight
+            weights += weight
+        fill[inside] = total / weights
     return fill
 
 
@@ -139,24 +143,25 @@ def _mirror_lines(
     """For pixels at (line, place): where each takes its value from in its own line, before and after; and the weight.
 
     `hole` [lines, length] says what is unknown, `own` the part of it being filled, whose columns begin at `start`.
-    Where the known run beside the border is shorter than the way in, it is mirrored back and forth.
+    Where the known run beside the border is shorter than the way in, it is mirrored back and forth. The weight [n, 1]
+    falls with the fourth power of the distance.
     """
     first, last = (outline + start for outline in _outline(own))
     length = hole.shape[1]
+    at = np.arange(length, dtype=np.int32)
     found = []
     for border, step in ((first - 1, -1), (last + 1, 1)):
-        at = np.arange(length)
         ahead = hole & ((at <= border[:, None]) if step < 0 else (at >= border[:, None]))
         stop = length - 1 - ahead[:, ::-1].argmax(1) if step < 0 else ahead.argmax(1)
         stop = np.where(ahead.any(1), stop, -1 if step < 0 else length)
-        run = np.maximum(np.abs(stop - border), 1)[line]
-        distance = np.abs(place - border[line])
+        run = np.maximum(np.abs(stop - border), 1).astype(np.int32)[line]
+        begin = border.astype(np.int32)[line]
+        distance = np.abs(place - begin)
         way = distance % (2 * run)
-        way = np.where(way < run, way, 2 * run - 1 - way)
-        source = border[line] + step * way
+        source = begin + step * np.where(way < run, way, 2 * run - 1 - way)
         usable = (stop != border)[line] & (source >= 0) & (source < length)
-        weight = usable * np.minimum(1.0, run / distance) ** 2 * (16.0 / distance) ** _SHARE
-        found.append((np.clip(source, 0, length - 1), weight.astype(np.float32)))
+        near = np.minimum(np.float32(1), run.astype(np.float32) / distance) * np.square(np.float32(16) / distance)
+        found.append((np.clip(source, 0, length - 1), (usable * np.square(near))[:, None].astype(np.float32)))
     return found
 
 

@@ -26,13 +26,15 @@ class Product:
     canvas: tuple[int, int]
 
 
-def take_product(photo: np.ndarray, alpha: np.ndarray, scene: np.ndarray) -> Product:
+def take_product(photo: np.ndarray, alpha: np.ndarray, scene: np.ndarray, depth: np.ndarray) -> Product:
     """Split `photo` = colours + (1 - alpha) * rim, given the clean `scene`; all uint8 YUV of one size.
+
+    `depth` is 0 where `scene` is the photo (see `Layers`).
 
     In the soft edge the colour is a compromise (MAP estimate) between what `scene` implies and the nearest solid
     product colour: the first alone amplifies noise where alpha is small, and carries the old background along.
     """
-    changed = (alpha > 0) | (photo != scene).any(-1)
+    changed = (alpha > 0) | (depth > 0)
     x, y, width, height = cv2.boundingRect(changed.astype(np.uint8))
     top, left = max(0, y - _MARGIN), max(0, x - _MARGIN)
     crop = slice(top, y + height + _MARGIN), slice(left, x + width + _MARGIN)
