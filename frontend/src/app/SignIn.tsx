@@ -83,23 +83,23 @@ export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
   );
 }
 
-/** A product in its frame, with the camera's path around it. */
+/** A product, the window of its video, and the camera's path around it. */
 const Art = () => (
   <svg viewBox="0 0 720 900" aria-hidden="true" preserveAspectRatio="xMidYMid slice">
-    <g className="art-lines">
-      {[0, 1, 2, 3, 4, 5, 6].map((row) => (
-        <path key={row} d={`M-40 ${560 + row * 48} q 200 ${-70 + row * 6} 400 0 t 400 0`} />
-      ))}
-    </g>
-    <rect className="art-frame" x="190" y="140" width="340" height="604" rx="20" />
-    <ellipse className="art-shadow" cx="360" cy="612" rx="96" ry="14" />
+    <rect className="art-table" x="-200" y="590" width="1200" height="400" />
+    <circle className="art-sun" cx="500" cy="300" r="132" />
+    <ellipse className="art-shadow" cx="366" cy="628" rx="128" ry="16" />
     <path
       className="art-bottle"
-      d="M326 262h68v52c0 22 44 34 44 84v182c0 18-14 32-32 32H314c-18 0-32-14-32-32V398c0-50 44-62 44-84z"
+      d="M326 250h68v56c0 26 46 38 46 92v198c0 18-14 32-32 32h-96c-18 0-32-14-32-32V398c0-54 46-66 46-92z"
     />
-    <rect className="art-cap" x="320" y="222" width="80" height="44" rx="8" />
-    <rect className="art-label" x="282" y="440" width="156" height="104" />
-    <path className="art-path" d="M150 660 C 230 740 490 740 570 660" />
-    <circle className="art-dot" cx="570" cy="660" r="9" />
+    <rect className="art-cap" x="318" y="206" width="84" height="50" rx="8" />
+    <path className="art-shine" d="M304 402c2-24 16-38 26-52v236" />
+    <rect className="art-label" x="280" y="436" width="160" height="112" />
+    <path className="art-mark" d="M322 478c13-14 26-14 39 0s26 14 39 0M322 504c13-14 26-14 39 0s26 14 39 0" />
+    <path className="art-outside" fillRule="evenodd" d="M-300-300h1320v1500H-300zM190 120h340v604H190z" />
+    <rect className="art-frame" x="190" y="120" width="340" height="604" rx="4" />
+    <path className="art-path" d="M150 690C230 790 490 790 570 690" />
+    <path className="art-path art-arrow" d="M570 690l-22 6M570 690l2 22" />
   </svg>
 );

@@ -15,13 +15,18 @@ export function MaskLayer({ mask, shown, strong }: { mask: Mask; shown: boolean;
       compose(work.current, base, strokes);
       if (canvas.current) {
         const colour = getComputedStyle(canvas.current).getPropertyValue("--mask");
-        tint(canvas.current, work.current, `rgb(${colour})`);
+        tint(canvas.current, work.current, colour, strong ? 0.55 : 0.28);
       }
     });
     return () => cancelAnimationFrame(frame);
-  }, [base, strokes]);
+  }, [base, strokes, strong]);
 
   if (!base) return null;
-  const look = shown ? (strong ? "mask-strong" : "mask-soft") : "mask-hidden";
-  return <canvas ref={canvas} className={`mask-layer ${look}`} data-testid="mask-layer" />;
+  return (
+    <canvas
+      ref={canvas}
+      className={shown ? "mask-layer" : "mask-layer mask-hidden"}
+      data-testid="mask-layer"
+    />
+  );
 }

@@ -118,11 +118,17 @@ function FramingWindow({ framing, label, faint }: { framing: Framing; label: str
     width: `${(x1 - x0) * 100}%`,
     height: `${(y1 - y0) * 100}%`,
   };
+  const look = faint ? "framing framing-faint" : "framing";
   return (
-    <div className={faint ? "framing framing-faint" : "framing"} style={place} data-testid="framing-window">
-      {framing.extended && <div className="framing-extended" />}
-      <span className="framing-label">{label}</span>
-    </div>
+    <>
+      <div className="framing-veil">
+        <div className={look} style={place} />
+      </div>
+      <div className={`${look} framing-edge`} style={place} data-testid="framing-window">
+        {framing.extended && <div className="framing-extended" />}
+        <span className="framing-label">{label}</span>
+      </div>
+    </>
   );
 }
 

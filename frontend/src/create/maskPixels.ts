@@ -65,15 +65,29 @@ function drawStroke(pen: CanvasRenderingContext2D, stroke: Stroke, width: number
   pen.stroke();
 }
 
-/** Shows the mask as a tint over the photo. */
-export function tint(target: HTMLCanvasElement, mask: MaskCanvas, colour: string): void {
+const AROUND = [0, 1, 2, 3, 4, 5, 6, 7].map((eighth) => (eighth * Math.PI) / 4);
+
+/** Shows the mask over the photo: a tint of `colour` ("r g b") and a light rim, which is seen on any product. */
+export function tint(target: HTMLCanvasElement, mask: MaskCanvas, colour: string, strength: number): void {
   target.width = mask.width;
   target.height = mask.height;
   const pen = context(target);
+  const rim = Math.max(1, mask.width / 500);
+  for (const angle of AROUND) pen.drawImage(mask, rim * Math.cos(angle), rim * Math.sin(angle));
+  pen.globalCompositeOperation = "destination-out";
   pen.drawImage(mask, 0, 0);
-  pen.globalCompositeOperation = "source-in";
-  pen.fillStyle = colour;
-  pen.fillRect(0, 0, target.width, target.height);
+  pen.globalCompositeOperation = "destination-over";
+  pen.globalAlpha = strength;
+  const inside = document.createElement("canvas");
+  inside.width = mask.width;
+  inside.height = mask.height;
+  const fill = context(inside);
+  fill.drawImage(mask, 0, 0);
+  fill.globalCompositeOperation = "source-in";
+  fill.fillStyle = `rgb(${colour})`;
+  fill.fillRect(0, 0, inside.width, inside.height);
+  pen.drawImage(inside, 0, 0);
+  pen.globalAlpha = 1;
 }
 
 /** White on black, as the server reads it. */
