@@ -44,7 +44,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def conninfo() -> str:
+def conninfo(**more: str) -> str:
     """The libpq connection string of Django's database, for connections that are not Django's: heartbeat and feed."""
     of = connection.settings_dict
     given = {
@@ -54,5 +54,6 @@ def conninfo() -> str:
         "host": of["HOST"],
         "port": of["PORT"],
         **{name: value for name, value in (of.get("OPTIONS") or {}).items() if isinstance(value, str)},
+        **more,
     }
     return make_conninfo(**{name: str(value) for name, value in given.items() if value})

@@ -142,16 +142,18 @@ async def stream_events(actor: Actor, job: Job, after: int = 0) -> AsyncIterator
     if job.state in TERMINAL and after == job.last_seq:
         return
     listening = hub()
-    checked_at = time.monotonic()
+    checked_at = said_at = time.monotonic()
     async with listening.subscription(actor.workspace.pk) as subscription:
         subscription.watch(job.pk, after)
         while subscription.watched:
             messages = await subscription.next(PING_SECONDS)
             for event in _events_in(messages):
+                said_at = time.monotonic()
                 yield _server_sent(event)
                 if event["type"] in TERMINAL:
                     return
-            if not messages:
+            if time.monotonic() - said_at >= PING_SECONDS:
+                said_at = time.monotonic()
                 yield b": ping\n\n"
             if time.monotonic() - checked_at >= CHECK_SECONDS:
                 checked_at = time.monotonic()

@@ -47,7 +47,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     charge = Charge(**json.loads(_first_line(sys.stdin.fileno())))
-    connection: psycopg.Connection | None = None
+    connection = _beat(None, charge)
+    print("beating", flush=True)  # or trying to: the worker may start either way
     while not _worker_is_gone(sys.stdin.fileno(), charge.every if connection else min(charge.every, 0.5)):
         connection = _beat(connection, charge)
     _say(connection, charge, GIVE_BACK, LEAVE)

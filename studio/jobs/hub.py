@@ -18,10 +18,10 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import psycopg
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from studio.jobs import events
-from studio.jobs.database import conninfo
+from studio.jobs.database import AWAY, conninfo
 from studio.jobs.models import Job, JobEvent
 
 logger = logging.getLogger(__name__)
@@ -184,14 +184,17 @@ class Hub:
             self._listening.cancel()
             with suppress(asyncio.CancelledError):
                 await self._listening
-        await asyncio.get_running_loop().run_in_executor(self._reader, connection.close)
+        await asyncio.get_running_loop().run_in_executor(self._reader, lambda: connection.close())
         self._reader.shutdown()
         _hubs.pop(asyncio.get_running_loop(), None)
 
     async def _once(self, read: Callable[..., Result], *arguments: Any) -> Result:
         def in_thread() -> Result:
-            close_old_connections()
-            return read(*arguments)
+            try:
+                return read(*arguments)
+            except AWAY:
+                connection.close()
+                raise
 
         return await asyncio.get_running_loop().run_in_executor(self._reader, in_thread)
 
@@ -200,7 +203,7 @@ class Hub:
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(
-                    conninfo(), autocommit=True, connect_timeout=5
+                    conninfo(application_name="aquarius feed"), autocommit=True, connect_timeout=5
                 ) as listening:
                     await listening.execute(f'LISTEN "{events.CHANNEL}"')
                     await self._catch_up()

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from studio.jobs import events
 from studio.jobs.models import Job, State
@@ -69,6 +70,12 @@ def claim(owner: UUID, queue: str) -> Job | None:
         job = Job.objects.get(pk=row[0])
         events.record(job, "started", {"attempt": job.attempt, "max_attempts": job.max_attempts})
         return job
+
+
+def abandon(owner: UUID) -> None:
+    """Lets lapse what this owner holds. A worker asks before it claims: it then works on nothing, and would otherwise
+    keep alive for ever a job whose claim was committed while the connection broke."""
+    Job.objects.filter(state=State.RUNNING, lease_owner=owner).update(lease_expires_at=Now())
 
 
 def lease_of(job: Job) -> Lease:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from types import FrameType
 
-from django.db import close_old_connections, connection, transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from studio.celery import broker_url, is_sql, publish_doorbell
@@ -60,7 +60,6 @@ def sweep() -> None:
 def _try(step: Callable[[], object]) -> None:
     """A step that fails (the database or the broker is away) must not keep the others from being done."""
     try:
-        close_old_connections()
         step()
     except AWAY as error:
         connection.close()

@@ -14,16 +14,15 @@ from uuid import UUID
 
 from celery import signals
 from django.conf import settings
-from django.db import close_old_connections
 
 from studio.celery import DOORBELL_TASK, app
 from studio.ids import new_id
 from studio.jobs import engine_client
-from studio.jobs.database import AWAY, conninfo, if_reachable
+from studio.jobs.database import AWAY, conninfo, if_reachable, patiently
 from studio.jobs.heartbeat import charge_line
 from studio.jobs.kinds import JobKind, kinds_of
-from studio.jobs.lease import claim
-from studio.jobs.models import WorkerRow
+from studio.jobs.lease import abandon, claim
+from studio.jobs.models import Job, WorkerRow
 from studio.jobs.run import run_job
 
 logger = logging.getLogger(__name__)
@@ -94,18 +93,23 @@ class Worker:
         return count
 
     def work_once(self) -> bool:
-        close_old_connections()
         if self.leaving or self._is_drained():
             return False
-        try:
-            job = claim(self.id, self.queue)
-        except AWAY as error:
-            logger.warning("no claim, the database is away: %s", error)
-            return False  # the sweeper rings again
+        job = patiently(self._claim)
         if job is None:
             return False
-        run_job(job, worker_leaves=lambda: self.leaving)
+        try:
+            run_job(job, worker_leaves=lambda: self.leaving)
+        except AWAY:
+            logger.exception(
+                "the end of job %s could not be written: leaving, so that it goes back to the queue", job.pk
+            )
+            raise SystemExit(1) from None
         return True
+
+    def _claim(self) -> Job | None:
+        abandon(self.id)
+        return claim(self.id, self.queue)
 
     def _is_drained(self) -> bool:
         desired = if_reachable(
@@ -150,11 +154,15 @@ class Heartbeat:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(
-            [sys.executable, "-m", "studio.jobs.heartbeat"], cwd=settings.BASE_DIR, stdin=subprocess.PIPE
+            [sys.executable, "-m", "studio.jobs.heartbeat"],
+            cwd=settings.BASE_DIR,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
-        assert process.stdin is not None
+        assert process.stdin is not None and process.stdout is not None
         process.stdin.write(self._charge)
         process.stdin.flush()
+        process.stdout.readline()  # its first beat: before that, no job may be claimed
         return process
 
     def _watch(self) -> None:

@@ -93,14 +93,14 @@ def start(process_env: dict[str, str], tmp_path: Path) -> Iterator[StartProcess]
             env = {
                 **process_env,
                 "DJANGO_SETTINGS_MODULE": "tests.chaos.settings",
-                "AQ_LEASE_SECONDS": "2",
+                "AQ_LEASE_SECONDS": "4",
                 "AQ_HEARTBEAT_SECONDS": "1",
                 **more_env,
             }
-            log = (tmp_path / f"{arguments[0]}-{uuid.uuid4().hex[:6]}.log").open("wb")
-            process = subprocess.Popen(
-                [sys.executable, "manage.py", *arguments], cwd=settings.BASE_DIR, env=env, stdout=log, stderr=log
-            )
+            with (tmp_path / f"{arguments[0]}-{uuid.uuid4().hex[:6]}.log").open("wb") as log:
+                process = subprocess.Popen(
+                    [sys.executable, "manage.py", *arguments], cwd=settings.BASE_DIR, env=env, stdout=log, stderr=log
+                )
             stack.callback(_end, process)
             return process
 
