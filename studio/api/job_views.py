@@ -108,7 +108,7 @@ class JobListView(WorkspaceView):
 class JobView(WorkspaceView):
     """One job."""
 
-    @extend_schema(operation_id="jobs_read", responses=JobSerializer)
+    @extend_schema(operation_id="jobs_read", responses={200: JobSerializer})
     def get(self, request: Request, job_id: UUID) -> Response:
         """Read a job."""
         return Response(present_job(access_job(self.actor, job_id)))
@@ -117,7 +117,7 @@ class JobView(WorkspaceView):
 class CancelView(WorkspaceView):
     """Cancelling a job."""
 
-    @extend_schema(operation_id="jobs_cancel", request=None, responses=JobSerializer)
+    @extend_schema(operation_id="jobs_cancel", request=None, responses={200: JobSerializer})
     def post(self, request: Request, job_id: UUID) -> Response:
         """Cancel a job: one that waits at once, one that runs at its next step. A job that has ended stays as it is."""
         job = access_job(self.actor, job_id, role="editor")

@@ -58,7 +58,7 @@ class SessionView(APIView):
 
     authentication_classes = [BrowserAuthentication]
 
-    @extend_schema(operation_id="session_read", responses=SessionSerializer)
+    @extend_schema(operation_id="session_read", responses={200: SessionSerializer})
     def get(self, request: Request) -> Response:
         """Read who is signed in. Sets the CSRF cookie, also for who is not."""
         get_token(request._request)
@@ -66,7 +66,9 @@ class SessionView(APIView):
             raise NotAuthenticated()
         return Response(_session(request, request.user))
 
-    @extend_schema(operation_id="session_sign_in", request=SignInSerializer, responses=SessionSerializer, auth=[])
+    @extend_schema(
+        operation_id="session_sign_in", request=SignInSerializer, responses={200: SessionSerializer}, auth=[]
+    )
     def post(self, request: Request) -> Response:
         """Sign in with e-mail address and password."""
         BrowserAuthentication().enforce_csrf(request)

@@ -74,7 +74,7 @@ class AssetListView(WorkspaceView):
 class AssetView(WorkspaceView):
     """One asset."""
 
-    @extend_schema(operation_id="assets_read", responses=AssetSerializer)
+    @extend_schema(operation_id="assets_read", responses={200: AssetSerializer})
     def get(self, request: Request, asset_id: UUID) -> Response:
         """Read an asset, with fresh signed URLs."""
         return Response(AssetSerializer(access_asset(self.actor, asset_id)).data)
@@ -110,7 +110,7 @@ class MaskView(WorkspaceView):
             painted = services.paint_mask(asset, path)
         return Response(AssetSerializer(painted).data)
 
-    @extend_schema(operation_id="assets_mask_reset", responses=AssetSerializer)
+    @extend_schema(operation_id="assets_mask_reset", responses={200: AssetSerializer})
     def delete(self, request: Request, asset_id: UUID) -> Response:
         """Go back to the automatic mask, or to the photo's transparency."""
         asset = services.reset_mask(_photo(self.actor, asset_id))

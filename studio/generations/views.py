@@ -41,7 +41,7 @@ class FramingSerializer(serializers.Serializer[Any]):
 class FramingsView(WorkspaceView):
     """Framings of a photo."""
 
-    @extend_schema(operation_id="framings_create", request=NewFramingSerializer, responses=FramingSerializer)
+    @extend_schema(operation_id="framings_create", request=NewFramingSerializer, responses={200: FramingSerializer})
     def post(self, request: Request) -> Response:
         """Ask what a video with these settings would show of the photo. Nothing is made or stored."""
         form = NewFramingSerializer(data=request.data)

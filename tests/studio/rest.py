@@ -12,6 +12,7 @@ from PIL import Image
 
 from studio.workspaces.models import Role, Workspace
 from studio.workspaces.services import create_api_key
+from tests.studio import contract
 
 BASE = "/api/v1"
 
@@ -24,21 +25,31 @@ class Api:
     headers: dict[str, str]
 
     def get(self, path: str, **headers: str) -> Any:
-        return self.client.get(BASE + path, headers=self.headers | headers)
+        return self._checked("get", path, self.client.get(BASE + path, headers=self.headers | headers))
 
-    def post(self, path: str, body: Any = None, **headers: str) -> Any:
+    def post(self, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
         data = body if isinstance(body, str | bytes) else json.dumps(body if body is not None else {})
-        return self.client.post(BASE + path, data, content_type="application/json", headers=self.headers | headers)
+        headers = self.headers | (headers or {})
+        answer = self.client.post(BASE + path, data, content_type="application/json", headers=headers)
+        return self._checked("post", path, answer)
 
     def put(self, path: str, body: bytes, content_type: str = "image/png") -> Any:
-        return self.client.put(BASE + path, body, content_type=content_type, headers=self.headers)
+        answer = self.client.put(BASE + path, body, content_type=content_type, headers=self.headers)
+        return self._checked("put", path, answer)
 
     def delete(self, path: str) -> Any:
-        return self.client.delete(BASE + path, headers=self.headers)
+        return self._checked("delete", path, self.client.delete(BASE + path, headers=self.headers))
 
     def upload(self, content: bytes, name: str = "photo.jpg", **fields: str) -> Any:
         body = {"file": SimpleUploadedFile(name, content), **fields}
-        return self.client.post(f"{BASE}/assets", body, headers=self.headers)
+        return self._checked("post", "/assets", self.client.post(f"{BASE}/assets", body, headers=self.headers))
+
+    def _checked(self, method: str, path: str, answer: Any) -> Any:
+        """Every answer is held against the OpenAPI document."""
+        kind = answer.headers.get("Content-Type", "")
+        body = answer.json() if kind.endswith("json") else None
+        contract.check(method, BASE + path, answer.status_code, kind, body)
+        return answer
 
     def photo(self, name: str = "lamp.jpg") -> dict[str, Any]:
         """A photo that has been uploaded."""
