@@ -7,6 +7,7 @@ import { useConnection } from "../feed/FeedProvider";
 import { isActive } from "../feed/reduce";
 import { generationFilter } from "../kinds";
 import { Button, IconButton, RadioGroup } from "../ui/controls";
+import { facts } from "../ui/format";
 import { Icon, type IconName } from "../ui/Icon";
 import { useToast } from "../ui/messages";
 import mark from "./mark.svg";
@@ -117,9 +118,7 @@ function Account({ session }: { session: Session }) {
         <div>
           <strong>{session.user.name || session.user.email}</strong>
           <div className="small muted">{session.user.email}</div>
-          <div className="small muted">
-            {workspace?.name} · {workspace?.role}
-          </div>
+          <div className="small muted">{facts(workspace?.name, workspace?.role)}</div>
         </div>
         <ThemeChoice />
         <Button onClick={signOut}>Sign out</Button>

@@ -5,7 +5,7 @@ import { Link } from "../app/router";
 import { isActive } from "../feed/reduce";
 import { panelOf } from "../kinds";
 import { ProgressBar } from "../ui/controls";
-import { ago } from "../ui/format";
+import { ago, facts } from "../ui/format";
 import { useCountdown, useNow } from "../ui/hooks";
 import { Icon } from "../ui/Icon";
 import { activity, progressText } from "./words";
@@ -28,9 +28,7 @@ export function JobCard({ job }: { job: Job }) {
         {isActive(job) && <CardProgress job={job} />}
       </div>
       <span className="card-title">{panel?.title(job.settings) ?? job.kind}</span>
-      <span className="card-meta">
-        {[panel?.summary(job.settings), ago(job.created_at, now)].filter(Boolean).join(" · ")}
-      </span>
+      <span className="card-meta">{facts(panel?.summary(job.settings), ago(job.created_at, now))}</span>
     </Link>
   );
 }

@@ -8,8 +8,7 @@ import { timings } from "./words";
 /** Everything that made this video what it is, so that it can be made again. */
 export function JobDetails({ job }: { job: Job }) {
   const panel = panelOf(job.kind);
-  const used = { ...job.settings, ...job.result?.settings };
-  const rows = panel?.rows(used) ?? [];
+  const rows = panel?.rows(job.settings, job.result?.settings ?? null) ?? [];
   return (
     <div className="details">
       <h2>Settings</h2>

@@ -7,7 +7,7 @@ import { isActive } from "../feed/reduce";
 import { panelOf } from "../kinds";
 import { Confirm } from "../ui/Confirm";
 import { Button } from "../ui/controls";
-import { ago } from "../ui/format";
+import { ago, facts } from "../ui/format";
 import { useNow } from "../ui/hooks";
 import { Icon } from "../ui/Icon";
 import { Callout, Empty, LoadFailed } from "../ui/messages";
@@ -34,9 +34,7 @@ function JobView({ job }: { job: Job }) {
           <Icon name="back" /> Videos
         </Link>
         <h1>{panel?.title(job.settings) ?? job.kind}</h1>
-        <p className="muted">
-          {panel?.summary(job.settings)} · {ago(job.created_at, now)}
-        </p>
+        <p className="muted">{facts(panel?.summary(job.settings), ago(job.created_at, now))}</p>
       </header>
       <JobStage job={job} aspect={panel?.aspect(job.settings) ?? 1} />
       <aside className="job-side" aria-label="About this video">
@@ -77,7 +75,7 @@ function Actions({ job }: { job: Job }) {
   if (isActive(job)) {
     return (
       <div className="job-actions">
-        <Button icon="stop" busy={actions.canceling} onClick={() => setAsking(true)}>
+        <Button className="job-wide" icon="stop" busy={actions.canceling} onClick={() => setAsking(true)}>
           {actions.canceling ? "Canceling" : "Cancel"}
         </Button>
         <Button look="quiet" icon="settings" onClick={actions.use}>

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Job } from "../api/types";
+import { facts } from "../ui/format";
 import { activity, advice, progressText, timings } from "./words";
 
 const job = (change: Partial<Job>): Job => ({ state: "queued", attempt: 0, progress: 0, ...change }) as Job;
@@ -19,7 +20,9 @@ describe("words of a job", () => {
   });
 
   it("never says 100 % before the end", () => {
-    expect(progressText(job({ state: "running", progress: 0.999 }), 0.2)).toBe("99 % · a moment left");
+    expect(progressText(job({ state: "running", progress: 0.999 }), 0.2)).toBe(
+      facts("99 %", "a moment left"),
+    );
     expect(progressText(job({ state: "running", progress: 0.5 }), null)).toBe("50 %");
     expect(progressText(job({}), 3)).toBe("");
   });
@@ -33,6 +36,8 @@ describe("words of a job", () => {
   });
 
   it("lists the timings it knows and those it does not", () => {
-    expect(timings({ denoise: 0.61, upload_to_disk: 2 })).toBe("motion 0.6 s · upload to disk 2.0 s");
+    expect(timings({ render: 7, upload_to_disk: 2, denoise: 0.61 })).toBe(
+      facts("motion 0.6 s", "render 7.0 s", "upload to disk 2.0 s"),
+    );
   });
 });

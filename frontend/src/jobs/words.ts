@@ -1,5 +1,5 @@
 import type { Job } from "../api/types";
-import { timeLeft } from "../ui/format";
+import { facts, timeLeft } from "../ui/format";
 
 const STAGES: Record<string, string> = {
   load: "Loading the model",
@@ -38,7 +38,7 @@ function queued(job: Job): string {
 export function progressText(job: Job, secondsLeft: number | null): string {
   if (job.state !== "running") return "";
   const share = `${Math.floor(job.progress * 100)} %`;
-  return secondsLeft === null ? share : `${share} · ${timeLeft(secondsLeft)}`;
+  return facts(share, secondsLeft !== null && timeLeft(secondsLeft));
 }
 
 /** What a member can do about a failure. */
@@ -56,10 +56,13 @@ const TIMINGS: Record<string, string> = {
   render: "render",
 };
 
-/** "motion 0.6 s · render 7.1 s" */
+const ORDER = Object.keys(TIMINGS);
+
+/** "motion 0.6 s · render 7.1 s", in the order of the work */
 export function timings(values: Record<string, number>): string {
-  return Object.entries(values)
-    .filter(([, value]) => typeof value === "number")
-    .map(([name, value]) => `${TIMINGS[name] ?? name.replaceAll("_", " ")} ${value.toFixed(1)} s`)
-    .join(" · ");
+  const place = (name: string) => (ORDER.indexOf(name) + ORDER.length + 1) % (ORDER.length + 1);
+  const sorted = Object.entries(values).sort(([a], [b]) => place(a) - place(b));
+  return facts(
+    ...sorted.map(([name, value]) => `${TIMINGS[name] ?? name.replaceAll("_", " ")} ${value.toFixed(1)} s`),
+  );
 }

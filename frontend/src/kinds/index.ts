@@ -16,10 +16,10 @@ export interface KindPanel {
   Form: ComponentType<PanelProps>;
   /** One line that names a job of this kind in lists. */
   title: (settings: Values) => string;
-  /** "9:16 · 5 s · Orbit left" */
+  /** "9:16 · 5 s · Orbit left", in `facts` */
   summary: (settings: Values) => string;
-  /** Labelled rows of the full settings, in reading order. */
-  rows: (settings: Values) => [label: string, value: string][];
+  /** Labelled rows of the full settings, in reading order; `used` is what the engine made of them, once it is known. */
+  rows: (asked: Values, used: Values | null) => [label: string, value: string][];
   /** Width through height of the video these settings ask for. */
   aspect: (settings: Values) => number;
   /** The same settings for another result: a new seed. */

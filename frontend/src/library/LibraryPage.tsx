@@ -9,7 +9,7 @@ import { ChooseButton } from "../create/PhotoDrop";
 import { useDroppedPhotos, useUpload } from "../create/useUpload";
 import { Confirm } from "../ui/Confirm";
 import { Button, IconButton, ProgressBar } from "../ui/controls";
-import { fileSize, percent } from "../ui/format";
+import { facts, fileSize, percent } from "../ui/format";
 import { Callout, Empty, LoadFailed, useToast } from "../ui/messages";
 
 /** The photos of the workspace: add, use, delete. */
@@ -28,9 +28,7 @@ export function LibraryPage() {
       {uploading.problem && <Callout tone="error">{uploading.problem}</Callout>}
       {uploading.upload && (
         <div className="library-upload">
-          <span>
-            {uploading.upload.name} · {percent(uploading.upload.fraction)}
-          </span>
+          <span>{facts(uploading.upload.name, percent(uploading.upload.fraction))}</span>
           <ProgressBar
             value={uploading.upload.fraction}
             waiting={uploading.upload.fraction >= 1}
@@ -96,7 +94,7 @@ function PhotoCard({ asset }: { asset: Asset }) {
         <div>
           <span className="card-title">{asset.name}</span>
           <span className="card-meta">
-            {asset.width} × {asset.height} · {fileSize(asset.bytes)}
+            {facts(`${asset.width} × ${asset.height}`, fileSize(asset.bytes))}
           </span>
         </div>
         <IconButton icon="trash" label={`Delete ${asset.name}`} onClick={() => setAsking(true)} />

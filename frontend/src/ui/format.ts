@@ -28,6 +28,10 @@ export function fileSize(bytes: number): string {
   return `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
 
+/** Short facts in one line. En spaces, because the font draws the dot close to its neighbours. */
+export const facts = (...all: (string | null | undefined | false)[]): string =>
+  all.filter(Boolean).join("\u2002·\u2002");
+
 /** Characters as the server counts them: an emoji is one, not two. */
 export const characters = (text: string): number => Array.from(text).length;
 

@@ -1,3 +1,4 @@
+import { facts, percent } from "../../ui/format";
 import type { KindPanel } from "..";
 import { readField, type Values } from "../schema";
 import { Form } from "./Form";
@@ -14,17 +15,24 @@ const subject = (values: Values) => word(SUBJECT, text(values, "subject.motion")
 
 const seconds = (values: Values) => `${Number(readField<number>(values, "seconds").toFixed(1))} s`;
 
-const withStrength = (name: string, strength: number | undefined) =>
-  strength === undefined ? name : `${name}, strength ${strength.toFixed(2)}`;
+/** "Orbit left, 60 %", and whether it was left to the prompt and the model. */
+function move(name: string, strength: number | undefined, asked: string, used: string): string {
+  const chosen = asked === "auto" && used !== "auto" ? `${name} (chosen by Auto)` : name;
+  const moves = !["static", "still", "auto"].includes(used);
+  return moves && strength !== undefined ? `${chosen}, ${percent(strength)}` : chosen;
+}
 
-function rows(values: Values): [string, string][] {
+function rows(asked: Values, used: Values | null): [string, string][] {
+  const values = { ...asked, ...used };
+  const cameraMove = [text(asked, "camera.move"), text(values, "camera.move")] as const;
+  const subjectMotion = [text(asked, "subject.motion"), text(values, "subject.motion")] as const;
   const all: [string, string][] = [
     ["Format", text(values, "format")],
     ["Length", seconds(values)],
     ["Frames per second", text(values, "fps")],
     ["Shorter side", text(values, "short_side") && `${text(values, "short_side")} px`],
-    ["Camera move", withStrength(camera(values), readField(values, "camera.strength"))],
-    ["Subject motion", withStrength(subject(values), readField(values, "subject.strength"))],
+    ["Camera move", move(camera(values), readField(values, "camera.strength"), ...cameraMove)],
+    ["Subject motion", move(subject(values), readField(values, "subject.strength"), ...subjectMotion)],
     ["Prompt", text(values, "prompt")],
     ["Seed", text(values, "seed")],
     ["Steps", text(values, "steps")],
@@ -40,7 +48,7 @@ function aspect(values: Values): number {
 export const imageToVideo: KindPanel = {
   Form,
   title: (values) => text(values, "prompt") || `${camera(values)}, ${subject(values).toLowerCase()}`,
-  summary: (values) => [text(values, "format"), seconds(values), camera(values)].join(" · "),
+  summary: (values) => facts(text(values, "format"), seconds(values), camera(values)),
   rows,
   aspect,
   vary: (settings) => ({ ...settings, seed: randomSeed() }),

@@ -22,7 +22,7 @@ const ARROWS: Record<string, string> = {
   "pan-right": "M41 9h10m-3.5-3.5L51 9l-3.5 3.5",
   "tilt-up": "M46 14V4m-3.5 3.5L46 4l3.5 3.5",
   "tilt-down": "M46 4v10m-3.5-3.5L46 14l3.5-3.5",
-  "dolly-in": "M41 5l5 5m0-4v4h-4M51 15l-5-5m4 0h-4v4",
+  "dolly-in": "M40 4l4 4m-3.5 0H44V4.5M52 16l-4-4m3.5 0H48v3.5",
   "dolly-out": "M41 5l4 4m-4-.5V5h3.5M51 15l-4-4m4 .5V15h-3.5",
   "orbit-left": "M15 33c4 4 22 4 27 0M15 33l4.5-.5M15 33l.5 4",
   "orbit-right": "M41 33c-4 4-22 4-27 0M41 33l-4.5-.5M41 33l-.5 4",
