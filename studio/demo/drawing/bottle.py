@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from studio.demo.drawing.lettering import linear, text
-from studio.demo.drawing.render import Scene, SoftBox, Surface, develop, normalised, photograph, smoothstep, vec
+from studio.demo.drawing.render import Camera, Scene, SoftBox, Surface, develop, normalised, photograph, smoothstep, vec
 from studio.demo.drawing.shapes import capsule, noise_table, octaves, rounded_cylinder, sampled, union
 
 Array = np.ndarray
@@ -33,7 +33,7 @@ def draw() -> Array:
         glass_absorption=vec(0.06, 0.27, 0.78),
     )
     eye, target = vec(0.0, 10.2, 52.0), vec(0.0, 7.9, 0.0)
-    return develop(photograph(scene, (1600, 2000), eye, target, lens=0.205).light)
+    return develop(photograph(scene, Camera((1600, 2000), eye, target, lens=0.205)).light)
 
 
 def glass(p: Array) -> Array:

@@ -5,6 +5,7 @@ from PIL import Image, ImageDraw
 
 from studio.demo.drawing.lettering import linear, text
 from studio.demo.drawing.render import (
+    Camera,
     Scene,
     SoftBox,
     Surface,
@@ -42,7 +43,7 @@ def draw() -> Array:
         gobo=window_bars,
     )
     eye, target = vec(3.0, 17.5, 48.0), vec(0.8, 5.1, 0.0)
-    shot = photograph(scene, (2000, 1600), eye, target, lens=0.19)
+    shot = photograph(scene, Camera((2000, 1600), eye, target, lens=0.19))
     return develop(out_of_focus(shot, 56.0, 84.0, shot.light.shape[0] / 42))
 
 

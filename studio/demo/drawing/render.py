@@ -221,36 +221,63 @@ class Exposure:
     depth: Array
 
 
-def photograph(
-    scene: Scene, size: tuple[int, int], eye: Array, target: Array, lens: float, samples: int = 2
-) -> Exposure:
-    """Expose the scene with `samples`^2 rays a pixel. lens: half the height of the view at distance 1."""
-    width, height = size
-    forward = normalised((target - eye)[None])[0]
-    right = normalised(np.cross(forward, [0.0, 1.0, 0.0])[None])[0]
-    up = np.cross(right, forward)
-    shot = Exposure(*(np.zeros((height, width, *more), np.float32) for more in ((3,), (), ())))
-    offsets = (np.arange(samples) + 0.5) / samples - 0.5
-    subject = scene.objects[0][0]
-    for top in range(0, height, 64):
-        band = slice(top, min(top + 64, height))
-        rows, columns = np.mgrid[band, 0:width].astype(np.float32)
-        for dy in offsets:
-            for dx in offsets:
-                x = ((columns + 0.5 + dx) / width * 2 - 1) * lens * width / height
-                y = (1 - (rows + 0.5 + dy) / height * 2) * lens
-                ray = normalised(forward + x.reshape(-1, 1) * right + y.reshape(-1, 1) * up)
-                start = np.broadcast_to(eye.astype(np.float32), ray.shape)
-                far = march(scene.distance, start, ray, scene.reach)
-                light = np.clip(
-                    np.nan_to_num(shade(scene, start, ray, far, 2)), 0, 6
-                )  # one bright sample does not break an edge
-                depth = np.minimum(far, scene.reach)
-                covered = subject(start + ray * depth[:, None]) < 0.01
-                shot.light[band] += light.reshape(*rows.shape, 3) / samples**2
-                shot.subject[band] += covered.reshape(rows.shape) / samples**2
-                shot.depth[band] += depth.reshape(rows.shape) / samples**2
-    return shot
+@dataclass
+class Camera:
+    """lens: half the height of the view at distance 1; size: (width, height) in pixels."""
+
+    size: tuple[int, int]
+    eye: Array
+    target: Array
+    lens: float
+
+    def rays(self, x: Array, y: Array) -> Array:
+        """Directions through the points x, y, in pixels."""
+        width, height = self.size
+        forward = normalised((self.target - self.eye)[None])[0]
+        right = normalised(np.cross(forward, [0.0, 1.0, 0.0])[None])[0]
+        up = np.cross(right, forward)
+        across = (x / width * 2 - 1) * self.lens * width / height
+        return normalised(forward + across[:, None] * right + ((1 - y / height * 2) * self.lens)[:, None] * up)
+
+
+def photograph(scene: Scene, camera: Camera, samples: int = 3) -> Exposure:
+    """One ray through every pixel, and samples^2 where neighbours differ: at edges and in fine texture."""
+    width, height = camera.size
+    rows, columns = np.divmod(np.arange(width * height), width)
+    x, y = columns.astype(np.float32) + 0.5, rows.astype(np.float32) + 0.5
+    planes = np.concatenate(expose(scene, camera, x, y, np.zeros((1, 2), np.float32)))
+    picture = planes.reshape(height, width, 5)
+    rough = needs_more(picture).ravel()
+    grid = (np.arange(samples, dtype=np.float32) + 0.5) / samples - 0.5
+    offsets = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
+    planes[rough] = np.concatenate(expose(scene, camera, x[rough], y[rough], offsets))
+    return Exposure(picture[..., :3], picture[..., 3], picture[..., 4])
+
+
+def expose(scene: Scene, camera: Camera, x: Array, y: Array, offsets: Array, chunk: int = 100_000) -> list[Array]:
+    """The mean over the offsets of light (3), subject and depth for each pixel, in chunks [n,5]."""
+    subject, done = scene.objects[0][0], []
+    for first in range(0, len(x), chunk):
+        part = slice(first, first + chunk)
+        total = np.zeros((len(x[part]), 5), np.float32)
+        for dx, dy in offsets:
+            ray = camera.rays(x[part] + dx, y[part] + dy)
+            start = np.broadcast_to(camera.eye, ray.shape)
+            far = march(scene.distance, start, ray, scene.reach)
+            light = np.clip(np.nan_to_num(shade(scene, start, ray, far, 2)), 0, 6)
+            depth = np.minimum(far, scene.reach)
+            covered = subject(start + ray * depth[:, None]) < 0.01
+            total += np.column_stack([light, covered, depth])
+        done.append(total / len(offsets))
+    return done
+
+
+def needs_more(picture: Array) -> Array:
+    """Pixels where tone or subject changes by more than an eye sees."""
+    tone = np.dstack([np.sqrt(picture[..., :3]), picture[..., 3:4]])
+    ones = np.ones((3, 3), np.uint8)
+    spread = cv2.dilate(tone, ones) - cv2.erode(tone, ones)
+    return np.asarray(spread.max(-1) > 0.035)
 
 
 def out_of_focus(shot: Exposure, sharp_until: float, blurred_from: float, sigma: float) -> Array:
