@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from engine.bundles import BundleError
 from engine.media.errors import MediaError
 
 CONTENT_TYPE = "application/problem+json"
@@ -115,6 +116,8 @@ def as_problem(error: Exception) -> Problem | None:
         return Problem(400, "malformed_request", "The request cannot be read.")
     if _is_disk_full(error):
         return DISK_FULL
+    if isinstance(error, BundleError):
+        return Problem(503, "model_unavailable", str(error))
     if isinstance(error, MediaError):
         return Problem(422, error.code, str(error), errors=[FieldError("file", error.code, str(error))])
     return None

@@ -7,8 +7,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from engine.bundles import Bundle, BundleError
-from studio.api.problems import Problem
+from engine.bundles import Bundle
 from studio.api.views import WorkspaceView
 from studio.generations.settings import SETTINGS, form_of
 from studio.registry.selectors import installed_models
@@ -42,11 +41,7 @@ class ModelListView(WorkspaceView):
     @extend_schema(operation_id="models_list", responses=ModelPageSerializer)
     def get(self, request: Request) -> Response:
         """List installed models, with the form of each kind of job that they can run."""
-        try:
-            bundles = installed_models()
-        except BundleError as error:
-            raise Problem(503, "model_unavailable", str(error)) from error
-        return Response({"results": [_present(bundle) for bundle in bundles]})
+        return Response({"results": [_present(bundle) for bundle in installed_models()]})
 
 
 def _present(bundle: Bundle) -> dict[str, Any]:
