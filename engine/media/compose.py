@@ -19,7 +19,7 @@ from engine.media.product import Product, take_product
 _STEP = 8  # pixels between nodes
 _PAD = 2  # field cells added on each side before sampling
 _STILL = 1 / 64  # of a pixel: the finest step of the fixed-point maps; less motion than this draws the same frame
-_TOGETHER = 2.0 / 1080  # of the short side: layers that moved apart by much less still show the photo's own rim
+_TOGETHER = 1.3 / 1080  # of the short side: layers that moved apart by much less still show the photo's own rim
 _NO_MAP: Any = None  # the first map holds x and y
 
 
@@ -71,7 +71,7 @@ class Compositor:
 
     def _draw_rim(self, scene: np.ndarray, product: np.ndarray) -> None:
         apart = np.square(scene - product).sum(-1)
-        share = np.exp(-apart / (2 * (0.5 + _TOGETHER * min(self.size))) ** 2)
+        share = np.exp(-apart / (2 * _TOGETHER * min(self.size)) ** 2)
         box = self._nodes.box_of(scene, self._rim_reach, share > 0.01)
         if not box:
             return

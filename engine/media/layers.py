@@ -74,12 +74,12 @@ def build_layers(photo: Photo, mask: np.ndarray | None, framing: Framing, out_si
     `mask` uint8 [H, W] of the photo's size, 255 on the product; None takes the photo's own alpha, or no product at all.
     """
     cut = _cut_canvas(photo, framing, out_size)
-    part = to_yuv(_resample(photo.rgb, cut.part, cut.source, Image.Resampling.LANCZOS))
+    part = to_yuv(_resample(photo.rgb, cut.part, cut.source))
     mask = photo.alpha if mask is None else mask
     if mask is None:
         alpha = np.zeros(part.shape[:2], np.uint8)
     else:
-        alpha = _without_noise(_resample(mask, cut.part, cut.source, Image.Resampling.HAMMING))
+        alpha = _without_noise(_resample(mask, cut.part, cut.source))  # one kernel for both, or their edges part
     scene, depth = continue_texture(part, _hole(alpha, out_size))
     layers = Layers(out_size, cut.origin, part, alpha, scene, depth)
     return _extend(layers, cut, framing) if any(cut.pads) else layers
@@ -121,18 +121,19 @@ def _inside(before: int, length: int, start: float, step: float, photo: int) -> 
     return first, last, min(max(low, 0.0), photo), min(max(high, 0.0), photo)
 
 
-def _resample(
-    image: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float], kernel: Image.Resampling
-) -> np.ndarray:
+def _resample(image: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
     whole = math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3])
     if size == (whole[2] - whole[0], whole[3] - whole[1]) and whole == tuple(box):
         return np.ascontiguousarray(image[whole[1] : whole[3], whole[0] : whole[2]])
-    return np.asarray(Image.fromarray(image).resize(size, kernel, box=box))  # Pillow takes fractions of a pixel
+    return np.asarray(
+        Image.fromarray(image).resize(size, Image.Resampling.BICUBIC, box=box)
+    )  # Pillow takes fractions of a pixel
 
 
 def _without_noise(alpha: np.ndarray) -> np.ndarray:
-    levels = np.clip((np.arange(256) - _FAINT) * (255 / (255 - 2 * _FAINT)), 0, 255)
-    return cv2.LUT(alpha, np.rint(levels).astype(np.uint8))
+    levels = np.arange(256, dtype=np.uint8)
+    levels[:_FAINT], levels[256 - _FAINT :] = 0, 255
+    return cv2.LUT(alpha, levels)
 
 
 def _hole(alpha: np.ndarray, out_size: tuple[int, int]) -> np.ndarray:

@@ -10,7 +10,7 @@ _LEVEL = 3  # how much farther a border may be along the row than along the colu
 _LEAN = 0.25
 _LEAST = np.float32(1e-12)
 _MERGE = 0.015  # of the short side: holes nearer to each other than twice this are filled as one
-_SEAM = 0.005  # of the short side: width over which a fill is blended into the photo
+_SEAM = 0.003  # of the short side: width over which a fill is blended into the photo
 _RAMP = 24.0  # pixels from the hole's border over which the model's colours take over
 
 

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 
 _TRUST = 25.0  # how much a faint pixel's own colour weighs against its solid neighbour's: ratio of variances
+_CLEAR = 0.4  # alpha from which a pixel's colour follows from the photo and the scene alone
+_RIM_LIMIT = 32  # levels; what shines through a soft edge cannot be far from the scene, or the alpha is wrong
 _SOLID = 243
 _MARGIN = 8  # pixels around the product in its crop, so that filters near its edge see what is there
 
@@ -49,11 +51,13 @@ def take_product(photo: np.ndarray, alpha: np.ndarray, scene: np.ndarray, depth:
     a = alpha[soft].astype(np.float32)[:, None] / 255
     seen, behind = photo[soft].astype(np.float32), scene[soft].astype(np.float32)
     near = _solid_colour(photo, alpha)[soft]
-    trust = _TRUST / np.square(1 - a)
+    trust = _TRUST / np.square(np.maximum(1 - a / _CLEAR, 0.01))
     near += a * (seen - a * near - (1 - a) * behind) * (trust / (a * a * trust + 1))
     own = np.clip(np.rint(np.clip(near, 0, 255) * a), 0, 255)
     colours[soft, :3] = own
-    rim[soft, :3] = np.clip(np.rint((seen - own) / np.maximum(1 - a, 0.1)), 0, 255)
+    rest = (seen - own) / np.maximum(1 - a, 0.1) - behind
+    limit = np.where(a > 0, _RIM_LIMIT, 255)
+    rim[soft, :3] = np.clip(np.rint(behind + np.clip(rest, -limit, limit)), 0, 255)
     rim[soft, 3] = 255
     return Product(colours, rim, (top, left), canvas)
 
