@@ -127,7 +127,7 @@ class Engine:
             out,
             fps=request.fps,
             frames=request.frames,
-            on_frame=clock.step,
+            on_frame=lambda done, total: clock.step(done),
             is_canceled=is_canceled,
         )
         return self._report(request, prepared, made, seed, fitted, out, clock.finish())

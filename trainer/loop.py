@@ -48,7 +48,7 @@ class Run:
         self.optimiser = torch.optim.AdamW(
             _groups(self.net, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98)
         )
-        self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+        self.restart_average()
         self.step = 0
         folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
@@ -68,6 +68,10 @@ class Run:
         state = {"net": self.net.state_dict(), "average": self.average, "step": self.step}
         torch.save({**state, "optimiser": self.optimiser.state_dict()}, temporary)
         os.replace(temporary, self.checkpoint)
+
+    def restart_average(self) -> None:
+        """Begin the averaged weights at the modules' present ones: after an initialisation from data."""
+        self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
 
     def use_average(self) -> None:
         """Put the averaged weights into the modules: for export and evaluation."""

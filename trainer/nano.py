@@ -20,7 +20,7 @@ from engine.models.single_dit import SingleDiT
 from trainer.batches import motion_batch, photo_tensor
 from trainer.data import FormatBank, batch_indices, build_bank, open_bank
 from trainer.loop import Run, train
-from trainer.objectives.motion_vae import motion_vae_loss
+from trainer.objectives.motion_vae import fit_linear, motion_vae_loss
 from trainer.objectives.product_mask import product_mask_loss
 from trainer.objectives.rectified_flow import rectified_flow_loss, sample_conditions
 from trainer.photos import build_photos
@@ -58,6 +58,10 @@ def train_motion_vae(config: NanoConfig, folder: Path, minutes: float | None) ->
     sizes = {format: config.bank.scenes * config.bank.motions for format in banks}
     model = run.modules["motion_vae"]
     assert isinstance(model, MotionVAE)
+    if run.step == 0:
+        items = np.random.default_rng(config.seed).permutation(sizes["1:1"])[: config.linear_clips]
+        fit_linear(model, motion_batch(banks["1:1"], items)[2])
+        run.restart_average()
 
     def loss(step: int, generator: torch.Generator):
         format, items = batch_indices(config.seed, step, sizes, config.vae.batch)

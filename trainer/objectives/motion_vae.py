@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from engine.models.motion_vae import MotionVAE, normalise
+from engine.models.motion_vae import PATCH, MotionVAE, normalise
 
-KL_WEIGHT = 2e-4
+KL_WEIGHT = 1e-3
 OUTSIDE = 0.05  # weight of the product's fields where the product is not: a smooth continuation is all that is needed
 
 
@@ -37,6 +37,26 @@ def motion_vae_loss(
     loss = value + 2.0 * slope + 0.5 * plate + KL_WEIGHT * kl
     names = {"value": value, "slope": slope, "plate": plate, "kl": kl}
     return loss, {name: x.item() for name, x in names.items()}
+
+
+@torch.no_grad()
+def fit_linear(model: MotionVAE, fields_B5Thw: Tensor) -> float:
+    """Set the model's linear path to the principal components of these fields' patches, of unit variance each.
+
+    Returns the share of the variance that the components hold.
+    """
+    patches = F.unfold(normalise(fields_B5Thw).flatten(1, 2), PATCH, stride=PATCH).transpose(1, 2).flatten(0, 1).double()
+    moment = patches.T @ patches / len(patches)
+    values, vectors = torch.linalg.eigh(moment)
+    count = model.encoder.analysis.out_channels
+    values, vectors = values.flip(0)[:count], vectors.flip(1)[:, :count]
+    spread = values.sqrt()
+    shape = model.encoder.analysis.weight.shape
+    model.encoder.analysis.weight.copy_((vectors / spread).T.reshape(shape))
+    model.decoder.synthesis.weight.copy_((vectors * spread).T.reshape(shape))
+    nn.init.zeros_(model.encoder.analysis.bias)
+    nn.init.zeros_(model.decoder.synthesis.bias)
+    return float(values.sum() / moment.trace())
 
 
 def field_weights(alpha_BThw: Tensor) -> Tensor:

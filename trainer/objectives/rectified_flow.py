@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from datapipe.worlds.clip import Controls, sample_controls
-from engine.conditions import control_tensors, dense_condition
+from engine.conditions import LATENT_TIMES, control_tensors, dense_condition
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE
 from engine.models.single_dit import SingleDiT
@@ -57,5 +57,13 @@ def rectified_flow_loss(
     features = text(token_ids, token_mask)
     ids, strengths = control_tensors([(r.camera, r.camera_strength, r.subject, r.subject_strength) for r in rows])
     velocity = dit(noisy, time_B, features, token_mask, condition, ids, strengths).float()
-    loss = (velocity - (noise - latents_BCThw)).square().mean()
-    return loss, {}
+    error_BCThw = (velocity - (noise - latents_BCThw)).square()
+    loss = (error_BCThw * channel_weights(vae)).mean()
+    return loss, {"plain": error_BCThw.mean().item()}
+
+
+def channel_weights(vae: MotionVAE) -> Tensor:
+    """[C, T, 1, 1], mean 1: latents have equal variance but move the picture unequally, so each counts by how much."""
+    synthesis = vae.decoder.synthesis.weight  # [C * T, fields * times, 4, 4]
+    size = synthesis.flatten(1).norm(dim=1) * vae.latent_std.repeat_interleave(LATENT_TIMES)
+    return (size / size.mean()).clamp(0.1, 4.0).reshape(-1, LATENT_TIMES, 1, 1)
