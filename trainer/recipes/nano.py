@@ -25,7 +25,7 @@ class NanoConfig:
     rope_axes: tuple[int, int, int] = (8, 28, 28)
     text_width: int = 128
     vae: LoopConfig = LoopConfig(steps=300, batch=32, learning_rate=1e-3, ema=0.98, save_every=100)
-    dit: LoopConfig = LoopConfig(steps=2400, batch=64, learning_rate=1e-3, save_every=100, ema=0.998)
+    dit: LoopConfig = LoopConfig(steps=2000, batch=64, learning_rate=1e-3, save_every=100, ema=0.998)
     mask: LoopConfig = LoopConfig(steps=1600, batch=16, learning_rate=1.5e-3, save_every=100)
 
 
