@@ -3,16 +3,14 @@ import { stableUrl } from "../api/stableUrl";
 import type { Job } from "../api/types";
 import { Link } from "../app/router";
 import { isActive } from "../feed/reduce";
-import { panelOf } from "../kinds";
 import { ProgressBar } from "../ui/controls";
 import { ago, facts } from "../ui/format";
 import { useCountdown, useNow } from "../ui/hooks";
 import { Icon } from "../ui/Icon";
-import { activity, progressText } from "./words";
+import { activity, progressText, summary, title } from "./words";
 
 /** One video in the list: what it shows, what it is, and how far it has come. */
 export function JobCard({ job }: { job: Job }) {
-  const panel = panelOf(job.kind);
   const now = useNow(30_000);
   const ended = !isActive(job) && job.state !== "succeeded";
   return (
@@ -27,8 +25,8 @@ export function JobCard({ job }: { job: Job }) {
         )}
         {isActive(job) && <CardProgress job={job} />}
       </div>
-      <span className="card-title">{panel?.title(job.settings) ?? job.kind}</span>
-      <span className="card-meta">{facts(panel?.summary(job.settings), ago(job.created_at, now))}</span>
+      <span className="card-title">{title(job)}</span>
+      <span className="card-meta">{facts(summary(job), ago(job.created_at, now))}</span>
     </Link>
   );
 }

@@ -14,7 +14,7 @@ import { Callout, Empty, LoadFailed } from "../ui/messages";
 import { useJobActions } from "./actions";
 import { JobDetails } from "./JobDetails";
 import { JobStage } from "./JobStage";
-import { activity, advice } from "./words";
+import { activity, advice, summary, title } from "./words";
 
 export function JobPage({ id }: { id: string }) {
   const query = useJob(id);
@@ -33,8 +33,8 @@ function JobView({ job }: { job: Job }) {
         <Link className="back" href="/videos">
           <Icon name="back" /> Videos
         </Link>
-        <h1>{panel?.title(job.settings) ?? job.kind}</h1>
-        <p className="muted">{facts(panel?.summary(job.settings), ago(job.created_at, now))}</p>
+        <h1>{title(job)}</h1>
+        <p className="muted">{facts(summary(job), ago(job.created_at, now))}</p>
       </header>
       <JobStage job={job} aspect={panel?.aspect(job.settings) ?? 1} />
       <aside className="job-side" aria-label="About this video">

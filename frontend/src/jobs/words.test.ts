@@ -1,11 +1,29 @@
 import { describe, expect, it } from "vitest";
 import type { Job } from "../api/types";
 import { facts } from "../ui/format";
-import { activity, advice, progressText, timings } from "./words";
+import { activity, advice, progressText, summary, timings, title } from "./words";
 
 const job = (change: Partial<Job>): Job => ({ state: "queued", attempt: 0, progress: 0, ...change }) as Job;
 
+const made = job({
+  kind: "image_to_video",
+  settings: { asset_id: "a", prompt: "", format: "9:16", seconds: 5, camera: { move: "auto" } },
+  source_asset: { name: "fig-and-cedar.jpg" } as Job["source_asset"],
+});
+
 describe("words of a job", () => {
+  it("names a video by its prompt, or else by its photo", () => {
+    expect(title(made)).toBe("fig-and-cedar");
+    expect(title({ ...made, settings: { ...made.settings, prompt: "Slow orbit" } })).toBe("Slow orbit");
+    expect(title({ ...made, source_asset: null })).toBe("Untitled video");
+  });
+
+  it("sums up what Auto chose once it is known", () => {
+    const result = { asset: null, timings: {}, settings: { camera: { move: "orbit-left" } } };
+    expect(summary(made)).toBe(facts("9:16", "5 s", "Auto"));
+    expect(summary({ ...made, result })).toBe(facts("9:16", "5 s", "Orbit left"));
+  });
+
   it("tells the place in the queue", () => {
     expect(activity(job({ queue: { position: 1 } }))).toBe("Next in line");
     expect(activity(job({ queue: { position: 4 } }))).toBe("Number 4 in line");

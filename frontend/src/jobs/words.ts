@@ -1,5 +1,17 @@
 import type { Job } from "../api/types";
+import { panelOf } from "../kinds";
 import { facts, timeLeft } from "../ui/format";
+
+/** The member's own words; without any, the photo that it was made from. */
+export function title(job: Job): string {
+  const photo = job.source_asset?.name.replace(/\.\w+$/, "");
+  return panelOf(job.kind)?.title(job.settings).trim() || photo || "Untitled video";
+}
+
+/** "9:16 · 5 s · Orbit left", with what Auto chose once that is known. */
+export function summary(job: Job): string {
+  return panelOf(job.kind)?.summary({ ...job.settings, ...job.result?.settings }) ?? job.kind;
+}
 
 const STAGES: Record<string, string> = {
   load: "Loading the model",

@@ -14,7 +14,7 @@ export interface PanelProps {
 /** Everything the page knows about one kind of generation. A new kind adds one of these and nothing else. */
 export interface KindPanel {
   Form: ComponentType<PanelProps>;
-  /** One line that names a job of this kind in lists. */
+  /** The member's own words that name a job of this kind in lists; empty when there are none. */
   title: (settings: Values) => string;
   /** "9:16 · 5 s · Orbit left", in `facts` */
   summary: (settings: Values) => string;

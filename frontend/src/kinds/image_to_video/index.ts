@@ -47,7 +47,7 @@ function aspect(values: Values): number {
 
 export const imageToVideo: KindPanel = {
   Form,
-  title: (values) => text(values, "prompt") || `${camera(values)}, ${subject(values).toLowerCase()}`,
+  title: (values) => text(values, "prompt"),
   summary: (values) => facts(text(values, "format"), seconds(values), camera(values)),
   rows,
   aspect,
