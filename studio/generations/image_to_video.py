@@ -1,6 +1,7 @@
 """The kind `image_to_video`: from the job's settings to the engine's inputs, and from its output to a video asset."""
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from studio.assets.models import Asset
 from studio.assets.selectors import assets_by_id
@@ -12,8 +13,16 @@ from studio.jobs.models import Job
 from studio.media import path_of
 from studio.registry.selectors import default_model
 
-if TYPE_CHECKING:
-    from engine.generate import Generated
+
+class MadeVideo(Protocol):
+    """What of the engine's output is kept."""
+
+    path: Path
+    width: int
+    height: int
+    seconds: float
+    settings: dict[str, Any]
+    timings: dict[str, float]
 
 
 class ModelReplaced(ValueError):
@@ -41,7 +50,7 @@ def _require_model(job: Job) -> None:
         )
 
 
-def _finish(job: Job, output: "Generated", fence: int) -> dict[str, Any]:
+def _finish(job: Job, output: MadeVideo, fence: int) -> dict[str, Any]:
     source = Asset.objects.get(workspace_id=job.workspace_id, pk=job.settings["asset_id"])
     video = add_video(source, output.path, width=output.width, height=output.height, seconds=output.seconds)
     return {"asset_id": str(video.id), "settings": output.settings, "timings": output.timings}
