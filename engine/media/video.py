@@ -187,7 +187,7 @@ def _x264_options(fps: Fraction) -> dict[str, str]:
 
 
 def _matrix(frame: Any) -> str:
-    """The colour matrix a frame says it has; untagged video is BT.709 from 720 lines on, BT.601 below, as players do."""
+    """The colour matrix a frame says it has; untagged, BT.709 from 720 lines on, else BT.601, as players do."""
     unspecified = 2
     is_709 = frame.colorspace == _BT709 or (frame.colorspace == unspecified and frame.height >= 720)
     return "ITU709" if is_709 else "ITU601"

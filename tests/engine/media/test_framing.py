@@ -1,0 +1,125 @@
+"""Where the window lies: real pixels first, the product whole, borders never, and the user told."""
+
+import numpy as np
+import pytest
+
+from engine.media.framing import ASPECTS, MOVE_MARGINS, Framing, background_kind, plan_framing
+from engine.media.photo import Photo
+from tests.engine.media.pictures import camera, make_shot
+
+LANDSCAPE = (1600, 1000)
+MIDDLE = (700.0, 400.0, 900.0, 700.0)
+
+
+def codes(framing: Framing) -> set[str]:
+    return {notice.code for notice in framing.notices}
+
+
+def inside(box: tuple[float, ...], outer: tuple[float, ...]) -> bool:
+    return (
+        box[0] >= outer[0] - 1e-6
+        and box[1] >= outer[1] - 1e-6
+        and box[2] <= outer[2] + 1e-6
+        and box[3] <= outer[3] + 1e-6
+    )
+
+
+@pytest.mark.parametrize("format", ASPECTS)
+@pytest.mark.parametrize("move", MOVE_MARGINS)
+@pytest.mark.parametrize("size", [LANDSCAPE, (1000, 1600), (3000, 500), (200, 200)])
+def test_a_centred_product_gets_its_window_and_its_margin_from_real_pixels(size, format: str, move: str) -> None:
+    width, height = size
+    box = (width / 2 - 40, height / 2 - 40, width / 2 + 40, height / 2 + 40)
+
+    framing = plan_framing(size, box, format, camera(move))
+
+    w = framing.window
+    assert (w[2] - w[0]) / (w[3] - w[1]) == pytest.approx(ASPECTS[format])
+    assert inside(framing.canvas, (0, 0, *size)) and not framing.extended
+    assert inside(box, w) and inside(w, framing.canvas)
+    room = (*framing.room[0], *framing.room[1])
+    assert all(has >= need - 1e-6 for has, need in zip(room, MOVE_MARGINS[move], strict=True))
+    assert framing.strength_scale == 1.0 and not framing.notices
+
+
+def test_the_crop_is_no_larger_than_the_move_needs() -> None:
+    still = plan_framing(LANDSCAPE, MIDDLE, "1:1", camera("static")).window
+    weak = plan_framing(LANDSCAPE, MIDDLE, "1:1", camera("dolly-out", 0.5)).window
+    strong = plan_framing(LANDSCAPE, MIDDLE, "1:1", camera("dolly-out", 1.0)).window
+
+    heights = [w[3] - w[1] for w in (still, weak, strong)]
+    assert heights == pytest.approx([1000, 1000 / 1.12, 1000 / 1.24])
+
+
+def test_the_window_follows_the_product() -> None:
+    left = plan_framing(LANDSCAPE, (80, 400, 280, 700), "9:16", camera("static"))
+    right = plan_framing(LANDSCAPE, (1320, 400, 1520, 700), "9:16", camera("static"))
+
+    assert left.window[0] < 20 and right.window[2] > 1580
+
+
+def test_a_tight_product_makes_the_move_smaller_and_says_so() -> None:
+    framing = plan_framing((1000, 1000), (90, 300, 500, 700), "1:1", camera("pan-left"))
+
+    assert 0.5 <= framing.strength_scale < 1.0 and codes(framing) == {"strength_reduced"}
+    assert inside(framing.canvas, (0, 0, 1000, 1000)) and inside((90, 300, 500, 700), framing.window)
+
+
+def test_mirrored_edges_are_the_last_resort() -> None:
+    framing = plan_framing((1000, 1000), (10, 10, 990, 990), "1:1", camera("dolly-out"))
+
+    assert framing.strength_scale == 0.5 and codes(framing) == {"edges_mirrored", "strength_reduced"}
+    assert inside((10, 10, 990, 990), framing.window) and framing.extended and not framing.continued
+
+
+def test_a_product_that_cannot_fit_is_cropped_and_the_user_told() -> None:
+    framing = plan_framing((3000, 500), (200, 100, 2800, 400), "9:16", camera("static"))
+
+    assert codes(framing) == {"product_cropped"} and not framing.extended
+
+
+@pytest.mark.parametrize("background", ["plain", "transparent"])
+def test_a_plain_background_is_continued_instead_of_cropped(background) -> None:
+    box = (100.0, 100.0, 1500.0, 900.0)
+
+    framing = plan_framing(LANDSCAPE, box, "9:16", camera("orbit-left"), background=background)
+
+    assert inside(box, framing.window) and framing.continued and framing.extended
+    assert framing.strength_scale == 1.0 and codes(framing) == {"background_extended"}
+
+
+def test_a_plain_photo_of_the_right_shape_is_not_cropped_for_the_move() -> None:
+    framing = plan_framing((900, 1600), (300, 500, 600, 1100), "9:16", camera("dolly-out"), background="plain")
+
+    assert framing.window == pytest.approx((0, 0, 900, 1600))
+    assert framing.extend.left == pytest.approx(0.12 * 900)
+
+
+def test_a_side_that_cuts_the_product_is_never_uncovered() -> None:
+    mask = np.zeros((1000, 1600), np.uint8)
+    mask[300:, 200:1400] = 255  # a person, cut at the bottom
+
+    framing = plan_framing(LANDSCAPE, mask, "9:16", camera("static"), background="plain")
+
+    assert framing.cut.bottom and not framing.cut.left
+    assert framing.window[3] <= 1000 + 1e-6 and framing.window[1] < 0
+
+
+def test_without_a_product_the_middle_is_taken() -> None:
+    framing = plan_framing(LANDSCAPE, None, "1:1", camera("static"))
+
+    assert framing.window == pytest.approx((300, 0, 1300, 1000))
+
+
+def test_a_mask_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="mask is 8 x 9"):
+        plan_framing(LANDSCAPE, np.zeros((9, 8), np.uint8), "1:1", camera())
+
+
+def test_backgrounds_are_told_apart() -> None:
+    plain, scene = make_shot(plain=True), make_shot()
+    cut_out = Photo(plain.photo.rgb, plain.alpha, (1, 2, 3))
+
+    assert background_kind(plain.photo, plain.alpha) == "plain"
+    assert background_kind(scene.photo, scene.alpha) == "scene"
+    assert background_kind(cut_out, None) == "transparent"

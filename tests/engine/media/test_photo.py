@@ -1,0 +1,218 @@
+"""Photos from strangers: what opens looks right, what cannot be used is refused by name."""
+
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from engine.media.errors import MediaError
+from engine.media.photo import clean_image, open_photo
+from tests.engine.media.pictures import make_shot
+
+RED = (200, 40, 30)
+
+
+@pytest.fixture
+def save(tmp_path: Path):
+    def write(data: bytes, name: str = "photo") -> Path:
+        path = tmp_path / name
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+def encoded(image: Image.Image, format: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, format, **options)
+    return out.getvalue()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_claiming(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def solid(mode: str = "RGB", size: tuple[int, int] = (64, 48), colour: object = RED) -> Image.Image:
+    return Image.new(mode, size, colour)
+
+
+def animated(format: str) -> bytes:
+    frames = [solid(colour=(shade, 0, 0)) for shade in (10, 200)]
+    return encoded(frames[0], format, save_all=True, append_images=frames[1:], duration=100)
+
+
+REFUSED = {
+    "text": (b"Hello, I am a text.", "not_an_image"),
+    "nothing": (b"", "not_an_image"),
+    "gif": (encoded(solid("P", colour=3), "GIF"), "unsupported_type"),
+    "bmp": (encoded(solid(), "BMP"), "unsupported_type"),
+    "tiff": (encoded(solid(), "TIFF"), "unsupported_type"),
+    "heic": (b"\0\0\0\x18ftypheic" + bytes(40), "unsupported_type"),
+    "half a jpeg": (encoded(Image.fromarray(make_shot().photo.rgb), "JPEG")[:9000], "truncated"),
+    "half a png": (encoded(Image.fromarray(make_shot().photo.rgb), "PNG")[:20000], "truncated"),
+    "half a webp": (encoded(Image.fromarray(make_shot().photo.rgb), "WEBP")[:3000], "truncated"),
+    "only a signature": (b"\x89PNG\r\n\x1a\n", "truncated"),
+    "bomb": (png_claiming(60000, 60000), "too_many_pixels"),
+    "101 megapixels": (png_claiming(10100, 10000), "too_many_pixels"),
+    "one pixel": (encoded(solid(size=(1, 1)), "PNG"), "too_small"),
+    "thin": (encoded(solid(size=(400, 8)), "PNG"), "too_small"),
+    "animated webp": (animated("WEBP"), "animated"),
+    "animated png": (animated("PNG"), "animated"),
+    "all transparent": (encoded(solid("RGBA", colour=(9, 9, 9, 0)), "PNG"), "empty"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_used_is_refused_by_code_and_sentence(save, name: str) -> None:
+    data, code = REFUSED[name]
+
+    with pytest.raises(MediaError) as refusal:
+        open_photo(save(data, "photo.jpg"))
+
+    assert refusal.value.code == code
+    assert str(refusal.value).endswith(".") and "Traceback" not in str(refusal.value)
+
+
+def test_a_bomb_is_refused_before_its_pixels_are_decoded(save) -> None:
+    below_the_cap = png_claiming(9900, 10000)  # same file, decoded: runs into its missing pixels
+
+    with pytest.raises(MediaError) as refusal:
+        open_photo(save(below_the_cap))
+
+    assert refusal.value.code == "truncated"
+
+
+OPENED = {
+    "jpeg": encoded(solid(), "JPEG"),
+    "png": encoded(solid(), "PNG"),
+    "webp": encoded(solid(), "WEBP", lossless=True),
+    "cmyk": encoded(solid().convert("CMYK"), "JPEG"),
+    "palette": encoded(solid().quantize(8), "PNG"),
+}
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_formats_and_colour_models_open_as_rgb(save, name: str) -> None:
+    photo = open_photo(save(OPENED[name], "wrong-extension.txt"))
+
+    assert photo.size == (64, 48) and photo.alpha is None
+    assert np.abs(photo.rgb.astype(int) - RED).max() < 12
+
+
+def test_sixteen_bits_are_scaled_not_clipped(save) -> None:
+    ramp = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
+
+    photo = open_photo(save(encoded(Image.fromarray(ramp), "PNG")))
+
+    assert np.abs(photo.rgb[..., 0].astype(int) - np.rint(ramp / 257)).max() <= 1
+
+
+def test_exif_orientation_turns_the_picture(save) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by 90 degrees clockwise
+    image = solid(size=(64, 32))
+    image.paste((0, 0, 255), (0, 0, 32, 32))
+
+    photo = open_photo(save(encoded(image, "JPEG", exif=exif, quality=95)))
+
+    assert photo.size == (32, 64)
+    assert photo.rgb[8, 16, 2] > 200 > photo.rgb[56, 16, 2]
+
+
+def test_an_embedded_profile_is_converted_and_a_broken_one_ignored(save) -> None:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    table = profile[:400].replace(b"rXYZ", b"?XYZ").replace(b"bXYZ", b"rXYZ").replace(b"?XYZ", b"bXYZ")
+    swapped = bytes(table + profile[400:])  # a screen whose red lamp is blue
+
+    converted = open_photo(save(encoded(solid(), "PNG", icc_profile=swapped)))
+    ignored = open_photo(save(encoded(solid(), "PNG", icc_profile=b"nonsense" * 30)))
+
+    assert converted.rgb[0, 0, 2] > 180 > converted.rgb[0, 0, 0]
+    assert tuple(ignored.rgb[0, 0]) == RED
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P"])
+def test_transparency_becomes_alpha_over_a_backdrop(save, mode: str) -> None:
+    image = solid("RGBA", colour=(0, 0, 0, 0))
+    image.paste((*RED, 255), (16, 8, 48, 40))
+    image = image if mode == "RGBA" else image.quantize(4)
+
+    photo = open_photo(save(encoded(image, "PNG")))
+
+    assert photo.alpha is not None and photo.alpha[0, 0] == 0 and photo.alpha[20, 30] == 255
+    assert tuple(photo.rgb[0, 0]) == photo.backdrop and photo.rgb[0, 0].min() > 200
+    assert np.abs(photo.rgb[20, 30].astype(int) - RED).max() < 6
+
+
+def test_a_white_cut_out_stands_on_a_dark_backdrop(save) -> None:
+    image = solid("RGBA", colour=(0, 0, 0, 0))
+    image.paste((250, 250, 250, 255), (16, 8, 48, 40))
+
+    assert open_photo(save(encoded(image, "PNG"))).rgb[0, 0].max() < 100
+
+
+def test_clean_image_drops_metadata_and_keeps_the_picture(save, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0112] = "secret place", 3
+    shot = make_shot()
+    source = save(
+        encoded(Image.fromarray(shot.photo.rgb[::-1, ::-1]), "JPEG", exif=exif, quality=98, comment=b"secret")
+    )
+
+    info = clean_image(source, tmp_path / "clean")
+
+    data = (tmp_path / "clean").read_bytes()
+    assert b"secret" in source.read_bytes() and b"secret" not in data and not Image.open(tmp_path / "clean").getexif()
+    assert (info.content_type, info.width, info.height, info.bytes) == ("image/jpeg", 420, 640, len(data))
+    assert np.abs(open_photo(tmp_path / "clean").rgb.astype(int) - shot.photo.rgb).mean() < 2
+
+
+def test_clean_image_keeps_alpha_as_png(save, tmp_path: Path) -> None:
+    image = Image.fromarray(np.dstack([make_shot().product, make_shot().alpha]))
+
+    info = clean_image(save(encoded(image, "WEBP", lossless=True, exact=True)), tmp_path / "clean")
+
+    assert info.content_type == "image/png" and info.has_alpha
+    assert (np.asarray(Image.open(tmp_path / "clean"))[..., 3] == make_shot().alpha).all()
+
+
+WITH_LITTLE_DISK = """
+import resource, signal, sys
+from engine.media.errors import MediaError
+from engine.media.photo import clean_image
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
+try:
+    clean_image(sys.argv[1], sys.argv[2])
+except MediaError as error:
+    print(error.code)
+"""
+
+
+@pytest.mark.parametrize(("room", "said", "written"), [(2000, "disk_full", []), (10**7, "", ["clean"])])
+def test_a_full_disk_is_said_and_leaves_nothing(save, tmp_path: Path, room: int, said: str, written: list[str]) -> None:
+    source = save(encoded(Image.fromarray(make_shot().photo.rgb), "PNG"))
+    out = tmp_path / "out"
+    out.mkdir()
+
+    run = subprocess.run(
+        [sys.executable, "-c", WITH_LITTLE_DISK, source, out / "clean", str(room)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert run.stdout.strip() == said
+    assert [path.name for path in out.iterdir()] == written
