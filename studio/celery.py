@@ -35,6 +35,7 @@ def settings_of(url: str) -> dict[str, Any]:
         "broker_transport_options": {"pool_pre_ping": True} if is_sql(url) else {"socket_timeout": 5},
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        "accept_content": ["json"],
         "task_ignore_result": True,
         "task_acks_late": False,
         "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0.2},

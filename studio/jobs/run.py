@@ -26,6 +26,8 @@ def run_job(job: Job, *, worker_leaves: Callable[[], bool] = lambda: False) -> N
     """
     lease = lease_of(job)
     run = CurrentRun(job, lease, worker_leaves)
+    begun = time.monotonic()
+    logger.info("job %s (%s): attempt %s of %s", job.pk, job.kind, job.attempt, job.max_attempts)
     try:
         _attempt(job, run)
     except LeaseLost as lost:
@@ -35,6 +37,7 @@ def run_job(job: Job, *, worker_leaves: Callable[[], bool] = lambda: False) -> N
         raise
     finally:
         files.remove_work_folder(run.workdir)
+        logger.info("job %s: left after %.1f s", job.pk, time.monotonic() - begun)
 
 
 def _attempt(job: Job, run: "CurrentRun") -> None:

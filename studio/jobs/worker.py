@@ -9,10 +9,12 @@ import socket
 import subprocess
 import sys
 import threading
+import warnings
 from typing import Any
 from uuid import UUID
 
 from celery import signals
+from celery.exceptions import SecurityWarning
 from django.conf import settings
 
 from studio.celery import DOORBELL_TASK, app
@@ -37,12 +39,20 @@ def serve(queue: str, *, preload: bool = True) -> int:
         if preload:
             worker.preload()
         _hear_doorbells(worker)
+        _be_quiet()
         consumer = app.Worker(
             pool="solo", concurrency=1, queues=[queue], hostname=f"{queue}-{os.getpid()}@{socket.gethostname()}",
             loglevel="INFO", without_gossip=True, without_mingle=True, without_heartbeat=True, quiet=True,
         )  # fmt: skip
         consumer.start()
         return int(consumer.exitcode or 0)
+
+
+def _be_quiet() -> None:
+    """Doorbells are no news (jobs are: see `run`), and JSON messages are safe to read as root."""
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _hear_doorbells(worker: "Worker") -> None:

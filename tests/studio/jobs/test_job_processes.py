@@ -14,7 +14,7 @@ from tests.chaos import kinds
 from tests.chaos.kinds import QUEUE
 from tests.studio.jobs.conftest import MakeJob, StartProcess, data_of, events_of
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 90.0) -> float:
@@ -86,7 +86,7 @@ def test_a_killed_worker_gives_its_job_back_at_once(make_job: MakeJob, start: St
 
 def test_a_killed_heartbeat_is_replaced(make_job: MakeJob, start: StartProcess) -> None:
     job = make_job(seconds=5, steps=50)
-    worker = start("worker", "--queue", QUEUE)
+    worker = start("worker", "--queue", QUEUE, AQ_LEASE_SECONDS="30")
     wait_for(lambda: state_of(job) == "running", "the job to run")
     first = heartbeat_of(worker.pid)
     first.kill()
@@ -157,3 +157,32 @@ def test_a_worker_killed_in_mid_write_leaves_no_half_result(make_job: MakeJob, s
     start("worker", "--queue", QUEUE)
     wait_for(lambda: state_of(job) == "succeeded", "the second attempt")
     assert [fence for _, fence in kinds.published()] == [2]
+
+
+def test_a_worker_that_slept_past_its_lease_publishes_nothing(make_job: MakeJob, start: StartProcess) -> None:
+    job = run_with_a_sleeper(make_job, start)
+    assert kinds.published() == [(str(job.pk), 2)]
+    assert (job.state, job.fence) == ("succeeded", 2)
+
+
+def test_control_without_the_fence_the_sleeper_publishes(make_job: MakeJob, start: StartProcess) -> None:
+    job = run_with_a_sleeper(make_job, start, CHAOS_WITHOUT="fence")
+    assert (str(job.pk), 1) in kinds.published()
+
+
+def run_with_a_sleeper(make_job: MakeJob, start: StartProcess, **env: str) -> Job:
+    """One worker sleeps past its lease, another gets the job, and the first wakes up while the second works."""
+    job = make_job(block=True, seconds=6)
+    sleeper = start("worker", "--queue", QUEUE, **env)
+    wait_for(lambda: state_of(job) == "running", "the job to run")
+    asleep = [psutil.Process(sleeper.pid), heartbeat_of(sleeper.pid)]
+    for process in asleep:
+        process.suspend()
+    wait_for(lambda: "requeued" in events_of(job), "the lease to lapse")
+    start("worker", "--queue", QUEUE, **env)
+    wait_for(lambda: events_of(job).count("started") == 2, "the second worker to begin")
+    for process in asleep:
+        process.resume()
+    wait_for(lambda: state_of(job) == "succeeded", "the job to end")
+    job.refresh_from_db()
+    return job
