@@ -1,0 +1,182 @@
+"""What the page shows when something is missing, wrong or far away; and that it needs no mouse and no wide screen."""
+
+import json
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.e2e import steps
+from tests.studio.embedded.running import Studio
+
+Visit = Callable[..., Page]
+EMPTY = json.dumps({"results": [], "next": None})
+
+
+def test_signing_in_and_out(visit: Visit, studio: Studio) -> None:
+    page = visit("/videos", signed_in_as=None)
+    page.get_by_label("E-mail").fill("nobody@studio.example")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+
+    page.goto(studio.link())
+    expect(page.locator("body")).to_contain_text(re.compile("link", re.IGNORECASE))
+    expect(page.get_by_role("button", name="Choose a photo")).to_have_count(0)
+
+
+def test_offline_is_told_and_taken_back(page: Page) -> None:
+    expect(page.get_by_role("navigation")).to_be_visible()
+    page.context.set_offline(True)
+    expect(page.get_by_text("You are offline.")).to_be_visible()
+    page.context.set_offline(False)
+    expect(page.get_by_text("You are offline.")).to_have_count(0)
+
+
+def test_a_killed_web_process_is_told_and_the_page_catches_up(visit: Visit, studio: Studio) -> None:
+    page = visit("/")
+    steps.take_sample(page)
+    steps.make_it_slow(page)
+    steps.generate(page)
+    expect(page.get_by_test_id("live-progress")).to_contain_text(re.compile(r"\d+ %"))
+
+    studio.child("studio.embedded.web").send_signal(signal.SIGKILL)
+    expect(page.get_by_text("Reconnecting to the studio.")).to_be_visible()
+    expect(page.get_by_text("Reconnecting to the studio.")).to_have_count(0)
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel video").click()
+    expect(page.locator("article[data-state=canceled]")).to_be_visible()
+
+
+def test_empty_and_failed_lists(visit: Visit) -> None:
+    page = visit("/library")
+    page.route("**/api/v1/jobs?*", lambda route: route.fulfill(body=EMPTY, content_type="application/json"))
+    page.goto("/videos")
+    expect(page.get_by_text("No videos yet")).to_be_visible()
+
+    page.unroute("**/api/v1/jobs?*")
+    page.route("**/api/v1/jobs?*", lambda route: route.abort())
+    page.goto("/videos")
+    expect(page.get_by_text("The studio does not answer.")).to_be_visible()
+    page.unroute("**/api/v1/jobs?*")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("The studio does not answer.")).to_have_count(0)
+
+
+def test_addresses_that_lead_nowhere(visit: Visit) -> None:
+    page = visit("/videos/0190a000-0000-7000-8000-000000000000")
+    expect(page.get_by_text("There is no such video")).to_be_visible()
+    page.goto("/nowhere/at/all")
+    expect(page.get_by_text("There is no such page")).to_be_visible()
+
+
+def test_a_file_that_is_no_photo_is_refused_with_a_sentence(page: Page, tmp_path: Path) -> None:
+    page.get_by_role("button", name="Choose a photo").wait_for()
+    fake = tmp_path / "photo.jpg"
+    fake.write_text("This is no picture.")
+    page.locator("input[type=file]").last.set_input_files(fake)
+    alert = page.get_by_role("alert")
+    expect(alert).to_be_visible()
+    expect(alert).not_to_contain_text("Traceback")
+    steps.upload(page, steps.draw_photo(tmp_path / "good.jpg"))
+    expect(alert).to_have_count(0)
+
+
+def test_a_prompt_that_is_too_long_is_told_before_and_by_the_server(page: Page) -> None:
+    steps.take_sample(page)
+    prompt = page.get_by_label("Prompt")
+    prompt.fill("é" * 2001)
+    expect(page.get_by_text("2001 / 2000")).to_be_visible()
+    page.get_by_role("button", name="Generate").click()
+    expect(page.get_by_text("Nothing was started")).to_be_visible()
+    assert page.url.endswith("/")
+    prompt.fill("")
+
+
+def test_a_failed_mask_can_be_painted(visit: Visit) -> None:
+    page = visit("/library")
+
+    def without_mask(route: Route) -> None:
+        answer = route.fetch()
+        asset = answer.json()
+        asset["mask"] = {"state": "failed", "source": "auto", "url": None, "job": None, "error": None}
+        route.fulfill(response=answer, json=asset)
+
+    page.route(re.compile(r"/api/v1/assets/[0-9a-f-]{36}$"), without_mask)
+    page.goto("/")
+    page.locator(".strip-photo").first.click()
+    expect(page.get_by_text("The product was not found automatically")).to_be_visible()
+    page.get_by_role("button", name="Paint it").click()
+    assert steps.painted_share(page) == 0
+    steps.drag(page, page.get_by_test_id("mask-layer"), (0.3, 0.3), (0.6, 0.6))
+    steps.comes_true(lambda: steps.painted_share(page) > 0)
+
+
+def test_the_whole_way_by_keyboard(page: Page) -> None:
+    page.get_by_role("button", name="Choose a photo").wait_for()
+    page.locator(".strip-photo img").first.wait_for()
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+
+    steps.tab_to(page, ".strip-photo input")
+    page.keyboard.press("Space")
+    steps.see_mask(page)
+    before = steps.painted_share(page)
+    page.keyboard.press("e")
+    steps.tab_to(page, ".keyboard-brush", backwards=True)
+    page.keyboard.down("Space")
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.up("Space")
+    steps.comes_true(lambda: steps.painted_share(page) < before)
+    page.keyboard.press("Control+z")
+    steps.comes_true(lambda: steps.painted_share(page) == before)
+
+    steps.tab_to(page, "input[type=radio][value='9:16']")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="1:1")).to_be_checked()
+    steps.tab_to(page, "textarea")
+    page.keyboard.type("slow dolly in")
+    steps.tab_to(page, "button[type=submit]")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/videos/*")
+    steps.tab_to(page, "button:has-text('Cancel')")
+    page.keyboard.press("Enter")
+    steps.tab_to(page, "dialog button:has-text('Cancel video')")
+    page.keyboard.press("Enter")
+    expect(page.locator("article[data-state=canceled]")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/", "/videos", "/library", "/nowhere"])
+def test_a_phone_needs_no_sideways_scrolling(visit: Visit, path: str) -> None:
+    page = visit(path, phone=True)
+    page.get_by_role("navigation").wait_for()
+    expect(page.locator(".skeleton")).to_have_count(0)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_the_brush_works_with_a_finger(visit: Visit) -> None:
+    page = visit("/", phone=True)
+    steps.take_sample(page)
+    before = steps.painted_share(page)
+    steps.tool(page, "Brush")
+    box = page.get_by_test_id("mask-layer").bounding_box()
+    assert box is not None
+    page.touchscreen.tap(box["x"] + 0.06 * box["width"], box["y"] + 0.06 * box["height"])
+    steps.comes_true(lambda: steps.painted_share(page) > before)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_the_theme_is_kept(page: Page) -> None:
+    colour = "getComputedStyle(document.documentElement).backgroundColor"
+    light = page.evaluate(colour)
+    page.get_by_role("button", name="Dark theme").click()
+    assert page.evaluate(colour) != light
+    page.reload()
+    expect(page.get_by_role("button", name="Light theme")).to_be_visible()
+    assert page.evaluate(colour) != light
