@@ -27,7 +27,7 @@ def continue_texture(image: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, n
     width = max(2, round(_SEAM * min(hole.shape)))
     wide = cv2.dilate(hole.astype(np.uint8), np.ones((2 * width + 1, 2 * width + 1), np.uint8)) > 0
     distance = cv2.distanceTransform(wide.astype(np.uint8), cv2.DIST_L2, 3)
-    depth = np.minimum(distance * (255 / _RAMP), 255).astype(np.uint8)
+    depth = (np.minimum(distance, _RAMP) * (255 / _RAMP)).astype(np.uint8)
     smooth = _smooth_known(image, wide)
     if wide.all():
         return _to_uint8(_enlarge(smooth, hole.shape)), depth

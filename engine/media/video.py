@@ -27,6 +27,7 @@ _QUEUE = 4  # frames between compositor and encoder
 _BT709 = 1
 _LIMITED_RANGE = 1
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_TRUNCATED = MediaError("truncated", "The video is damaged or incomplete.")
 
 
 @dataclass(frozen=True)
@@ -171,13 +172,17 @@ def decode_frames(path: str | os.PathLike[str]) -> Iterator[tuple[float, np.ndar
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         try:
+            count = 0
             for frame in container.decode(stream):
+                count += 1
                 yield (
                     float(frame.time or 0.0),
                     frame.reformat(format="rgb24", src_colorspace=_matrix(frame)).to_ndarray(),
                 )
         except av.FFmpegError as error:
-            raise MediaError("truncated", "The video is damaged or incomplete.") from error
+            raise _TRUNCATED from error
+        if count < stream.frames:
+            raise _TRUNCATED
 
 
 def _x264_options(fps: Fraction) -> dict[str, str]:

@@ -62,7 +62,7 @@ def frame_shot(
 
 
 def make_fields(kind: str, *, amount: float = 0.1, keys: int = 9, grid: tuple[int, int] = (32, 18)) -> MotionFields:
-    """Motion by formula, linear in time: still, pan, apart (only the product moves), dolly-in, dolly-out, roll, sweep."""
+    """Motion by formula, linear in time: still, pan, apart (only the product), dolly-in, dolly-out, roll, sweep."""
     h, w = grid
     y, x = np.meshgrid((np.arange(h) + 0.5) / h, (np.arange(w) + 0.5) / w, indexing="ij")
     scene, product = np.zeros((2, keys, h, w, 2), np.float32)
@@ -81,6 +81,7 @@ def make_fields(kind: str, *, amount: float = 0.1, keys: int = 9, grid: tuple[in
             scene[key] = product[key] = _rotate(around, now, h / w) - around
         elif kind == "sweep":
             light[key] = 4 * now * np.exp(-(((x - key / (keys - 1)) / 0.15) ** 2))
+    scene[0], product[0] = 0, 0  # a rotation by nothing is off by rounding
     return MotionFields(scene, product, light, np.full((16, 9, 3), 0.45, np.float32))
 
 
