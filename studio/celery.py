@@ -18,7 +18,7 @@ DOORBELL_TASK = "studio.jobs.doorbell"
 # A class attribute: as a transport option it would be handed to SQLAlchemy's create_engine, which refuses it.
 SqlTransport.polling_interval = 0.1
 # kombu names only OperationalError; a session that was cut in mid-transaction raises others until it is replaced.
-SqlTransport.connection_errors = (SQLAlchemyError,)
+SqlTransport.connection_errors = (SQLAlchemyError,)  # type: ignore[assignment]
 
 app = Celery("studio", set_as_current=True)
 

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.db import connections
-from kombu.transport.sqlalchemy import Channel as SqlChannel
 
 from studio.embedded.places import database_url
 from studio.embedded.postgres import Postgres
@@ -33,11 +33,12 @@ def django_db_modify_db_settings(postgres: Postgres) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
-    """The test database cannot be dropped while the broker's pool holds connections to it."""
+def django_db_setup(django_db_setup: None, postgres: Postgres) -> Iterator[None]:
+    """The test database cannot be dropped while the broker's pool and other threads hold connections to it."""
     yield
-    for engine, _ in SqlChannel._engines.values():
-        engine.dispose()
+    name = connections["default"].settings_dict["NAME"]
+    with psycopg.connect(database_url(settings.AQ_DATA_DIR, "postgres"), autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
 
 
 @pytest.fixture
