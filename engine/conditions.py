@@ -44,7 +44,9 @@ def dense_condition(photo_BCHW: Tensor, reference: Reference) -> Tensor:
     y = torch.linspace(-1, 1, height // 8, device=photo_BCHW.device) / aspect**0.5
     x = torch.linspace(-1, 1, width // 8, device=photo_BCHW.device) * aspect**0.5
     place = torch.stack(torch.meshgrid(y, x, indexing="ij")).expand(batch, -1, -1, -1)
-    flat = torch.cat([reference.eighth.to(pixels.dtype), pixels, place.to(pixels.dtype)], 1)
+    features = reference.eighth.float()  # of any scale, whatever the autoencoder found convenient
+    features = (features - features.mean(1, keepdim=True)) / (features.std(1, keepdim=True) + 1e-4)
+    flat = torch.cat([features, pixels, place.to(pixels.dtype)], 1)
     return flat[:, :, None].expand(-1, -1, LATENT_TIMES, -1, -1)
 
 

@@ -42,7 +42,8 @@ def _parser() -> argparse.ArgumentParser:
         sub = verbs.add_parser(verb)
         sub.add_argument("recipe", choices=RECIPES)
         sub.add_argument("--out", type=Path, required=True, help="folder of the run")
-        sub.add_argument("--threads", type=int, default=torch.get_num_threads())
+        # One thread: the models are small, and a barrier that waits for a busy core costs more than it gains.
+        sub.add_argument("--threads", type=int, default=1, help="CPU threads of torch (1)")
     run = verbs.choices["run"]
     run.add_argument("--minutes", type=float, help="stop after this long; the same command goes on")
     run.add_argument("--stage", action="append", choices=STAGES, help="only this stage (may be repeated)")

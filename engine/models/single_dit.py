@@ -37,7 +37,10 @@ class SingleDiT(ModelMixin, ConfigMixin):
         super().__init__()
         assert sum(rope_axes) == hidden // heads, "the rotary axes must fill the head width"
         pt, ph, pw = patch_size
-        self.patch_in = nn.Linear((in_channels + condition_channels) * pt * ph * pw, hidden)
+        # The same as one layer over concatenated channels, but each part starts at its own scale: in one layer the many
+        # condition channels drown the few latents.
+        self.patch_in = nn.Linear(in_channels * pt * ph * pw, hidden)
+        self.condition_in = nn.Linear(condition_channels * pt * ph * pw, hidden) if condition_channels else None
         self.time_in = nn.Sequential(nn.Linear(256, hidden), nn.SiLU(), nn.Linear(hidden, hidden))
         self.text_pool = nn.Linear(text_dim, hidden)
         self.controls = Controls(control_sizes, hidden)
@@ -60,9 +63,10 @@ class SingleDiT(ModelMixin, ConfigMixin):
     ) -> Tensor:
         """Velocity [B, C, T, H, W] at times in [0, 1] (1 is noise). text_mask is True at real tokens."""
         shape = latents_BCTHW.shape
-        if condition_BCTHW is not None:
-            latents_BCTHW = torch.cat([latents_BCTHW, condition_BCTHW.to(latents_BCTHW.dtype)], 1)
         x_BLD = self.patch_in(self._patchify(latents_BCTHW))
+        if self.condition_in is not None:
+            assert condition_BCTHW is not None, "this model was built with a condition"
+            x_BLD = x_BLD + self.condition_in(self._patchify(condition_BCTHW).to(x_BLD.dtype))
         signal_BD = self._signal(time_B, text_BMC, text_mask_BM, control_ids_BK, control_strengths_BK, x_BLD.dtype)
         rotary = rotary_table(self._positions(shape, x_BLD.device), self.config.rope_axes)
         modulation_B6D = self.modulation(signal_BD).unflatten(-1, (6, -1))

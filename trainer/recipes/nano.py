@@ -18,14 +18,14 @@ class NanoConfig:
     photos: PhotosConfig = field(default_factory=PhotosConfig)
     captions: int = 60_000
     linear_clips: int = 600  # clips whose principal components begin the Motion VAE
-    hidden: int = 256
-    depth: int = 8
-    heads: int = 4
+    hidden: int = 192
+    depth: int = 6
+    heads: int = 3
     patch_size: tuple[int, int, int] = (4, 1, 1)
     rope_axes: tuple[int, int, int] = (8, 28, 28)
     text_width: int = 128
     vae: LoopConfig = LoopConfig(steps=300, batch=32, learning_rate=1e-3, ema=0.98, save_every=100)
-    dit: LoopConfig = LoopConfig(steps=2000, batch=64, learning_rate=1e-3, save_every=100, ema=0.998)
+    dit: LoopConfig = LoopConfig(steps=2200, batch=32, learning_rate=1e-3, save_every=100, ema=0.998)
     mask: LoopConfig = LoopConfig(steps=1600, batch=16, learning_rate=1.5e-3, save_every=100)
 
 
