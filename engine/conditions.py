@@ -37,7 +37,9 @@ CONDITION_CHANNELS = REFERENCE_CHANNELS + 4 * 64 + 2
 
 
 def dense_condition(photo_BCHW: Tensor, reference: Reference) -> Tensor:
-    """Condition channels [B, C, T, H/8, W/8]: reference features, the photo and mask themselves, where each cell lies."""
+    """Condition channels [B, C, T, H/8, W/8]: reference features, the photo and mask themselves, where each cell
+    lies.
+    """
     batch, _, height, width = photo_BCHW.shape
     pixels = F.pixel_unshuffle(photo_BCHW, 8)
     aspect = width / height

@@ -10,7 +10,9 @@ Stage = Literal["load", "prepare", "denoise", "render"]
 
 @dataclass(frozen=True)
 class Progress:
-    """`step` of `steps` within `stage`; `fraction` (0..1) and `eta_seconds` (None: not known yet) are of the whole job."""
+    """`step` of `steps` within `stage`; `fraction` (0..1) and `eta_seconds` (None: not known yet) are of the whole
+    job.
+    """
 
     stage: Stage
     step: int

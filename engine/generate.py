@@ -6,6 +6,7 @@ T key times after the first, h w field grid, H W photo grid.
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.bundles import SHIPPED, Bundle, BundleError, read_bundle
@@ -136,7 +139,9 @@ class Engine:
         """Open and frame the photo; find the product where no mask is given."""
         photo = open_photo(photo_path)
         mask = self._mask(photo, mask_path)
-        framing = plan_framing(photo.size, mask, request.format, request.camera, background=background_kind(photo, mask))
+        framing = plan_framing(
+            photo.size, mask, request.format, request.camera, background=background_kind(photo, mask)
+        )
         camera = request.camera.model_copy(
             update={"strength": max(0.05, request.camera.strength * framing.strength_scale)}
         )
@@ -227,13 +232,12 @@ class Engine:
 
 def picture_tensor(layers: Layers, format: str) -> Tensor:
     """What the models see of the window: [1, 4, H, W], rgb in [-1, 1] and mask in [0, 1]."""
-    import cv2
-
     (width, height), (x0, y0) = layers.size, (round(layers.origin[0]), round(layers.origin[1]))
     grid_height, grid_width = GRIDS[format]
     window = np.s_[y0 : y0 + height, x0 : x0 + width]
-    # Two steps: area averaging to twice the grid, then to the grid, as the training pictures were made.
-    rgb = cv2.resize(to_rgb(np.ascontiguousarray(layers.photo[window])), (grid_width, grid_height), interpolation=cv2.INTER_AREA)
+    rgb = cv2.resize(
+        to_rgb(np.ascontiguousarray(layers.photo[window])), (grid_width, grid_height), interpolation=cv2.INTER_AREA
+    )
     alpha = cv2.resize(layers.alpha[window], (grid_width, grid_height), interpolation=cv2.INTER_AREA)
     picture = np.concatenate([rgb, alpha[..., None]], -1).astype(np.float32) / 255
     picture[..., :3] = picture[..., :3] * 2 - 1
@@ -242,8 +246,6 @@ def picture_tensor(layers: Layers, format: str) -> Tensor:
 
 def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
     """A mask picture as uint8 [H, W] of `size` (width, height): its alpha where it has one, else its brightness."""
-    import cv2
-
     picture = open_photo(path)
     mask = picture.alpha if picture.alpha is not None else cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY)
     return mask if picture.size == size else cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)
@@ -251,9 +253,6 @@ def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 def _load(kind: type, folder: str, name: str) -> Any:
     """A diffusers model out of the bundle's flat folder, weights cast once to the type that computes."""
-    from safetensors.torch import load_file
-
-    import json
 
     config = json.loads((Path(folder) / f"{name}.json").read_text())
     model = kind.from_config(config)  # type: ignore[attr-defined]

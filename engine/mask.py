@@ -14,6 +14,7 @@ from engine.bundles import SHIPPED, Bundle, read_bundle
 from engine.media.photo import open_photo
 from engine.models.product_mask import SIDE, ProductMask
 
+SMALLEST_ISLAND = 0.08  # of the largest part: what is smaller is not product
 WORKING_SIDE = 1024  # longest side at which the outline is refined
 
 
@@ -56,7 +57,7 @@ class Masker:
 
 
 def refine(rgb: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Soft mask [H, W] in 0..1 at the size of `rgb`, its outline drawn to the picture's edges, specks and holes gone."""
+    """Soft mask [H, W] in 0..1 at the size of `rgb`, its outline drawn to the picture's edges, specks gone."""
     height, width = rgb.shape[:2]
     coarse = cv2.resize(probability, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
     radius = max(2, round(max(height, width) / SIDE * 1.5))
@@ -85,12 +86,10 @@ def guided_filter(guide_HW3: np.ndarray, values_HW: np.ndarray, radius: int, eps
 
 
 def _kept(soft: np.ndarray) -> np.ndarray:
-    """Drops islands much smaller than the largest part: [H, W] of 0 and 1."""
-    solid = (soft > 0.5).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(solid)
-    if count <= 2:
-        return np.ones_like(soft)
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    small = np.flatnonzero(areas < 0.08 * areas.max()) + 1
-    dropped = cv2.dilate(np.isin(labels, small).astype(np.uint8), np.ones((5, 5), np.uint8))
-    return (1 - dropped * (1 - cv2.erode(np.isin(labels, np.flatnonzero(areas >= 0.08 * areas.max()) + 1).astype(np.uint8), np.ones((1, 1), np.uint8)))).astype(soft.dtype)
+    """[H, W] of 0 and 1: drops islands much smaller than the largest part, with their soft rim."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((soft > 0.5).astype(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0  # the background
+    large = np.isin(labels, np.flatnonzero(areas >= SMALLEST_ISLAND * areas.max()))
+    rim = max(3, round(max(soft.shape) / SIDE * 2)) | 1
+    return cv2.dilate((large & (labels > 0)).astype(soft.dtype), np.ones((rim, rim), np.uint8))

@@ -7,6 +7,7 @@ Source: Liu et al., Flow Straight and Fast (arXiv 2209.03003).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ def shifted_times(steps: int, shift: float = 1.0) -> Tensor:
 def euler(velocity: Velocity, noise: Tensor, times: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Yields after each step (x, estimate of the data)."""
     x = noise
-    for now, then in zip(times[:-1], times[1:], strict=True):
+    for now, then in pairwise(times):
         v = velocity(x, now)
         data = x - now * v
         x = x + (then - now) * v
@@ -33,7 +34,7 @@ def euler(velocity: Velocity, noise: Tensor, times: Tensor) -> Iterator[tuple[Te
 def heun(velocity: Velocity, noise: Tensor, times: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Second order, two evaluations a step but for the last (Karras et al., arXiv 2206.00364, algorithm 1)."""
     x = noise
-    for now, then in zip(times[:-1], times[1:], strict=True):
+    for now, then in pairwise(times):
         v = velocity(x, now)
         data = x - now * v
         guess = x + (then - now) * v

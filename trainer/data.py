@@ -1,4 +1,5 @@
-"""The clip bank: generated clips on disk as memory-mapped arrays, and a sampler whose order is a function of seed and step.
+"""The clip bank: generated clips on disk as memory-mapped arrays, and a sampler whose order is a function of seed and
+step.
 
 A bank holds, per format, `scenes` photos and `motions` exact motions of each. It is built once by several processes;
 an interrupted build goes on with the chunks that are missing. Legend: N scenes, M motions a scene, grids as in
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -86,7 +86,9 @@ def batch_indices(seed: int, step: int, sizes: dict[str, int], batch: int) -> tu
     return format, order[at : at + batch]
 
 
-def batches(seed: int, start: int, steps: int, sizes: dict[str, int], batch: int) -> Iterator[tuple[int, str, np.ndarray]]:
+def batches(
+    seed: int, start: int, steps: int, sizes: dict[str, int], batch: int
+) -> Iterator[tuple[int, str, np.ndarray]]:
     """(step, format, indices) from step `start`: resuming needs nothing but the step."""
     for step in range(start, steps):
         yield step, *batch_indices(seed, step, sizes, batch)
@@ -142,4 +144,4 @@ def _build_chunk(task: tuple[Path, str, BankConfig, int]) -> None:
         array.flush()
     temporary = home / "chunks" / f".{start:06d}.tmp"
     temporary.write_text(json.dumps(rows))
-    os.replace(temporary, home / "chunks" / f"{start:06d}.json")
+    temporary.replace(home / "chunks" / f"{start:06d}.json")

@@ -112,8 +112,8 @@ def _model_card(version: str, provenance: dict[str, Any]) -> str:
 Image-to-video that keeps the product's own pixels: a Motion VAE, a Single-DiT with an ERNIE-shaped text encoder, and an
 automatic product mask. It moves a given photo; it cannot paint what no photo shows.
 
-Made by `{provenance["command"]}` at commit {provenance["commit"]}, seed {provenance["seed"]}, torch {provenance["torch"]},
-on data {provenance["data"]}.
+Made by `{provenance["command"]}` at commit {provenance["commit"]}, seed {provenance["seed"]},
+torch {provenance["torch"]}, on data {provenance["data"]}.
 
 | stage | steps | mean of the last fifth of the log |
 |---|---|---|

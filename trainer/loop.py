@@ -1,14 +1,13 @@
 """The training loop: one path from step to step, exact on resume, with a progress bar and a record of its losses.
 
-All randomness of a step comes from a generator seeded by (seed, step), so that a resumed run continues bit for bit on the
-same machine and needs no saved random state.
+All randomness of a step comes from a generator seeded by (seed, step), so that a resumed run continues bit for bit on
+the same machine and needs no saved random state.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,7 +66,7 @@ class Run:
         temporary = self.checkpoint.with_suffix(".tmp")
         state = {"net": self.net.state_dict(), "average": self.average, "step": self.step}
         torch.save({**state, "optimiser": self.optimiser.state_dict()}, temporary)
-        os.replace(temporary, self.checkpoint)
+        temporary.replace(self.checkpoint)
 
     def restart_average(self) -> None:
         """Begin the averaged weights at the modules' present ones: after an initialisation from data."""

@@ -55,7 +55,7 @@ def train_motion_vae(config: NanoConfig, folder: Path, minutes: float | None) ->
     if run.finished:
         return True
     banks = open_bank(folder / "bank")
-    sizes = {format: config.bank.scenes * config.bank.motions for format in banks}
+    sizes = dict.fromkeys(banks, config.bank.scenes * config.bank.motions)
     model = run.modules["motion_vae"]
     assert isinstance(model, MotionVAE)
     if run.step == 0:
@@ -111,7 +111,9 @@ def single_dit_run(config: NanoConfig, folder: Path) -> Run:
         rope_axes=config.rope_axes,
         control_sizes=CONTROL_SIZES,
     )
-    return Run(folder / "single_dit", {"single_dit": dit, "text": ErnieEncoder(nlu_width=config.text_width)}, config.dit)
+    return Run(
+        folder / "single_dit", {"single_dit": dit, "text": ErnieEncoder(nlu_width=config.text_width)}, config.dit
+    )
 
 
 def finished_vae(config: NanoConfig, folder: Path, banks: dict[str, FormatBank]) -> MotionVAE:
@@ -166,7 +168,9 @@ def train_product_mask(config: NanoConfig, folder: Path, minutes: float | None) 
 
 def product_mask_run(config: NanoConfig, folder: Path) -> Run:
     torch.manual_seed(config.seed + 2)
-    return Run(folder / "product_mask", {"product_mask": ProductMask().to(memory_format=torch.channels_last)}, config.mask)
+    return Run(
+        folder / "product_mask", {"product_mask": ProductMask().to(memory_format=torch.channels_last)}, config.mask
+    )
 
 
 def _name(format: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,4 +59,4 @@ def _draw_chunk(task: tuple[Path, PhotosConfig, int]) -> None:
         photos[i] = draw_photo(config.seed + i)
     temporary = folder / "chunks" / f".{start}"
     temporary.touch()
-    os.replace(temporary, folder / "chunks" / f"{start}")
+    temporary.replace(folder / "chunks" / f"{start}")

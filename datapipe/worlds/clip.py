@@ -102,7 +102,9 @@ def sweep_light_from_start(
 
 
 def sample_controls(motion: Motion, words: dict[str, str], rng: np.random.Generator) -> Controls:
-    """What a user may have asked to get this motion: explicit controls always hold, the prompt only where they are auto."""
+    """What a user may have asked to get this motion: explicit controls always hold, the prompt only where they are
+    auto.
+    """
     camera_explicit, subject_explicit = rng.random() < 0.55, rng.random() < 0.55
     parts = []
     if rng.random() < (0.5 if camera_explicit else 0.85):

@@ -1,12 +1,12 @@
 """Exact motion of a layered scene: camera moves and subject motions as backward maps.
 
-Coordinates are isotropic (see `scene.py`): a frame of aspect a spans [-sqrt(a), sqrt(a)] x [-1/sqrt(a), 1/sqrt(a)], y down,
-pinhole focal FOCAL, the product at depth 1. A backward map tells, for a point of the frame at time tau, which point of the
-photo (tau = 0) it shows. Legend: T key times, h x w grid, last axis (x, y).
+Coordinates are isotropic (see `scene.py`): a frame of aspect a spans [-sqrt(a), sqrt(a)] x [-1/sqrt(a), 1/sqrt(a)], y
+down, pinhole focal FOCAL, the product at depth 1. A backward map tells, for a point of the frame at time tau, which
+point of the photo (tau = 0) it shows. Legend: T key times, h x w grid, last axis (x, y).
 
-Signs, as an editor names them: pan-left turns the camera left, so the picture travels right; tilt-up: the picture travels
-down; orbit-left: the camera walks left around the product, so what lies behind travels left and the front of the product
-right; roll-left: the camera leans left, so the picture turns clockwise.
+Signs, as an editor names them: pan-left turns the camera left, so the picture travels right; tilt-up: the picture
+travels down; orbit-left: the camera walks left around the product, so what lies behind travels left and the front of
+the product right; roll-left: the camera leans left, so the picture turns clockwise.
 """
 
 from __future__ import annotations
@@ -146,7 +146,9 @@ def orbit_angle(motion: Motion, aspect: float, tau_T: np.ndarray) -> np.ndarray:
 def plane_map(
     points_HW2: np.ndarray, rotation_T33: np.ndarray, translation_T3: np.ndarray, normal: np.ndarray, distance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Backward map of the plane normal . X = distance: photo points [T, h, w, 2] and where they lie before the camera."""
+    """Backward map of the plane normal . X = distance: photo points [T, h, w, 2] and where they lie before the
+    camera.
+    """
     forward_T33 = rotation_T33 + translation_T3[:, :, None] * (normal / distance)[None, None, :]
     backward_T33 = np.linalg.inv(forward_T33).astype(np.float32)
     rays_HW3 = np.concatenate([points_HW2 / FOCAL, np.ones_like(points_HW2[..., :1])], -1).astype(np.float32)

@@ -1,7 +1,7 @@
 """A text encoder of ERNIE 3.0's NLU shape: wide universal layers that all tasks share, then narrower NLU layers.
 
-Source: ERNIE 3.0 (arXiv 2107.02137): universal representation module below, task-specific module above, both transformers.
-Positions are rotary here (theirs: Transformer-XL); the NLG branch belongs to the full language model.
+Source: ERNIE 3.0 (arXiv 2107.02137): universal representation module below, task-specific module above, both
+transformers. Positions are rotary here (theirs: Transformer-XL); the NLG branch belongs to the full language model.
 
 Legend: B batch, M tokens, D width.
 """

@@ -1,9 +1,9 @@
 """Motion VAE: the motion of a clip, given its photo, in a few latents.
 
-Conditioned on the reference photo as in Reducio (arXiv 2411.13552). The encoder reads motion fields, not pixels: exact ones
-of a generated world, or estimated flow of footage. The decoder gives two smooth backward fields (scene, product), the
-light on the product, and, once per photo, the colours behind the product. They are resolution-free: the compositor
-applies them to the photo's own pixels at any size.
+Conditioned on the reference photo as in Reducio (arXiv 2411.13552). The encoder reads motion fields, not pixels:
+exact ones of a generated world, or estimated flow of footage. The decoder gives two smooth backward fields (scene,
+product), the light on the product, and, once per photo, the colours behind the product. They are resolution-free: the
+compositor applies them to the photo's own pixels at any size.
 
 Legend: B batch, C channels, T key times after the first (16), h w field grid (half the photo's grid H W), latents at
 T/4 x H/8 x W/8.
@@ -161,8 +161,9 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """A linear synthesis of patches, and what convolutions beside the photo add: smooth seams, depth edges.
 
-    Time travels in the channels: the motion of a clip is short and smooth, and 3D convolutions cost eight times as much for
-    the same error. Without the linear path (see `fit_linear` in the trainer) learning does not start for hundreds of steps.
+    Time travels in the channels: the motion of a clip is short and smooth, and 3D convolutions cost eight times as
+    much for the same error. Without the linear path (see `fit_linear` in the trainer) learning does not start for
+    hundreds of steps.
     """
 
     def __init__(self, latent_channels: int, width: int) -> None:

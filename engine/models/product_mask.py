@@ -5,6 +5,8 @@ Legend: B batch, H W input grid (sides divide by 16).
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -25,13 +27,10 @@ class ProductMask(ModelMixin, ConfigMixin):
         super().__init__()
         self.stem = nn.Conv2d(5, widths[0], 3, padding=1)
         self.down = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(a, b, 4, stride=2, padding=1), ResBlock(b, b))
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            nn.Sequential(nn.Conv2d(a, b, 4, stride=2, padding=1), ResBlock(b, b)) for a, b in pairwise(widths)
         )
         self.middle = nn.ModuleList(GlobalLayer(widths[-1], heads) for _ in range(layers))
-        self.up = nn.ModuleList(
-            ResBlock(a + b, b) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True)
-        )
+        self.up = nn.ModuleList(ResBlock(a + b, b) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.out = nn.Conv2d(widths[0], 1, 3, padding=1)
 
     def forward(self, rgb_B3HW: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ Any aspect ratio, resolution and duration: positions are rotary over (time, heig
 The photo and other dense conditions enter by channel concatenation.
 
 Legend: B batch, C channels, T H W latent time, height, width, L = T*H*W / patch tokens, D hidden, M text tokens.
-Sources: DiT (arXiv 2212.09748), AdaLN-single (PixArt, 2310.00426), QK-norm and 3D rotary positions as in Goku (2502.04896).
+Sources: DiT (arXiv 2212.09748), AdaLN-single (PixArt, 2310.00426), QK-norm and 3D rotary positions as in Goku
+(2502.04896).
 """
 
 from __future__ import annotations
@@ -158,9 +159,7 @@ class Controls(nn.Module):
         super().__init__()
         self.tables = nn.ModuleList(nn.Embedding(size, dim) for size in sizes)
         self.scaled = nn.ModuleList(nn.Embedding(size, dim) for size in sizes)
-        self.strengths = nn.ModuleList(
-            nn.Sequential(nn.Linear(64, dim), nn.SiLU(), nn.Linear(dim, dim)) for _ in sizes
-        )
+        self.strengths = nn.ModuleList(nn.Sequential(nn.Linear(64, dim), nn.SiLU(), nn.Linear(dim, dim)) for _ in sizes)
         for table in [*self.tables, *self.scaled]:
             nn.init.normal_(table.weight, std=0.05)
 

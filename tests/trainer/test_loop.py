@@ -1,6 +1,7 @@
 """Resume is bitwise, a kill leaves a whole checkpoint, a loss that is not finite stops."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_an_epoch_draws_each_item_once_and_depends_on_seed_and_step_alone():
 def test_the_rate_warms_up_and_falls():
     rates = [learning_rate(CONFIG, step) for step in range(12)]
     assert rates[0] < rates[1] < rates[2] == pytest.approx(1e-2)
-    assert all(a >= b for a, b in zip(rates[3:], rates[4:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[3:]))
 
 
 def stop_at(run: Run, loss, step: int) -> None:

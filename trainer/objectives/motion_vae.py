@@ -23,7 +23,9 @@ def motion_vae_loss(
     alpha_BThw: Tensor,
     generator: torch.Generator,
 ) -> tuple[Tensor, dict[str, float]]:
-    """Fields, their slopes (rigidity inside the product), the plate, and the latents' divergence from a unit Gaussian."""
+    """Fields, their slopes (rigidity inside the product), the plate, and the latents' divergence from a unit
+    Gaussian.
+    """
     reference = model.reference(photo_BCHW)
     mean, logvar = (x.float() for x in model.encode(fields_B5Thw, reference))
     noise = torch.randn(mean.shape, generator=generator)
@@ -45,7 +47,9 @@ def fit_linear(model: MotionVAE, fields_B5Thw: Tensor) -> float:
 
     Returns the share of the variance that the components hold.
     """
-    patches = F.unfold(normalise(fields_B5Thw).flatten(1, 2), PATCH, stride=PATCH).transpose(1, 2).flatten(0, 1).double()
+    patches = (
+        F.unfold(normalise(fields_B5Thw).flatten(1, 2), PATCH, stride=PATCH).transpose(1, 2).flatten(0, 1).double()
+    )
     moment = patches.T @ patches / len(patches)
     values, vectors = torch.linalg.eigh(moment)
     count = model.encoder.analysis.out_channels

@@ -30,7 +30,9 @@ def sample_conditions(bank: FormatBank, items: np.ndarray, seed: tuple[int, ...]
         if draw < DROP_ALL:
             controls = Controls("auto", 0.0, "auto", 0.0, "")
         elif draw < DROP_ALL + DROP_TEXT:
-            controls = Controls(controls.camera, controls.camera_strength, controls.subject, controls.subject_strength, "")
+            controls = Controls(
+                controls.camera, controls.camera_strength, controls.subject, controls.subject_strength, ""
+            )
         rows.append(controls)
     return rows
 

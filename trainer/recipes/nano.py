@@ -24,9 +24,15 @@ class NanoConfig:
     patch_size: tuple[int, int, int] = (4, 1, 1)
     rope_axes: tuple[int, int, int] = (8, 28, 28)
     text_width: int = 128
-    vae: LoopConfig = LoopConfig(steps=300, batch=32, learning_rate=1e-3, ema=0.98, save_every=100)
-    dit: LoopConfig = LoopConfig(steps=2200, batch=32, learning_rate=1e-3, save_every=100, ema=0.998)
-    mask: LoopConfig = LoopConfig(steps=1600, batch=16, learning_rate=1.5e-3, save_every=100)
+    vae: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=300, batch=32, learning_rate=1e-3, ema=0.98, save_every=100)
+    )
+    dit: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=2200, batch=32, learning_rate=1e-3, save_every=100, ema=0.998)
+    )
+    mask: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=1600, batch=16, learning_rate=1.5e-3, save_every=100)
+    )
 
 
 def nano() -> NanoConfig:
