@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from engine.bundles import Bundle, write_bundle
 from engine.conditions import CAMERA_IDS, GRIDS, SUBJECT_IDS
+from engine.models.base import Model
 from engine.requests import ImageToVideo
 from trainer.loop import Run
 from trainer.nano import finished_vae, motion_vae_run, product_mask_run, single_dit_run
@@ -76,6 +77,7 @@ def _capabilities() -> dict[str, Any]:
 
 def _write_model(out: Path, name: str, module: torch.nn.Module) -> None:
     """Flat files `NAME.safetensors` and `NAME.json`: floating point as bfloat16, statistics whole."""
+    assert isinstance(module, Model)
     state = {}
     for key, value in module.state_dict().items():
         whole = key.startswith("latent_") or not value.is_floating_point()

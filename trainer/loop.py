@@ -35,7 +35,8 @@ class LoopConfig:
     log_every: int = 20
 
 
-Loss = Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]]
+LossValue = tuple[Tensor, dict[str, float]]  # what is minimised, and what is logged beside it
+Loss = Callable[[int, torch.Generator], LossValue]
 
 
 class Run:

@@ -19,7 +19,7 @@ from engine.models.product_mask import ProductMask
 from engine.models.single_dit import SingleDiT
 from trainer.batches import motion_batch, photo_tensor
 from trainer.data import FormatBank, batch_indices, build_bank, open_bank
-from trainer.loop import Run, train
+from trainer.loop import LossValue, Run, train
 from trainer.objectives.motion_vae import fit_linear, motion_vae_loss
 from trainer.objectives.product_mask import product_mask_loss
 from trainer.objectives.rectified_flow import rectified_flow_loss, sample_conditions
@@ -63,7 +63,7 @@ def train_motion_vae(config: NanoConfig, folder: Path, minutes: float | None) ->
         fit_linear(model, motion_batch(banks["1:1"], items)[2])
         run.restart_average()
 
-    def loss(step: int, generator: torch.Generator):
+    def loss(step: int, generator: torch.Generator) -> LossValue:
         format, items = batch_indices(config.seed, step, sizes, config.vae.batch)
         return motion_vae_loss(model, *motion_batch(banks[format], items), generator)
 
@@ -88,7 +88,7 @@ def train_single_dit(config: NanoConfig, folder: Path, minutes: float | None) ->
     assert isinstance(dit, SingleDiT) and isinstance(text, ErnieEncoder)
     tokenizer = PromptTokenizer.load(folder / "tokenizer.json", text.config.max_tokens)
 
-    def loss(step: int, generator: torch.Generator):
+    def loss(step: int, generator: torch.Generator) -> LossValue:
         format, items = batch_indices(config.seed + 1, step, sizes, config.dit.batch)
         photo = photo_tensor(banks[format].photo[items // config.bank.motions])
         rows = sample_conditions(banks[format], items, (config.seed, step))
@@ -158,7 +158,7 @@ def train_product_mask(config: NanoConfig, folder: Path, minutes: float | None) 
     model = run.modules["product_mask"]
     assert isinstance(model, ProductMask)
 
-    def loss(step: int, generator: torch.Generator):
+    def loss(step: int, generator: torch.Generator) -> LossValue:
         _, items = batch_indices(config.seed + 2, step, {"all": len(photos)}, config.mask.batch)
         batch = torch.from_numpy(photos[np.sort(items)]).permute(0, 3, 1, 2).float() / 255
         return product_mask_loss(model, batch[:, :3], batch[:, 3:], generator)

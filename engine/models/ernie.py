@@ -11,15 +11,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
+from diffusers.configuration_utils import register_to_config
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from engine.models.base import Model
 from engine.models.blocks import FeedForward, SelfAttention, rotary_table
 
 
-class ErnieEncoder(ModelMixin, ConfigMixin):
+class ErnieEncoder(Model):
     """Token ids to contextual features [B, M, nlu_width]."""
 
     @register_to_config

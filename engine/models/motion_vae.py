@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
+from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
+
+from engine.models.base import Model
 
 FIELDS, TIMES, LATENTS = 5, 16, 4  # fields, key times after the first, latent times
 PATCH = 4  # field cells per latent cell and axis
@@ -33,7 +34,7 @@ class Reference:
     eighth: Tensor
 
 
-class MotionVAE(ModelMixin, ConfigMixin):
+class MotionVAE(Model):
     """Fields are packed as [B, 5, T, h, w]: scene flow x, y; product flow x, y; light."""
 
     @register_to_config
@@ -146,10 +147,10 @@ class Encoder(nn.Module):
         self.merge = nn.Conv2d(latent_channels * LATENTS + width, width, 1)
         self.body = nn.Sequential(*(ResBlock(width, width) for _ in range(2)))
         self.out = nn.Conv2d(width, 2 * latent_channels * LATENTS, 1)
+        quiet = torch.zeros(2 * latent_channels * LATENTS)
+        quiet[latent_channels * LATENTS :] = -7.0  # little noise: from unit noise it takes hundreds of steps to fall
         nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-        with torch.no_grad():  # small noise at first: from unit noise the log-variance takes hundreds of steps to fall
-            self.out.bias[latent_channels * LATENTS :] = -7.0
+        self.out.bias = nn.Parameter(quiet)
 
     def forward(self, fields_BCThw: Tensor, reference: Reference) -> Tensor:
         linear = self.analysis(fields_BCThw.flatten(1, 2))
@@ -174,7 +175,7 @@ class Decoder(nn.Module):
         self.up = ResBlock(2 * width, width)
         self.out = nn.Conv2d(width, 4 * FIELDS * TIMES, 3, padding=1)
         nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out.bias = nn.Parameter(torch.zeros(4 * FIELDS * TIMES))
 
     def forward(self, latents_BCThw: Tensor, reference: Reference) -> Tensor:
         latents = latents_BCThw.flatten(1, 2)

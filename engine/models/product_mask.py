@@ -9,22 +9,23 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
+from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from engine.models.base import Model
 from engine.models.blocks import FeedForward, SelfAttention, rotary_table
 from engine.models.motion_vae import ResBlock
 
 SIDE = 160  # photos are squeezed to SIDE x SIDE whatever their shape
 
 
-class ProductMask(ModelMixin, ConfigMixin):
+class ProductMask(Model):
     """Logits [B, 1, H, W] of 'this is the product' for rgb in [-1, 1], [B, 3, H, W]."""
 
     @register_to_config
     def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 96, 128), layers: int = 2, heads: int = 4) -> None:
         super().__init__()
+        self.heads = heads
         self.stem = nn.Conv2d(5, widths[0], 3, padding=1)
         self.down = nn.ModuleList(
             nn.Sequential(nn.Conv2d(a, b, 4, stride=2, padding=1), ResBlock(b, b)) for a, b in pairwise(widths)
@@ -49,7 +50,7 @@ class ProductMask(ModelMixin, ConfigMixin):
         height, width = x_BCHW.shape[-2:]
         axes = [torch.arange(n, device=x_BCHW.device, dtype=torch.float32) for n in (height, width)]
         position = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, 1)
-        head = x_BCHW.shape[1] // self.config.heads
+        head = x_BCHW.shape[1] // self.heads
         rotary = rotary_table(position, (head // 2, head // 2))
         x_BLD = x_BCHW.flatten(2).transpose(1, 2)
         for layer in self.middle:

@@ -11,14 +11,14 @@ Sources: DiT (arXiv 2212.09748), AdaLN-single (PixArt, 2310.00426), QK-norm and 
 from __future__ import annotations
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
+from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from engine.models.base import Model
 from engine.models.blocks import CrossAttention, FeedForward, SelfAttention, rotary_table, timestep_embedding
 
 
-class SingleDiT(ModelMixin, ConfigMixin):
+class SingleDiT(Model):
     """Predicts the rectified-flow velocity (noise - data) of video latents."""
 
     @register_to_config
@@ -37,6 +37,7 @@ class SingleDiT(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         assert sum(rope_axes) == hidden // heads, "the rotary axes must fill the head width"
+        self.patch_size, self.rope_axes = patch_size, rope_axes
         pt, ph, pw = patch_size
         # The same as one layer over concatenated channels, but each part starts at its own scale: in one layer the many
         # condition channels drown the few latents.
@@ -69,7 +70,7 @@ class SingleDiT(ModelMixin, ConfigMixin):
             assert condition_BCTHW is not None, "this model was built with a condition"
             x_BLD = x_BLD + self.condition_in(self._patchify(condition_BCTHW).to(x_BLD.dtype))
         signal_BD = self._signal(time_B, text_BMC, text_mask_BM, control_ids_BK, control_strengths_BK, x_BLD.dtype)
-        rotary = rotary_table(self._positions(shape, x_BLD.device), self.config.rope_axes)
+        rotary = rotary_table(self._positions(shape, x_BLD.device), self.rope_axes)
         modulation_B6D = self.modulation(signal_BD).unflatten(-1, (6, -1))
         for block in self.blocks:
             x_BLD = block(x_BLD, modulation_B6D, rotary, text_BMC, text_mask_BM)
@@ -95,19 +96,19 @@ class SingleDiT(ModelMixin, ConfigMixin):
         return signal_BD
 
     def _patchify(self, x_BCTHW: Tensor) -> Tensor:
-        pt, ph, pw = self.config.patch_size
+        pt, ph, pw = self.patch_size
         x = x_BCTHW.unfold(2, pt, pt).unfold(3, ph, ph).unfold(4, pw, pw)
         return x.permute(0, 2, 3, 4, 1, 5, 6, 7).flatten(4).flatten(1, 3)
 
     def _unpatchify(self, x_BLD: Tensor, shape: torch.Size) -> Tensor:
         _, channels, frames, height, width = shape
-        pt, ph, pw = self.config.patch_size
+        pt, ph, pw = self.patch_size
         x = x_BLD.unflatten(1, (frames // pt, height // ph, width // pw)).unflatten(-1, (channels, pt, ph, pw))
         return x.permute(0, 4, 1, 5, 2, 6, 3, 7).reshape(x_BLD.shape[0], channels, frames, height, width)
 
     def _positions(self, shape: torch.Size, device: torch.device) -> Tensor:
         """[L, 3] positions (time, height, width), height and width counted from the centre."""
-        sizes = [n // p for n, p in zip(shape[2:], self.config.patch_size, strict=True)]
+        sizes = [n // p for n, p in zip(shape[2:], self.patch_size, strict=True)]
         t = torch.arange(sizes[0], device=device, dtype=torch.float32)
         y, x = (torch.arange(n, device=device, dtype=torch.float32) - (n - 1) / 2 for n in sizes[1:])
         return torch.stack(torch.meshgrid(t, y, x, indexing="ij"), -1).flatten(0, 2)
@@ -118,11 +119,18 @@ class SingleDiT(ModelMixin, ConfigMixin):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        for last in (self.modulation[-1], self.modulation_out[-1], self.patch_out):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
-        for block in self.blocks:
-            nn.init.zeros_(block.cross.out.weight)
+        for last in (*self.modulation.children(), *self.modulation_out.children(), self.patch_out):
+            _zero(last)
+        for block in self.blocks.children():
+            assert isinstance(block, Block)
+            _zero(block.cross.out, bias=False)
+
+
+def _zero(module: nn.Module, *, bias: bool = True) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.zeros_(module.weight)
+        if bias:
+            nn.init.zeros_(module.bias)
 
 
 class Block(nn.Module):
@@ -168,9 +176,9 @@ class Controls(nn.Module):
         total: Tensor | float = 0.0
         for k, (table, scaled, mlp) in enumerate(zip(self.tables, self.scaled, self.strengths, strict=True)):
             strength_B = strengths_BK[:, k]
-            features = timestep_embedding(strength_B, 64, scale=10.0).to(table.weight.dtype)
-            chosen_B1 = (ids_BK[:, k] > 0)[:, None].to(table.weight.dtype)
-            strength_B1 = strength_B[:, None].to(table.weight.dtype)
+            features = timestep_embedding(strength_B, 64, scale=10.0)
+            chosen_B1 = (ids_BK[:, k] > 0)[:, None].float()
+            strength_B1 = strength_B[:, None].float()
             total = total + table(ids_BK[:, k]) + chosen_B1 * (mlp(features) + strength_B1 * scaled(ids_BK[:, k]))
         assert isinstance(total, Tensor), "a model with controls has at least one"
         return total

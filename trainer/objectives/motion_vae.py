@@ -58,8 +58,9 @@ def fit_linear(model: MotionVAE, fields_B5Thw: Tensor) -> float:
     shape = model.encoder.analysis.weight.shape
     model.encoder.analysis.weight.copy_((vectors / spread).T.reshape(shape))
     model.decoder.synthesis.weight.copy_((vectors * spread).T.reshape(shape))
-    nn.init.zeros_(model.encoder.analysis.bias)
-    nn.init.zeros_(model.decoder.synthesis.bias)
+    for layer in (model.encoder.analysis, model.decoder.synthesis):
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)
     return float(values.sum() / moment.trace())
 
 

@@ -9,7 +9,9 @@ from torch import Tensor
 from engine.models.product_mask import ProductMask
 
 
-def product_mask_loss(model: ProductMask, rgb_B3HW: Tensor, mask_B1HW: Tensor, generator: torch.Generator):
+def product_mask_loss(
+    model: ProductMask, rgb_B3HW: Tensor, mask_B1HW: Tensor, generator: torch.Generator
+) -> tuple[Tensor, dict[str, float]]:
     """(loss, metrics); rgb in [0, 1], mask in [0, 1]."""
     rgb_B3HW, mask_B1HW = augment(rgb_B3HW, mask_B1HW, generator)
     logits = model(rgb_B3HW * 2 - 1).float()
