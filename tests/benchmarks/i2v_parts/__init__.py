@@ -1,0 +1,1 @@
+"""What `tests/benchmarks/i2v.py` is made of: held-out scenes, filming, measuring, rows."""
