@@ -23,16 +23,17 @@ class ProductMask(Model):
     """Logits [B, 1, H, W] of 'this is the product' for rgb in [-1, 1], [B, 3, H, W]."""
 
     @register_to_config
-    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 96, 128), layers: int = 2, heads: int = 4) -> None:
+    def __init__(self, widths: tuple[int, ...] = (32, 64, 96, 128), layers: int = 2, heads: int = 4) -> None:
         super().__init__()
         self.heads = heads
-        self.stem = nn.Conv2d(5, widths[0], 3, padding=1)
+        # Nothing is computed at the full grid, which would cost more than all the rest: it is folded into channels.
+        self.stem = nn.Conv2d(5, widths[0], 4, stride=2, padding=1)
         self.down = nn.ModuleList(
             nn.Sequential(nn.Conv2d(a, b, 4, stride=2, padding=1), ResBlock(b, b)) for a, b in pairwise(widths)
         )
         self.middle = nn.ModuleList(GlobalLayer(widths[-1], heads) for _ in range(layers))
         self.up = nn.ModuleList(ResBlock(a + b, b) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
-        self.out = nn.Conv2d(widths[0], 1, 3, padding=1)
+        self.out = nn.Conv2d(widths[0], 4, 3, padding=1)
 
     def forward(self, rgb_B3HW: Tensor) -> Tensor:
         x = self.stem(torch.cat([rgb_B3HW, _places(rgb_B3HW)], 1))
@@ -44,7 +45,7 @@ class ProductMask(Model):
         for up, side in zip(self.up, reversed(sides), strict=True):
             x = F.interpolate(x, size=side.shape[-2:], mode="bilinear", align_corners=False)
             x = up(torch.cat([x, side], 1))
-        return self.out(F.silu(x))
+        return F.pixel_shuffle(self.out(F.silu(x)), 2)
 
     def _look_around(self, x_BCHW: Tensor) -> Tensor:
         height, width = x_BCHW.shape[-2:]
