@@ -25,7 +25,7 @@ class StorableJSONParser(JSONParser):
             raise Problem(400, "malformed_request", "The JSON is nested too deeply.") from None
         except ParseError as error:
             raise Problem(400, "malformed_request", _sentence(str(error.detail))) from None
-        _refuse_unstorable(body, "", 0)
+        refuse_unstorable(body)
         if not isinstance(body, dict):
             raise Problem(400, "malformed_request", "The body must be a JSON object.")
         return body
@@ -48,15 +48,16 @@ def _sentence(reason: str) -> str:
     return f"The body is not valid JSON: {reason.removeprefix('JSON parse error - ')}"
 
 
-def _refuse_unstorable(value: Any, path: str, depth: int) -> None:
+def refuse_unstorable(value: Any, path: str = "", depth: int = 0) -> None:
+    """Raise Problem for text anywhere in `value` that PostgreSQL cannot hold, and for nesting without end."""
     if depth > DEEPEST:
         raise Problem(400, "malformed_request", f"The JSON is nested more than {DEEPEST} deep.")
     if isinstance(value, str) and UNSTORABLE.search(value):
         raise invalid([FieldError(path, "unstorable_text", "This text holds a NUL or half of a surrogate pair.")])
     if isinstance(value, dict):
         for name, inner in value.items():
-            _refuse_unstorable(name, f"{path}.key".lstrip("."), depth)
-            _refuse_unstorable(inner, f"{path}.{name}".lstrip("."), depth + 1)
+            refuse_unstorable(name, f"{path}.key".lstrip("."), depth)
+            refuse_unstorable(inner, f"{path}.{name}".lstrip("."), depth + 1)
     if isinstance(value, list):
         for index, inner in enumerate(value):
-            _refuse_unstorable(inner, f"{path}.{index}".lstrip("."), depth + 1)
+            refuse_unstorable(inner, f"{path}.{index}".lstrip("."), depth + 1)

@@ -1,12 +1,12 @@
 """What every endpoint of a workspace shares."""
 
 from typing import Any
-from uuid import UUID
 
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from studio.api.authentication import actor_of
+from studio.api.parsers import refuse_unstorable
 from studio.workspaces.access import Actor
 
 
@@ -17,17 +17,10 @@ class WorkspaceView(APIView):
     """
 
     role = "viewer"
-    write_role = "editor"
     actor: Actor
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         self.actor = actor_of(request)
         self.actor.require(self.role)
-
-
-def uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+        refuse_unstorable(request.query_params.dict())

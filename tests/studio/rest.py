@@ -2,11 +2,14 @@
 
 import io
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
 from PIL import Image
 
@@ -15,6 +18,7 @@ from studio.workspaces.services import create_api_key
 from tests.studio import contract
 
 BASE = "/api/v1"
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -56,6 +60,19 @@ class Api:
         answer = self.upload(jpeg(), name)
         assert answer.status_code == 201, answer.content
         return answer.json()
+
+
+def run_beside(work: Callable[[], Result]) -> Result:
+    """Run `work` in a thread, with a database connection of its own, and wait for it."""
+
+    def closing() -> Result:
+        try:
+            return work()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(closing).result()
 
 
 def key_client(workspace: Workspace, role: Role = Role.EDITOR) -> Api:

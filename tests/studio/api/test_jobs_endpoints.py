@@ -249,6 +249,10 @@ def test_jobs_are_listed_newest_first_by_state_and_kind(api: Api, photo: dict[st
     assert listed == made[::-1]
     assert [job["id"] for job in api.get("/jobs?state=canceled").json()["results"]] == made[:1]
     assert api.get("/jobs?kind=product_mask").json()["results"][0]["result"] is None
+    assert [job["id"] for job in api.get("/jobs?state=queued,canceled&kind=image_to_video").json()["results"]] == made[
+        ::-1
+    ]
+    assert api.get("/jobs?kind=%00").json()["errors"][0]["code"] == "unstorable_text"
     assert api.get("/jobs?state=done").json()["errors"][0]["field"] == "state"
 
 

@@ -1,0 +1,122 @@
+"""The API on a real server: bytes go up and come down, and events stream while a job runs."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from django.db import connection
+
+from studio.assets.models import Asset
+from studio.ids import new_id
+from studio.jobs import services
+from studio.jobs.lease import claim, lease_of
+from studio.jobs.models import Job
+from studio.media import path_of
+from studio.workspaces.models import Workspace
+from studio.workspaces.services import create_api_key
+from tests.studio.rest import jpeg
+from tests.studio.servers import serving
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SECONDS = 60.0
+
+
+@pytest.fixture
+def http(home: Workspace, bundle: Any, media_dir: Any, process_env: dict[str, str]) -> Iterator[httpx.Client]:
+    _, key = create_api_key(home, "test")
+    places = {"AQ_BUNDLE": str(bundle), "AQ_MEDIA_DIR": str(media_dir)}
+    with (
+        serving("studio.asgi:application", **(process_env | places)) as (address, _),
+        httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=SECONDS) as client,
+    ):
+        yield client
+
+
+def upload(http: httpx.Client) -> dict[str, Any]:
+    answer = http.post("/api/v1/assets", files={"file": ("lamp.jpg", jpeg(), "image/jpeg")})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def ask(http: httpx.Client, asset: dict[str, Any]) -> dict[str, Any]:
+    answer = http.post("/api/v1/jobs", json={"kind": "image_to_video", "settings": {"asset_id": asset["id"]}})
+    assert answer.status_code == 202, answer.text
+    return answer.json()
+
+
+@contextmanager
+def in_a_thread(work: Any) -> Iterator[None]:
+    """Beside the test, with a database connection of its own."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def events_of(answer: httpx.Response) -> Iterator[dict[str, Any]]:
+    for line in answer.iter_lines():
+        if line.startswith("data: "):
+            yield json.loads(line.removeprefix("data: "))
+
+
+def test_what_was_uploaded_is_downloaded_whole_and_in_parts(http: httpx.Client) -> None:
+    asset = upload(http)
+    stored = path_of(Asset.objects.get().file).read_bytes()
+    whole = httpx.get(http.base_url.join(asset["urls"]["download"]))
+    part = httpx.get(http.base_url.join(asset["urls"]["content"]), headers={"Range": "bytes=10-19"})
+    assert (whole.status_code, whole.content) == (200, stored)
+    assert whole.headers["content-disposition"].startswith('attachment; filename="lamp.jpg"')
+    assert (part.status_code, part.content) == (206, stored[10:20])
+
+
+def test_events_stream_from_the_last_one_seen_until_the_end(http: httpx.Client) -> None:
+    job = ask(http, upload(http))
+    started = threading.Event()
+
+    def work() -> None:
+        assert started.wait(SECONDS)
+        running = claim(new_id(), "engine")
+        assert running is not None
+        services.progress(lease_of(running), "denoise", 0.5)
+        services.cancel_job(running)
+        services.stop(lease_of(running), worker_leaves=False)
+
+    seen = []
+    with (
+        in_a_thread(work),
+        http.stream("GET", job["urls"]["events"], headers={"Accept": "text/event-stream"}) as answer,
+    ):
+        assert answer.headers["content-type"] == "text/event-stream"
+        for event in events_of(answer):
+            seen.append((event["seq"], event["type"]))
+            started.set()
+    assert seen == [(1, "queued"), (2, "started"), (3, "progress"), (4, "canceled")]
+
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": "2"}
+    with http.stream("GET", job["urls"]["events"], headers=headers) as answer:
+        assert [event["seq"] for event in events_of(answer)] == [3, 4]
+
+
+def test_uploads_at_once_are_all_stored(http: httpx.Client) -> None:
+    answers: list[dict[str, Any]] = []
+    threads = [threading.Thread(target=lambda: answers.append(upload(http))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({answer["id"] for answer in answers}) == Asset.objects.count() == 6
+    assert Job.objects.filter(kind="product_mask").count() == 6
