@@ -95,7 +95,7 @@ def start_children(family: Family, plan: Plan, listener: socket.socket) -> None:
     number = listener.fileno()
     commands: dict[str, list[str]] = {
         "web": [python, "-m", "studio.embedded.web", "--fd", str(number)],
-        "worker-engine": [python, manage, "worker", "--queue", "engine"],
+        "worker-engine": [python, manage, "worker", "--queue", "engine", "--nice", "5"],  # masks and pages go first
         "worker-media": [python, manage, "worker", "--queue", "media"],
         "sweeper": [python, manage, "sweeper"],
     }

@@ -2,17 +2,18 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 
 from studio.accounts.models import User
+from studio.embedded.postgres import Postgres
 from studio.jobs import feed, hub, identity, lease, services
 from studio.jobs.feed import FeedConsumer, stream_events
 from studio.jobs.models import FeedTicket, Job
@@ -284,6 +285,41 @@ async def test_the_feed_survives_when_its_connections_are_cut(member: Actor, mak
         await in_database(cut_all_but)(ours)
         await tell(job, 5)
         assert await seqs(one, 7) == [3, 4, 5, 6, 7]
+
+
+@pytest.fixture
+def fresh_connections(transactional_db: None) -> Iterator[None]:
+    """For tests that end the server under Django's own connection."""
+    yield
+    connections.close_all()
+
+
+async def test_sockets_stay_open_while_postgresql_is_killed_and_started_again(
+    member: Actor, make_job: MakeJob, postgres: Postgres, fresh_connections: None
+) -> None:
+    job = await running_job(make_job)
+    async with listener(member) as one:
+        await one.say({"type": "watch", "jobs": {str(job.pk): 0}})
+        assert await seqs(one, 2) == [1, 2]
+        await in_database(checkpoint)()
+        await asyncio.to_thread(kill, postgres)
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(postgres.start)
+        await tell(job, 5)
+        assert await seqs(one, 7) == [3, 4, 5, 6, 7]
+
+
+def checkpoint() -> None:
+    """The tests' server writes without fsync: what must survive its death has to be on disk before."""
+    with connection.cursor() as cursor:
+        cursor.execute("CHECKPOINT")
+    connections.close_all()
+
+
+def kill(postgres: Postgres) -> None:
+    assert postgres.process is not None
+    postgres.process.kill()
+    postgres.process.wait()
 
 
 async def test_control_a_feed_that_does_not_connect_again_hears_nothing(

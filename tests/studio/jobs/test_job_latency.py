@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -56,7 +57,7 @@ def wait_for_port(port: int) -> None:
 @pytest.fixture
 def running_job(make_job: MakeJob) -> Job:
     make_job()
-    job = lease.claim(make_job().pk, QUEUE)
+    job = lease.claim(uuid.uuid4(), QUEUE)
     assert job is not None
     return job
 

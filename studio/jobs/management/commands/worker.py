@@ -1,3 +1,4 @@
+import os
 import sys
 from typing import Any
 
@@ -11,7 +12,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--queue", required=True, help="engine or media")
+        parser.add_argument("--nice", type=int, default=0, help="let other processes go first, as nice(1) does")
         parser.add_argument("--no-preload", action="store_true", help="load models with the first job that needs them")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        os.nice(options["nice"])
         sys.exit(serve(options["queue"], preload=not options["no_preload"]))
