@@ -15,7 +15,7 @@ from engine.media.photo import open_photo
 from engine.models.product_mask import SIDE, ProductMask
 
 SMALLEST_ISLAND = 0.08  # of the largest part: what is smaller is not product
-WORKING_SIDE = 1024  # longest side at which the outline is refined
+WORKING_SIDE = 768  # longest side at which the outline is refined
 
 
 class Masker:
@@ -57,12 +57,18 @@ class Masker:
 
 
 def refine(rgb: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Soft mask [H, W] in 0..1 at the size of `rgb`, its outline drawn to the picture's edges, specks gone."""
+    """Soft mask [H, W] in 0..1 at the size of `rgb`, its outline drawn to the picture's edges, specks gone.
+
+    Two passes: from far at half the size, where the network may be wrong by some cells, then near at the full size.
+    """
     height, width = rgb.shape[:2]
-    coarse = cv2.resize(probability, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-    radius = max(2, round(max(height, width) / SIDE * 1.5))
-    guided = guided_filter(rgb.astype(np.float32) / 255, coarse, radius, 1e-4)
-    soft = np.clip((guided - 0.5) * 4 + 0.5, 0, 1)
+    half = max(8, width // 2), max(8, height // 2)
+    guide = rgb.astype(np.float32) / 255
+    near = max(2, round(2 * max(height, width) / SIDE))
+    coarse = cv2.resize(probability, half, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    coarse = _firm(guided_filter(cv2.resize(guide, half, interpolation=cv2.INTER_AREA), coarse, near, 1e-4))
+    fine = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    soft = _firm(guided_filter(guide, fine, near, 1e-4))
     return soft * _kept(soft)
 
 
@@ -72,17 +78,25 @@ def guided_filter(guide_HW3: np.ndarray, values_HW: np.ndarray, radius: int, eps
     def mean(x: np.ndarray) -> np.ndarray:
         return cv2.blur(x, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
 
-    centre, level = mean(guide_HW3), mean(values_HW)
-    covariance_HW3 = mean(guide_HW3 * values_HW[..., None]) - centre * level[..., None]
-    spread_HW33 = np.empty((*values_HW.shape, 3, 3), np.float32)
-    for i in range(3):
-        for j in range(i, 3):
-            entry = mean(guide_HW3[..., i] * guide_HW3[..., j]) - centre[..., i] * centre[..., j]
-            spread_HW33[..., i, j] = spread_HW33[..., j, i] = entry
-    spread_HW33 += epsilon * np.eye(3, dtype=np.float32)
-    slope_HW3 = np.linalg.solve(spread_HW33, covariance_HW3[..., None])[..., 0]
-    offset_HW = level - (slope_HW3 * centre).sum(-1)
-    return (mean(slope_HW3) * guide_HW3).sum(-1) + mean(offset_HW)
+    r, g, b = (np.ascontiguousarray(guide_HW3[..., k]) for k in range(3))
+    mr, mg, mb, level = mean(r), mean(g), mean(b), mean(values_HW)
+    # Symmetric 3 x 3 covariance of the colours; its inverse in closed form is ten times as fast as a solver.
+    rr, gg, bb = mean(r * r) - mr * mr + epsilon, mean(g * g) - mg * mg + epsilon, mean(b * b) - mb * mb + epsilon
+    rg, rb, gb = mean(r * g) - mr * mg, mean(r * b) - mr * mb, mean(g * b) - mg * mb
+    cr, cg, cb = (mean(x * values_HW) - m * level for x, m in ((r, mr), (g, mg), (b, mb)))
+    irr, irg, irb = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
+    igg, igb, ibb = rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg
+    determinant = np.maximum(rr * irr + rg * irg + rb * irb, epsilon**3)
+    ar = (irr * cr + irg * cg + irb * cb) / determinant
+    ag = (irg * cr + igg * cg + igb * cb) / determinant
+    ab = (irb * cr + igb * cg + ibb * cb) / determinant
+    offset = level - ar * mr - ag * mg - ab * mb
+    return mean(ar) * r + mean(ag) * g + mean(ab) * b + mean(offset)
+
+
+def _firm(values: np.ndarray) -> np.ndarray:
+    """A steeper edge about one half."""
+    return np.clip((values - 0.5) * 4 + 0.5, 0, 1)
 
 
 def _kept(soft: np.ndarray) -> np.ndarray:
