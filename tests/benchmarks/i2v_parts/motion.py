@@ -197,7 +197,9 @@ def _light(answers: Answers, pictures: list[np.ndarray], forward: list[np.ndarra
     if not where.any():
         return None
     expected = max(float(np.abs(light[where]).mean()) for light in exact.light) * 255
-    made = max(brightened(pictures[0], later, moved, answers.near) for later, moved in zip(pictures[1:], forward, strict=True))
+    made = max(
+        brightened(pictures[0], later, moved, answers.near) for later, moved in zip(pictures[1:], forward, strict=True)
+    )
     return made / expected
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from engine.generate import Prepared
 from engine.media.compose import Compositor
 from engine.media.fields import MotionFields
-from engine.generate import Prepared
 from tests.benchmarks.i2v_parts import flow
 from tests.benchmarks.i2v_parts.motion import Answers
 from tests.benchmarks.i2v_parts.scenes import World, behind_product, exact_frame, exact_motion, moved_layers
@@ -105,7 +105,9 @@ def _across(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
     inner = flow.eroded(other, 3)
     solid = inner if inner.any() else other
     smooth = cv2.blur(reference, (3, 3))
-    _, nearest = cv2.distanceTransformWithLabels((~solid).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~solid).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
     place = np.flatnonzero(solid)
     pixel_of_label = np.zeros(int(nearest.max()) + 1, np.int64)
     pixel_of_label[nearest.reshape(-1)[place]] = place

@@ -107,9 +107,7 @@ def exact_clip(world: World, motion: Motion, grid: tuple[int, int]) -> MotionFie
         return np.concatenate([np.zeros_like(values[:1]), values])
 
     plate = cv2.resize(world.layers.plate[world.window], (64, 64), interpolation=cv2.INTER_AREA) / np.float32(255)
-    return MotionFields(
-        with_start(fields.scene_flow), with_start(fields.product_flow), with_start(fields.light), plate
-    )
+    return MotionFields(with_start(fields.scene_flow), with_start(fields.product_flow), with_start(fields.light), plate)
 
 
 def exact_frame(world: World, motion: Motion) -> np.ndarray:
@@ -151,7 +149,9 @@ def behind_product(world: World, flow: np.ndarray) -> np.ndarray:
 def _field_places(world: World, flow: np.ndarray) -> np.ndarray:
     """Canvas pixels (x, y) that a backward flow on any grid shows, [H, W, 2] at the frame's full size."""
     width, height = world.size
-    full = cv2.resize(flow, (width, height), interpolation=cv2.INTER_CUBIC) if flow.shape[:2] != (height, width) else flow
+    full = (
+        cv2.resize(flow, (width, height), interpolation=cv2.INTER_CUBIC) if flow.shape[:2] != (height, width) else flow
+    )
     x, y = np.meshgrid(np.arange(width) + world.layers.pad_x, np.arange(height) + world.layers.pad_y)
     return np.stack([x + full[..., 0] * width, y + full[..., 1] * height], -1).astype(np.float32)
 
@@ -166,9 +166,9 @@ def _canvas_places(world: World, points: np.ndarray) -> np.ndarray:
 
 
 def _sample(image: np.ndarray, places: np.ndarray) -> np.ndarray:
-    return cv2.remap(
-        image.astype(np.float32), places, _NO_MAP, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    ).clip(0, 255)
+    return cv2.remap(image.astype(np.float32), places, _NO_MAP, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).clip(
+        0, 255
+    )
 
 
 def _over(below: np.ndarray, colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
