@@ -5,8 +5,9 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from studio.jobs.files import publish as publish_file
 from studio.media import file_name, path_of
 
 DRAFTS = "drafts"
+ABANDONED_SECONDS = 24 * 3600
 
 
 @contextmanager
@@ -23,6 +25,7 @@ def draft_folder() -> Iterator[Path]:
     """A private folder on the media file system, removed at the end with whatever is still in it."""
     drafts = Path(settings.AQ_MEDIA_DIR) / DRAFTS
     drafts.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(drafts)
     folder = Path(tempfile.mkdtemp(dir=drafts))
     try:
         yield folder
@@ -71,6 +74,14 @@ def sha256_of(path: Path) -> str:
     """Hex SHA-256, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remove_abandoned(drafts: Path) -> None:
+    """Drafts of processes that were killed before they could remove them."""
+    for folder in drafts.iterdir():
+        with suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

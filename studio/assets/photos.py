@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from engine.media.errors import MediaError
-from engine.media.photo import clean_image, open_photo
+from engine.media.photo import ImageInfo, clean_image, open_photo
 from studio.assets import files
 from studio.media import CONTENT_TYPES, file_name
 
@@ -35,31 +35,32 @@ class StoredPhoto:
 def store_photo(upload: Path, workspace_id: UUID, asset_id: UUID) -> StoredPhoto:
     """Check, re-encode and store an uploaded photo with its thumbnail. Raises MediaError."""
     with files.draft_folder() as draft, DECODING:
-        cleaned = _clean(upload, draft)
-        photo = open_photo(cleaned)
+        cleaned, info = _clean(upload, draft)
+        alpha = open_photo(cleaned).alpha if info.has_alpha else None
         with Image.open(cleaned, formats=("JPEG", "PNG", "WEBP")) as picture:
             picture.draft("RGB", (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
             write_thumbnail(picture, draft / "thumbnail.webp")
-        if photo.alpha is not None:
-            Image.fromarray(photo.alpha, "L").save(draft / "mask-alpha.png")
+        if alpha is not None:
+            Image.fromarray(alpha, "L").save(draft / "mask-alpha.png")
         stored = StoredPhoto(
             file=file_name(workspace_id, asset_id, cleaned.name),
-            content_type=CONTENT_TYPES[cleaned.suffix],
-            width=photo.size[0],
-            height=photo.size[1],
-            bytes=cleaned.stat().st_size,
+            content_type=info.content_type,
+            width=info.width,
+            height=info.height,
+            bytes=info.bytes,
             sha256=files.sha256_of(cleaned),
             thumbnail=file_name(workspace_id, asset_id, "thumbnail.webp"),
-            alpha_mask=None if photo.alpha is None else file_name(workspace_id, asset_id, "mask-alpha.png"),
+            alpha_mask=None if alpha is None else file_name(workspace_id, asset_id, "mask-alpha.png"),
         )
         files.adopt(draft, workspace_id, asset_id)
     return stored
 
 
-def _clean(upload: Path, draft: Path) -> Path:
+def _clean(upload: Path, draft: Path) -> tuple[Path, ImageInfo]:
     written = draft / "photo"
     info = clean_image(upload, written)
-    return written.rename(written.with_suffix({"image/jpeg": ".jpg", "image/png": ".png"}[info.content_type]))
+    suffix = next(suffix for suffix, kind in CONTENT_TYPES.items() if kind == info.content_type)
+    return written.rename(written.with_suffix(suffix)), info
 
 
 def store_painted_mask(upload: Path, workspace_id: UUID, asset_id: UUID, width: int, height: int) -> str:

@@ -1,6 +1,7 @@
 """Uploads: what is a photo is stored clean, what is none is refused with a code and a sentence."""
 
 import hashlib
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -192,6 +193,16 @@ def test_files_go_when_the_row_cannot_be_written(api: Api, media_dir: Path, monk
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "database said no" not in answer.content.decode()
     assert [path for path in media_dir.rglob("*") if path.is_file()] == []
+
+
+def test_what_a_killed_upload_left_is_cleared_away_by_a_later_one(api: Api, media_dir: Path) -> None:
+    old, fresh = media_dir / "drafts" / "old", media_dir / "drafts" / "fresh"
+    for folder in (old, fresh):
+        folder.mkdir(parents=True)
+        (folder / "photo").write_bytes(b"half")
+    os.utime(old, (0, 0))
+    api.photo()
+    assert (old.exists(), fresh.exists()) == (False, True)
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.REVIEWER])

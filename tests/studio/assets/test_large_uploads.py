@@ -4,10 +4,12 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from studio.api.limits import BodyLimit
 from tests.studio.servers import serving
 
 MEGABYTE = 1024**2
@@ -73,6 +75,24 @@ def test_ten_gigabytes_of_unknown_length_are_refused_and_not_stored(
 def test_json_has_a_limit_of_its_own(server: str) -> None:
     answer = httpx.post(f"{server}/api/v1/jobs", content=iter(Endless(TEN_GIGABYTES)), timeout=60)
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+async def test_a_disk_that_fills_while_a_body_is_spooled_is_told() -> None:
+    async def full(scope: Any, receive: Any, send: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def nothing_more() -> Any:
+        return {"type": "http.disconnect"}
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/assets", "headers": []}
+    await BodyLimit(full)(scope, nothing_more, send)
+    assert sent[0]["status"] == 507
+    assert json.loads(sent[1]["body"])["code"] == "disk_full"
 
 
 def test_below_the_limit_the_request_is_looked_at(server: str) -> None:
