@@ -22,7 +22,9 @@ ASPECTS = {"9:16": 9 / 16, "1:1": 1.0, "4:5": 4 / 5, "16:9": 16 / 9}
 MAX_MARGIN = 0.12
 AIR = 0.02  # of the window, kept free around the product
 MIN_SCALE = 0.5
-SPARE = 0.05  # canvas kept beyond what the move needs, where the photo has it: fractions of the window
+# Canvas beyond what the move needs, in fractions of the window: the floor before the product travels further than the
+# product itself. Real pixels where the photo has them, mirrored ones where not.
+SPARE = 0.07
 MAX_MIRRORED = 0.25  # of the window on one side; a photo that lacks more is cropped into the product instead
 _MORE_CROP = 0.07  # a window may be this much smaller than the largest one to give the product its room
 _CUT = 0.004  # of the photo's side: a product this near to the border is taken to be cut by it
@@ -41,6 +43,7 @@ class Sides(NamedTuple):
         return Sides(*(side * factor for side in self))
 
 
+NOTHING = Sides()
 # Room each move needs at strength 1. `pan-left` turns the camera left and shows what lies left of the window.
 MOVE_MARGINS: dict[str, Sides] = {
     "auto": Sides(0.08, 0.08, 0.08, 0.08),
@@ -51,8 +54,8 @@ MOVE_MARGINS: dict[str, Sides] = {
     "tilt-down": Sides(bottom=MAX_MARGIN),
     "dolly-in": Sides(),
     "dolly-out": Sides(MAX_MARGIN, MAX_MARGIN, MAX_MARGIN, MAX_MARGIN),
-    "orbit-left": Sides(left=MAX_MARGIN, right=MAX_MARGIN),
-    "orbit-right": Sides(left=MAX_MARGIN, right=MAX_MARGIN),
+    "orbit-left": Sides(MAX_MARGIN, 0.03, MAX_MARGIN, 0.03),
+    "orbit-right": Sides(MAX_MARGIN, 0.03, MAX_MARGIN, 0.03),
     "roll-left": Sides(MAX_MARGIN, MAX_MARGIN, MAX_MARGIN, MAX_MARGIN),
     "roll-right": Sides(MAX_MARGIN, MAX_MARGIN, MAX_MARGIN, MAX_MARGIN),
 }
@@ -70,7 +73,8 @@ class Framing:
     """The plan, in photo pixels (x0, y0, x1, y1); both boxes may reach outside the photo, where it is continued.
 
     `window` is what frame 0 shows, `canvas` what any frame may show. `extend` is what the canvas lacks on each side,
-    in photo pixels. `cut` flags the sides where the photo itself cuts the product. `strength_scale` 0.5..1 multiplies
+    in photo pixels; `lacking` is the part of it that window and move need, the rest being spare. `cut` flags the
+    sides where the photo itself cuts the product. `strength_scale` 0.5..1 multiplies
     the asked camera strength. `continued`: colour is continued beyond the photo, else mirrored.
     """
 
@@ -81,10 +85,11 @@ class Framing:
     strength_scale: float
     continued: bool
     notices: tuple[Notice, ...] = ()
+    lacking: Sides = NOTHING
 
     @property
     def extended(self) -> bool:
-        return any(side > 0.5 for side in self.extend)
+        return any(side > 0.5 for side in self.lacking)
 
     @property
     def room(self) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -287,20 +292,36 @@ def _place_on(length: float, product: tuple[float, float] | None, size: float, l
 
 
 def _with_canvas(photo: _Photo, window: Box, margins: Sides, *, continued: bool) -> Framing:
+    canvas, extend = _surround(photo, window, _with_spare(photo, window, margins))
+    _, lacking = _surround(photo, window, margins)
+    framing = Framing(window, canvas, extend, photo.cut, 1.0, continued, lacking=lacking)
+    if not framing.extended:
+        return framing
+    return replace(framing, notices=(_CONTINUED if continued else _MIRRORED,))
+
+
+def _with_spare(photo: _Photo, window: Box, margins: Sides) -> Sides:
+    """Margins and SPARE; on sides where the photo cuts the product only as much of it as the photo has."""
     (pw, ph), width, height = photo.size, window[2] - window[0], window[3] - window[1]
-    available = Sides(window[0] / width, window[1] / height, (pw - window[2]) / width, (ph - window[3]) / height)
-    sides = Sides(*(max(need, min(need + SPARE, has)) for need, has in zip(margins, available, strict=True)))
-    canvas = (
+    has = window[0] / width, window[1] / height, (pw - window[2]) / width, (ph - window[3]) / height
+    return Sides(
+        *(
+            margin + (min(SPARE, max(0.0, real - margin)) if is_cut else SPARE)
+            for margin, real, is_cut in zip(margins, has, photo.cut, strict=True)
+        )
+    )
+
+
+def _surround(photo: _Photo, window: Box, sides: Sides) -> tuple[Box, Sides]:
+    """The window with `sides` around it, and what of that lies outside the photo, in photo pixels."""
+    (pw, ph), width, height = photo.size, window[2] - window[0], window[3] - window[1]
+    box = (
         window[0] - sides.left * width,
         window[1] - sides.top * height,
         window[2] + sides.right * width,
         window[3] + sides.bottom * height,
     )
-    extend = Sides(max(0, -canvas[0]), max(0, -canvas[1]), max(0, canvas[2] - pw), max(0, canvas[3] - ph))
-    framing = Framing(window, canvas, extend, photo.cut, 1.0, continued)
-    if not framing.extended:
-        return framing
-    return replace(framing, notices=(_CONTINUED if continued else _MIRRORED,))
+    return box, Sides(max(0, -box[0]), max(0, -box[1]), max(0, box[2] - pw), max(0, box[3] - ph))
 
 
 def _off_smooth(small: np.ndarray, free: np.ndarray) -> np.ndarray:

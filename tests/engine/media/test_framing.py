@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.media.framing import ASPECTS, MOVE_MARGINS, Framing, background_kind, plan_framing
+from engine.media.framing import ASPECTS, MOVE_MARGINS, SPARE, Framing, background_kind, plan_framing
 from engine.media.photo import Photo
 from tests.engine.media.pictures import camera, make_shot
 
@@ -24,6 +24,21 @@ def inside(box: tuple[float, ...], outer: tuple[float, ...]) -> bool:
     )
 
 
+def needed(framing: Framing, move: str) -> tuple[float, float, float, float]:
+    """The window with what the move needs around it, without the spare."""
+    (x0, y0, x1, y1), sides = framing.window, MOVE_MARGINS[move].scaled(framing.strength_scale)
+    width, height = x1 - x0, y1 - y0
+    return x0 - sides.left * width, y0 - sides.top * height, x1 + sides.right * width, y1 + sides.bottom * height
+
+
+def test_spare_is_mirrored_silently_but_never_a_product_that_the_photo_cuts() -> None:
+    whole = plan_framing((900, 1600), (300, 500, 600, 1100), "9:16", camera("dolly-in"))
+    cut = plan_framing((900, 1600), (300, 500, 600, 1600), "9:16", camera("dolly-in"))
+
+    assert whole.extend.bottom == pytest.approx(SPARE * 1600) and not whole.extended and not whole.notices
+    assert cut.extend.bottom == 0 and cut.extend.top > 0
+
+
 @pytest.mark.parametrize("format", ASPECTS)
 @pytest.mark.parametrize("move", MOVE_MARGINS)
 @pytest.mark.parametrize("size", [LANDSCAPE, (1000, 1600), (3000, 500), (200, 200)])
@@ -35,7 +50,7 @@ def test_a_centred_product_gets_its_window_and_its_margin_from_real_pixels(size,
 
     w = framing.window
     assert (w[2] - w[0]) / (w[3] - w[1]) == pytest.approx(ASPECTS[format])
-    assert inside(framing.canvas, (0, 0, *size)) and not framing.extended
+    assert inside(needed(framing, move), (0, 0, *size)) and not framing.extended
     assert inside(box, w) and inside(w, framing.canvas)
     room = (*framing.room[0], *framing.room[1])
     assert all(has >= need - 1e-6 for has, need in zip(room, MOVE_MARGINS[move], strict=True))
@@ -62,7 +77,7 @@ def test_a_tight_product_makes_the_move_smaller_and_says_so() -> None:
     framing = plan_framing((1000, 1000), (90, 300, 500, 700), "1:1", camera("pan-left"))
 
     assert 0.5 <= framing.strength_scale < 1.0 and codes(framing) == {"strength_reduced"}
-    assert inside(framing.canvas, (0, 0, 1000, 1000)) and inside((90, 300, 500, 700), framing.window)
+    assert inside(needed(framing, "pan-left"), (0, 0, 1000, 1000)) and inside((90, 300, 500, 700), framing.window)
 
 
 def test_mirrored_edges_are_the_last_resort() -> None:
@@ -92,7 +107,8 @@ def test_a_plain_photo_of_the_right_shape_is_not_cropped_for_the_move() -> None:
     framing = plan_framing((900, 1600), (300, 500, 600, 1100), "9:16", camera("dolly-out"), background="plain")
 
     assert framing.window == pytest.approx((0, 0, 900, 1600))
-    assert framing.extend.left == pytest.approx(0.12 * 900)
+    assert framing.lacking.left == pytest.approx(0.12 * 900)
+    assert framing.extend.left == pytest.approx((0.12 + SPARE) * 900)
 
 
 def test_a_side_that_cuts_the_product_is_never_uncovered() -> None:
