@@ -16,6 +16,7 @@ from engine.media.plate import continue_texture
 
 _RIM = 0.004  # of the short side: pixels this near to the product may hold some of it, so the scene does not use them
 _FAINT = 6  # alpha below this, of 255, is noise of an automatic mask
+_SHARP_MIRROR = 0.03  # of the short side: how far mirrored edges stay sharp, and over how much they blur
 _MAX_DETAIL = 6.0  # levels of texture that a continued plain background repeats
 
 
@@ -145,9 +146,7 @@ def _hole(alpha: np.ndarray, out_size: tuple[int, int]) -> np.ndarray:
 def _extend(layers: Layers, cut: _Cut, framing: Framing) -> Layers:
     """Continue the layers to the whole canvas: the scene without the product, then the product where it is cut."""
     pads, border = cut.pads, cv2.BORDER_REFLECT_101
-    scene = (
-        _continue_plain(layers.scene, pads) if framing.continued else cv2.copyMakeBorder(layers.scene, *pads, border)
-    )
+    scene = (_continue_plain if framing.continued else _continue_mirrored)(layers.scene, pads)
     depth_border = cv2.BORDER_REPLICATE if framing.continued else border
     alpha = _pad_alpha(layers.alpha, pads, framing.cut)
     product = cv2.copyMakeBorder(layers.photo, *pads, border)
@@ -170,6 +169,20 @@ def _continue_plain(scene: np.ndarray, pads: tuple[int, int, int, int]) -> np.nd
     top, bottom, left, right = pads
     wide[top : wide.shape[0] - bottom, left : wide.shape[1] - right] = scene
     return wide
+
+
+def _continue_mirrored(scene: np.ndarray, pads: tuple[int, int, int, int]) -> np.ndarray:
+    """Mirrored, and soon out of focus: nothing upside down is to be recognised."""
+    wide = cv2.copyMakeBorder(scene, *pads, cv2.BORDER_REFLECT_101)
+    short = min(scene.shape[:2])
+    soft = cv2.GaussianBlur(
+        cv2.resize(wide, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), (0, 0), 0.015 * short
+    )
+    soft = cv2.resize(soft, wide.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    outside = cv2.copyMakeBorder(np.zeros(scene.shape[:2], np.uint8), *pads, cv2.BORDER_CONSTANT, value=1)
+    away = cv2.distanceTransform(outside, cv2.DIST_L2, 3) / short
+    share = np.clip((away - _SHARP_MIRROR) / _SHARP_MIRROR, 0, 1)[..., None]
+    return np.where(share > 0, np.rint(wide + (soft.astype(np.float32) - wide) * share), wide).astype(np.uint8)
 
 
 def _pad_alpha(alpha: np.ndarray, pads: tuple[int, int, int, int], cut: Sides) -> np.ndarray:

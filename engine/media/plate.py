@@ -11,6 +11,7 @@ _LEAN = 0.25
 _LEAST = np.float32(1e-12)
 _MERGE = 0.015  # of the short side: holes nearer to each other than twice this are filled as one
 _SEAM = 0.003  # of the short side: width over which a fill is blended into the photo
+_MAX_SEAM = 16.0  # levels; more is a piece of the product that the mask missed, and must not glow into the fill
 _RAMP = 24.0  # pixels from the hole's border over which the model's colours take over
 
 
@@ -102,7 +103,7 @@ def _seam_error(image: np.ndarray, fill: np.ndarray, seam: np.ndarray) -> np.nda
     """What is missing to `image` on the seam, spread smoothly over the hole: as cloning in the gradient domain does."""
     rows, columns = (4 * side for side in coarse_shape(*seam.shape))
     mass = cv2.resize(seam.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
-    error = np.where(seam[..., None], image - fill, np.float32(0))
+    error = np.where(seam[..., None], np.clip(image - fill, -_MAX_SEAM, _MAX_SEAM), np.float32(0))
     mean = cv2.resize(error, (columns, rows), interpolation=cv2.INTER_AREA) / np.maximum(mass, 1e-6)[..., None]
     return cv2.resize(push_pull(mean, np.minimum(1, 4 * mass)), seam.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
