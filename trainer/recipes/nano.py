@@ -31,7 +31,7 @@ class NanoConfig:
         default_factory=lambda: LoopConfig(steps=2200, batch=32, learning_rate=1e-3, save_every=100, ema=0.998)
     )
     mask: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=1200, batch=16, learning_rate=2e-3, save_every=100)
+        default_factory=lambda: LoopConfig(steps=1000, batch=16, learning_rate=2e-3, save_every=100)
     )
 
 
