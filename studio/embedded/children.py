@@ -99,7 +99,7 @@ class Family:
         until = time.monotonic() + grace
         for child in self.children:
             if child.process is not None:
-                wait_until(lambda process=child.process: process.poll() is not None, until)
+                wait_until_over(child.process, until)
         warden.end_groups(dict.fromkeys(groups, int(signal.SIGKILL)), grace=1.0)
         for child in self.children:
             if child.process is not None:
@@ -149,9 +149,6 @@ class Family:
             self._say("The warden process was killed: after a kill -9 of this process, children may be left.")
 
 
-def wait_until(done: Callable[[], bool], until: float) -> bool:
-    while not done():
-        if time.monotonic() >= until:
-            return False
+def wait_until_over(process: subprocess.Popen[bytes], until: float) -> None:
+    while process.poll() is None and time.monotonic() < until:
         time.sleep(0.02)
-    return True

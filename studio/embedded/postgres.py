@@ -15,6 +15,7 @@ import signal
 import stat
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -72,8 +73,11 @@ class Postgres:
         self._log = log or self.data_dir / "log" / "postgres.log"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Make the cluster if there is none, start the server and wait until it answers. Raises PostgresError."""
+    def start(self, give_up: Callable[[], bool] = lambda: False) -> None:
+        """Make the cluster if there is none, start the server and wait until it answers. Raises PostgresError.
+
+        give_up: asked while waiting; True ends the wait with PostgresError and the server with it.
+        """
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self.account = cluster_account(self.data_dir / "postgres")
@@ -83,7 +87,7 @@ class Postgres:
             self._make_cluster()
         clear_stale_lock(self.cluster)
         self._launch()
-        self._wait_until_ready()
+        self._wait_until_ready(give_up)
         self._make_database()
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
@@ -155,17 +159,17 @@ class Postgres:
                 **self._identity(),
             )
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, give_up: Callable[[], bool]) -> None:
         until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until:
+        while time.monotonic() < until and not give_up():
             assert self.process is not None
             if self.process.poll() is not None:
                 raise PostgresError(f"PostgreSQL ended while starting. The last lines of {self._log}:\n{self._tail()}")
             if self._answers():
                 return
             time.sleep(0.05)
-        self.stop()
-        raise PostgresError(f"PostgreSQL did not answer within {START_SECONDS:.0f} s. See {self._log}.")
+        self.stop(timeout=1.0)
+        raise PostgresError(f"PostgreSQL did not come up in time. See {self._log}.")
 
     def _answers(self) -> bool:
         try:
@@ -178,13 +182,13 @@ class Postgres:
         with self._connect("postgres") as connection:
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [places.DATABASE]).fetchone()
             if not found:
-                connection.execute(f"CREATE DATABASE {places.DATABASE}")  # type: ignore[call-overload]
+                connection.execute(f"CREATE DATABASE {places.DATABASE}")
 
     # --- small tools ---
 
     def _connect(self, database: str) -> "psycopg.Connection[tuple[object, ...]]":
         url = places.database_url(self.data_dir, database)
-        return psycopg.connect(url, autocommit=True, connect_timeout=5)
+        return psycopg.connect(url, autocommit=True, connect_timeout=2)
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(

@@ -67,7 +67,7 @@ def serve(plan: Plan, say: Callable[[str], None]) -> None:
         family = Family(child_environment(plan), plan.root, say)
         try:
             if database is not None:
-                start_database(database, family)
+                start_database(database, family, stop)
             first_path = plan.prepare()
             if not stop.is_set:
                 start_children(family, plan, listener)
@@ -81,9 +81,9 @@ def serve(plan: Plan, say: Callable[[str], None]) -> None:
             family.dismiss()
 
 
-def start_database(database: Postgres, family: Family) -> None:
+def start_database(database: Postgres, family: Family, stop: StopFlag) -> None:
     try:
-        database.start()
+        database.start(give_up=lambda: stop.is_set)
     except PostgresError as error:
         raise ServeError(str(error)) from error
     assert database.process is not None
@@ -129,7 +129,7 @@ def run_until(stop: StopFlag, family: Family, database: Postgres | None, say: Ca
             time.sleep(pause)
             pause = min(pause * 2 + 0.5, 10.0)
             with contextlib.suppress(ServeError):
-                start_database(database, family)
+                start_database(database, family, stop)
                 pause = 0.0
         time.sleep(TICK)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 
 
 def processes_of(data_dir: Path) -> list[psutil.Process]:
@@ -49,6 +49,9 @@ class Studio:
 
     def text(self) -> str:
         return self.output.read_text()
+
+    def logs(self) -> str:
+        return "\n".join(f"{path.name}\n{path.read_text()[-3000:]}" for path in self.data_dir.glob("log/*.log"))
 
     def link(self) -> str:
         return next(word for word in self.text().split() if "/sign-in/" in word)
