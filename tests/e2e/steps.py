@@ -10,6 +10,9 @@ from playwright.sync_api import Locator, Page, expect
 from tests.studio.embedded.running import wait_for
 
 
+PATIENCE_SECONDS = 60.0
+
+
 def draw_photo(path: Path, size: tuple[int, int] = (900, 1200)) -> Path:
     """A red jar with a white label on a light table."""
     width, height = size
@@ -32,7 +35,7 @@ def upload(page: Page, photo: Path) -> None:
 
 
 def take_sample(page: Page, number: int = 0) -> None:
-    page.locator(".strip-photo").nth(number).click()
+    page.locator("label.strip-photo").nth(number).click()
     see_mask(page)
 
 
@@ -76,7 +79,7 @@ def generate(page: Page) -> str:
 def finished_video(page: Page) -> Locator:
     video = page.locator("video")
     expect(video).to_be_visible()
-    page.wait_for_function("document.querySelector('video')?.readyState >= 2")
+    comes_true(lambda: video.evaluate("video => video.readyState >= 2"))
     return video
 
 
@@ -119,7 +122,7 @@ def tool(page: Page, name: str) -> None:
 
 
 def comes_true(what: Callable[[], bool]) -> None:
-    assert wait_for(what, 20)
+    assert wait_for(what, PATIENCE_SECONDS)
 
 
 def tab_to(page: Page, selector: str, *, backwards: bool = False) -> None:

@@ -107,7 +107,7 @@ def test_a_failed_mask_can_be_painted(visit: Visit) -> None:
 
     page.route(re.compile(r"/api/v1/assets/[0-9a-f-]{36}$"), without_mask)
     page.goto("/")
-    page.locator(".strip-photo").first.click()
+    page.locator("label.strip-photo").first.click()
     expect(page.get_by_text("The product was not found automatically")).to_be_visible()
     page.get_by_role("button", name="Paint it").click()
     assert steps.painted_share(page) == 0
@@ -117,7 +117,7 @@ def test_a_failed_mask_can_be_painted(visit: Visit) -> None:
 
 def test_the_whole_way_by_keyboard(page: Page) -> None:
     page.get_by_role("button", name="Choose a photo").wait_for()
-    page.locator(".strip-photo img").first.wait_for()
+    page.locator("label.strip-photo img").first.wait_for()
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
