@@ -114,6 +114,7 @@ SUBJECT_PHRASES: dict[str, tuple[str, ...]] = {
         "light moves across the {noun}",
     ),
 }
+WEAK, USUAL, FORCEFUL = 0.35, 0.6, 0.8  # strengths below and above are put into words
 GENTLE = ("slowly", "gently", "softly", "slightly", "subtly")
 STRONG = ("strongly", "quickly", "boldly", "far", "dramatically")
 OPENINGS = ("", "", "", "make ", "please ", "a video where ", "commercial: ", "ad shot, ", "cinematic: ", "show ")
@@ -133,11 +134,16 @@ SCENES = (
 
 def adverb(strength: float, rng: np.random.Generator) -> str:
     """A word for a strength that is clearly small or large, otherwise mostly none."""
-    if strength < 0.35:
+    if strength < WEAK:
         return str(rng.choice(GENTLE))
-    if strength > 0.8:
+    if strength > FORCEFUL:
         return str(rng.choice(STRONG))
     return ""
+
+
+def said_strength(strength: float) -> float:
+    """The strength that a sentence tells of a motion: its own where an adverb says so, else the usual one."""
+    return strength if strength < WEAK or strength > FORCEFUL else USUAL
 
 
 def camera_phrase(motion: Motion, rng: np.random.Generator) -> str:

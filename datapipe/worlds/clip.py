@@ -62,6 +62,11 @@ class Controls:
     subject: str
     subject_strength: float
     prompt: str
+    # What the prompt says, "auto" where it says nothing of it: the controls win, so this may differ from them.
+    said_camera: str = "auto"
+    said_camera_strength: float = 0.0
+    said_subject: str = "auto"
+    said_subject_strength: float = 0.0
 
 
 def draw_picture(scene: Scene, height: int, width: int) -> tuple[Picture, Layers]:
@@ -106,12 +111,16 @@ def sample_controls(motion: Motion, words: dict[str, str], rng: np.random.Genera
     auto.
     """
     camera_explicit, subject_explicit = rng.random() < 0.55, rng.random() < 0.55
-    parts = []
+    parts: list[str] = []
+    said: dict[str, str | float] = {}
     if rng.random() < (0.5 if camera_explicit else 0.85):
-        parts.append(captions.camera_phrase(_maybe_conflicting(motion, camera_explicit, rng), rng))
+        shown = _maybe_conflicting(motion, camera_explicit, rng)
+        parts.append(captions.camera_phrase(shown, rng))
+        said |= {"said_camera": shown.camera, "said_camera_strength": captions.said_strength(shown.camera_strength)}
     if rng.random() < (0.5 if subject_explicit else 0.8):
         shown = _maybe_conflicting(motion, subject_explicit, rng)
         parts.append(captions.subject_phrase(shown, words["product"], rng))
+        said |= {"said_subject": shown.subject, "said_subject_strength": captions.said_strength(shown.subject_strength)}
     if rng.random() < 0.5:
         parts.append(captions.scene_phrase(words, rng))
     return Controls(
@@ -120,6 +129,7 @@ def sample_controls(motion: Motion, words: dict[str, str], rng: np.random.Genera
         subject=motion.subject if subject_explicit else "auto",
         subject_strength=motion.subject_strength,
         prompt=captions.compose(parts, rng) if parts else "",
+        **said,  # type: ignore[arg-type]
     )
 
 

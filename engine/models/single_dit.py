@@ -37,14 +37,14 @@ class SingleDiT(Model):
     ) -> None:
         super().__init__()
         assert sum(rope_axes) == hidden // heads, "the rotary axes must fill the head width"
-        self.patch_size, self.rope_axes = patch_size, rope_axes
+        self.patch_size, self.rope_axes, self.hidden = patch_size, rope_axes, hidden
         pt, ph, pw = patch_size
         # The same as one layer over concatenated channels, but each part starts at its own scale: in one layer the many
         # condition channels drown the few latents.
         self.patch_in = nn.Linear(in_channels * pt * ph * pw, hidden)
         self.condition_in = nn.Linear(condition_channels * pt * ph * pw, hidden) if condition_channels else None
         self.time_in = nn.Sequential(nn.Linear(256, hidden), nn.SiLU(), nn.Linear(hidden, hidden))
-        self.text_pool = nn.Linear(text_dim, hidden)
+        self.text_pool = nn.Linear(text_dim, max(1, len(control_sizes)) * hidden)
         self.controls = Controls(control_sizes, hidden)
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(hidden, 6 * hidden))
         self.blocks = nn.ModuleList(Block(hidden, heads, mlp_ratio, text_dim) for _ in range(depth))
@@ -87,13 +87,22 @@ class SingleDiT(Model):
         strengths_BK: Tensor | None,
         dtype: torch.dtype,
     ) -> Tensor:
-        """What modulates every block: time, the mean of the text, the controls. [B, D]"""
+        """What modulates every block [B, D]: time, and of each control what is chosen or, left free, what the text says.
+
+        So an explicit control wins over the text by construction.
+        """
+        signal_BD = self.time_in(timestep_embedding(time_B, 256).to(dtype))
+        said_BKD = self.said(text_BMC, text_mask_BM)
+        if ids_BK is None or strengths_BK is None:
+            return signal_BD + said_BKD.sum(1)
+        free_BK1 = (ids_BK == 0)[..., None].to(said_BKD.dtype)
+        return signal_BD + (self.controls(ids_BK, strengths_BK) + free_BK1 * said_BKD).sum(1)
+
+    def said(self, text_BMC: Tensor, text_mask_BM: Tensor) -> Tensor:
+        """What the text says of each control [B, K, D], in the controls' own terms; one part where there are none."""
         weight_BM1 = text_mask_BM[..., None].to(text_BMC.dtype)
         pooled_BC = (text_BMC * weight_BM1).sum(1) / weight_BM1.sum(1).clamp(min=1)
-        signal_BD = self.time_in(timestep_embedding(time_B, 256).to(dtype)) + self.text_pool(pooled_BC)
-        if ids_BK is not None and strengths_BK is not None:
-            signal_BD = signal_BD + self.controls(ids_BK, strengths_BK)
-        return signal_BD
+        return self.text_pool(pooled_BC).unflatten(-1, (-1, self.hidden))
 
     def _patchify(self, x_BCTHW: Tensor) -> Tensor:
         pt, ph, pw = self.patch_size
@@ -172,13 +181,12 @@ class Controls(nn.Module):
             nn.init.normal_(table.weight, std=0.05)
 
     def forward(self, ids_BK: Tensor, strengths_BK: Tensor) -> Tensor:
-        """[B, D]; ids of shape [B, K] (int), strengths in [0, 1]."""
-        total: Tensor | float = 0.0
+        """[B, K, D]; ids of shape [B, K] (int), strengths in [0, 1]."""
+        parts = []
         for k, (table, scaled, mlp) in enumerate(zip(self.tables, self.scaled, self.strengths, strict=True)):
             strength_B = strengths_BK[:, k]
             features = timestep_embedding(strength_B, 64, scale=10.0)
             chosen_B1 = (ids_BK[:, k] > 0)[:, None].float()
             strength_B1 = strength_B[:, None].float()
-            total = total + table(ids_BK[:, k]) + chosen_B1 * (mlp(features) + strength_B1 * scaled(ids_BK[:, k]))
-        assert isinstance(total, Tensor), "a model with controls has at least one"
-        return total
+            parts.append(table(ids_BK[:, k]) + chosen_B1 * (mlp(features) + strength_B1 * scaled(ids_BK[:, k])))
+        return torch.stack(parts, 1)

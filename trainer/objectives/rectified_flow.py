@@ -16,6 +16,7 @@ from engine.models.motion_vae import MotionVAE
 from engine.models.single_dit import SingleDiT
 from trainer.data import FormatBank
 
+ALIGN_WEIGHT = 0.2
 DROP_TEXT, DROP_ALL = 0.05, 0.08  # what guidance needs: a model that also knows the unconditional flow
 
 
@@ -60,8 +61,23 @@ def rectified_flow_loss(
     ids, strengths = control_tensors([(r.camera, r.camera_strength, r.subject, r.subject_strength) for r in rows])
     velocity = dit(noisy, time_B, features, token_mask, condition, ids, strengths).float()
     error_BCThw = (velocity - (noise - latents_BCThw)).square()
-    loss = (error_BCThw * channel_weights(vae)).mean()
-    return loss, {"plain": error_BCThw.mean().item()}
+    flow = (error_BCThw * channel_weights(vae)).mean()
+    align = alignment_loss(dit, features, token_mask, rows)
+    return flow + ALIGN_WEIGHT * align, {"plain": error_BCThw.mean().item(), "align": align.item()}
+
+
+def alignment_loss(dit: SingleDiT, features_BMC: Tensor, mask_BM: Tensor, rows: list[Controls]) -> Tensor:
+    """Draws what the text says to the control of the same meaning, relative to the free control.
+
+    Through the flow alone the text encoder, which starts from nothing, had learnt little after 1,500 steps.
+    """
+    ids, strengths = control_tensors(
+        [(r.said_camera, r.said_camera_strength, r.said_subject, r.said_subject_strength) for r in rows]
+    )
+    with torch.no_grad():
+        target_BKD = dit.controls(ids, strengths) - dit.controls(torch.zeros_like(ids), strengths)
+    difference = dit.said(features_BMC, mask_BM).float() - target_BKD.float()
+    return difference.square().mean() / target_BKD.float().square().mean().clamp(min=1e-6)
 
 
 def channel_weights(vae: MotionVAE) -> Tensor:
