@@ -87,7 +87,7 @@ def signed_in(studio: Studio, browser: Browser) -> StorageState:
     context = browser.new_context()
     page = context.new_page()
     page.goto(studio.link(), timeout=PATIENCE_MS)
-    page.get_by_role("button", name="Choose a photo").wait_for(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Choose a photo", exact=True).wait_for(timeout=PATIENCE_MS)
     state = context.storage_state()
     context.close()
     return state

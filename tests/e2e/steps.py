@@ -9,7 +9,6 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.studio.embedded.running import wait_for
 
-
 PATIENCE_SECONDS = 60.0
 
 
@@ -29,7 +28,7 @@ def draw_photo(path: Path, size: tuple[int, int] = (900, 1200)) -> Path:
 
 def upload(page: Page, photo: Path) -> None:
     """Choose a photo, and wait until its automatic mask is seen."""
-    page.get_by_role("button", name="Choose a photo").wait_for()
+    page.get_by_role("button", name="Choose a photo", exact=True).wait_for()
     page.locator("input[type=file]").last.set_input_files(photo)
     see_mask(page)
 

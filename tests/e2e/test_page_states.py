@@ -25,7 +25,7 @@ def test_signing_in_and_out(visit: Visit, studio: Studio) -> None:
 
     page.goto(studio.link())
     expect(page.locator("body")).to_contain_text(re.compile("link", re.IGNORECASE))
-    expect(page.get_by_role("button", name="Choose a photo")).to_have_count(0)
+    expect(page.get_by_role("button", name="Choose a photo", exact=True)).to_have_count(0)
 
 
 def test_offline_is_told_and_taken_back(page: Page) -> None:
@@ -74,7 +74,7 @@ def test_addresses_that_lead_nowhere(visit: Visit) -> None:
 
 
 def test_a_file_that_is_no_photo_is_refused_with_a_sentence(page: Page, tmp_path: Path) -> None:
-    page.get_by_role("button", name="Choose a photo").wait_for()
+    page.get_by_role("button", name="Choose a photo", exact=True).wait_for()
     fake = tmp_path / "photo.jpg"
     fake.write_text("This is no picture.")
     page.locator("input[type=file]").last.set_input_files(fake)
@@ -116,7 +116,7 @@ def test_a_failed_mask_can_be_painted(visit: Visit) -> None:
 
 
 def test_the_whole_way_by_keyboard(page: Page) -> None:
-    page.get_by_role("button", name="Choose a photo").wait_for()
+    page.get_by_role("button", name="Choose a photo", exact=True).wait_for()
     page.locator("label.strip-photo img").first.wait_for()
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to content")).to_be_focused()
