@@ -1,6 +1,6 @@
 """The figures of image-to-video: `make bench NAME=i2v`, or `python tests/benchmarks/i2v.py --scenes 16 --only films`.
 
-Scenes are held out, results are the same for the same arguments, the table is printed and `build/bench/i2v.json` written.
+Scenes are held out, results repeat for the same arguments; the table is printed and `build/bench/i2v.json` written.
 """
 
 from __future__ import annotations
@@ -57,9 +57,18 @@ def speed_rows(bundle: Path | None) -> list[Row]:
     ours, peer = float(np.median(found["ours"])), float(np.median(found["peer"]))
     name = "remap and x264 alone"
     return [
-        Row("5 s at 1080x1920, 24 fps, from 12 megapixels, 2 cores", "s", Goal(high=20), ours, name, {name: peer}, len(found["ours"]), {"stages": found["stages"], "aim": 8}),
+        Row(
+            "5 s at 1080x1920, 24 fps, from 12 megapixels, 2 cores",
+            "s",
+            Goal(high=20),
+            ours,
+            name,
+            {name: peer},
+            len(found["ours"]),
+            {"stages": found["stages"], "aim": 8},
+        ),
         Row("peak memory of that process", "GB", Goal(high=3), found["peak_gb"], scenes=1),
-    ]  # fmt: skip
+    ]
 
 
 def mask_rows(options: argparse.Namespace) -> list[Row]:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 SIDE = 360  # short side of the pictures that flow is measured on
-TEXTURE = 4.0  # least standard deviation of grey levels around a pixel that can be followed
+TEXTURE = 2.5  # least standard deviation of grey levels around a pixel that can be followed
 _AROUND = 9  # pixels across that neighbourhood
 _ROUNDS = 4  # of reweighting in robust fits
 _NONE: Any = None
@@ -59,7 +59,7 @@ def eroded(mask: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def fit_similarity(flow: np.ndarray, where: np.ndarray) -> tuple[float, float, float, float]:
-    """(dx, dy) in pixels at the middle of `where`, log-scale and rotation in radians (clockwise) of a flow, robustly."""
+    """(dx, dy) in pixels at the middle of `where`, log-scale and clockwise rotation in radians, robustly."""
     points, moves = _samples(flow, where)
     middle = points.mean(0)
     points = points - middle

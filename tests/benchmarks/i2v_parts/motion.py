@@ -1,7 +1,7 @@
 """How a film moves, against what was asked and what is exact. Everything is read from the film's decoded pixels.
 
-Signs as in `datapipe.worlds.motion`: pan-left makes the picture travel right, tilt-up down, dolly-in grow, roll-left turn
-clockwise; on orbit-left the product travels to the right of what lies behind it.
+Signs as in `datapipe.worlds.motion`: pan-left makes the picture travel right, tilt-up down, dolly-in grow, roll-left
+turn clockwise; on orbit-left the product travels to the right of what lies behind it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a film looks: sharpness, halo, the first frame, revealed pixels. Images are uint8 or float32 RGB, sizes in pixels."""
+"""How a film looks: sharpness, halo, the first frame, revealed pixels. Images are RGB, 0..255, sizes in pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which clips a run makes: every camera move, subject motion and format about equally often, at any number of scenes."""
+"""Which clips a run makes: every camera move, subject motion and format about equally often, however many."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from tests.benchmarks.i2v_parts.scenes import asked_motion
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 Sentence = Literal["camera", "subject", "contradicted"]
+Control = Literal["random", "exact", "seeds"]
+CONTROLS: tuple[Control, ...] = get_args(Control)
 SECONDS = 3.0
 _GOLDEN = 0.6180339887  # strengths are spread by the golden ratio: any stretch of clips covers them evenly
 _WEAKEST = 0.15
 _CYCLE = len(CAMERA_MOVES) * len(SUBJECT_MOTIONS)
 _LARGE_EVERY, _LARGE_AT = 7, 3  # these clips are made at full size, for the rows on pictures
-_CONTROL_EVERY = 5  # these clips have the controls: random weights, exact fields, another seed
+_CONTROL_EVERY = 5  # these clips are also filmed with random weights, with exact fields, with another seed
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,11 @@ class Clip:
     camera_strength: float
     subject: str
     subject_strength: float
+    controls: tuple[Control, ...] = ()
 
     @property
     def asked(self) -> Motion:
         return asked_motion(self.camera, self.camera_strength, self.subject, self.subject_strength)
-
-    @property
-    def has_controls(self) -> bool:
-        """Whether this clip is also filmed with random weights, with the exact fields, and with another seed."""
-        return self.index % _CONTROL_EVERY == 0
 
     @property
     def is_large(self) -> bool:
@@ -77,4 +75,5 @@ def _clip(index: int, short_side: Literal[540, 720, 1080], large: bool) -> Clip:
         camera_strength=round(_WEAKEST + (1 - _WEAKEST) * (index * _GOLDEN % 1), 3),
         subject=SUBJECT_MOTIONS[index // len(CAMERA_MOVES) % len(SUBJECT_MOTIONS)],
         subject_strength=round(_WEAKEST + (1 - _WEAKEST) * ((index + 0.5) * _GOLDEN**2 % 1), 3),
+        controls=CONTROLS if index % _CONTROL_EVERY == 0 else (),
     )

@@ -130,7 +130,7 @@ def parallax_share(clips: list[ClipScores], kind: str) -> float | None:
 
 
 def obedience(clips: list[ClipScores], kind: str, which: str) -> float | None:
-    """Films that show what the sentence says (for `contradicted`: what the control says), %, and whose settings say so."""
+    """Films that show what the sentence says (`contradicted`: what the control says) and whose settings say so, %."""
     asked = [found for score in clips if (found := score.prompts.get(kind)) and found.kind == which]
     return 100 * float(np.mean([found.obeyed for found in asked])) if asked else None
 
@@ -181,13 +181,14 @@ def picture_rows(clips: list[ClipScores]) -> list[Row]:
         score.changes[OURS] for score in clips if score.clip.camera == "static" and score.clip.subject == "still"
     ]
     seeds, same = _known("other_seed", clips), _known("same_seed", clips)
+    halo_goal, seed_goal = Goal(high=4), Goal(low=2)
     rows = [
-        Row("sharpness of the last frame over a Lanczos warp, median", "x", Goal(0.85, 1.15), _median(sharp), scenes=len(sharp), detail=_spread(sharp)),
-        Row("halo at the product's edge, median", "px at 1080", Goal(high=4), _median(halos), scenes=len(halos), detail=_spread(halos)),
-        Row("first frame against the reframed photo, least", "dB", Goal(low=45), min(first, default=None), scenes=len(first), detail=_spread(first)),
-        Row("flicker of static + still, mean", "/255", Goal(high=0.5), float(np.mean(flicker)) if flicker else None, scenes=len(flicker), detail=_spread(flicker)),
-        Row("another seed moves otherwise, median", "px at 1080", Goal(low=2), _median(seeds), "same seed", {"same seed": _median(same)}, len(seeds), _spread(seeds)),
-    ]  # fmt: skip
+        _plain_row("sharpness of the last frame over a Lanczos warp, median", "x", Goal(0.85, 1.15), np.median, sharp),
+        _plain_row("halo at the product's edge, median", "px at 1080", halo_goal, np.median, halos),
+        _plain_row("first frame against the reframed photo, least", "dB", Goal(low=45), np.min, first),
+        _plain_row("flicker of static + still, mean", "/255", Goal(high=0.5), np.mean, flicker),
+        _plain_row("another seed moves otherwise, median", "px at 1080", seed_goal, np.median, seeds, same),
+    ]
     return [row for row in rows if row.scenes]
 
 
@@ -200,6 +201,20 @@ def _row(what: str, unit: str, goal: Goal, figure: Figure, clips: list[ClipScore
     )
     baselines = {kind: values[kind] for kind in BASELINES}
     return Row(what, unit, goal, values[OURS], HOMOGRAPHY, baselines, count, is_motion=True)
+
+
+def _plain_row(
+    what: str,
+    unit: str,
+    goal: Goal,
+    figure: Callable[..., Any],
+    ours: list[float],
+    same_seed: list[float] | None = None,
+) -> Row:
+    """A figure of single clips; the peer is the same request with the same seed, where there is one."""
+    baselines: dict[str, float | None] = {"same seed": float(figure(same_seed))} if same_seed else {}
+    value = float(figure(ours)) if ours else None
+    return Row(what, unit, goal, value, "same seed" if same_seed else "", baselines, len(ours), _spread(ours))
 
 
 def _revealed_row(clips: list[ClipScores]) -> Row:
@@ -239,10 +254,6 @@ def _spearman(pairs: list[tuple[float, float]]) -> float | None:
         return None
     asked, made = zip(*pairs, strict=True)
     return float(spearmanr(asked, made).statistic) if np.ptp(made) > 1e-6 else 0.0
-
-
-def _median(values: list[float]) -> float | None:
-    return float(np.median(values)) if values else None
 
 
 def _spread(values: list[float]) -> dict[str, float]:

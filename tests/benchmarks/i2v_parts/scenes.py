@@ -110,10 +110,13 @@ def exact_clip(world: World, motion: Motion, grid: tuple[int, int]) -> MotionFie
     return MotionFields(with_start(fields.scene_flow), with_start(fields.product_flow), with_start(fields.light), plate)
 
 
-def exact_frame(world: World, motion: Motion) -> np.ndarray:
-    """The last frame as the scene itself would look, every plane moved by its own exact map: float32 [H, W, 3]."""
+def exact_frame(world: World, motion: Motion, tau: float = 1.0) -> np.ndarray:
+    """A frame as the scene itself would look, every plane moved by its own exact map: float32 [H, W, 3].
+
+    `tau` is the time, 1 the end of the clip; a light sweep is left out: at the end it has passed.
+    """
     width, height = world.size
-    scene, layers, tau_T = world.scene, world.layers, np.array([1.0])
+    scene, layers, tau_T = world.scene, world.layers, np.array([tau])
     points = grid_points(scene.aspect, height, width)
     pose = world_pose(motion, scene.aspect, (scene.product.x, scene.product.y), tau_T)
     image: np.ndarray | None = None

@@ -65,8 +65,8 @@ class Worker:
             made = self._film(clip, prepared, fields, folder)
             films = {OURS: made.frames, **_baselines(world, answers)}
             scores.changes[OURS] = float(made.changes.mean())
-            if clip.has_controls:
-                films |= self._controls(world, clip, prepared, folder)
+            films |= self._controls(world, clip, prepared, folder)
+            if "seeds" in clip.controls:
                 self._compare_seeds(scores, clip, prepared, made, folder)
             self._score_films(scores, world, answers, films)
             self._score_pictures(scores, world, prepared, fields, made)
@@ -79,13 +79,15 @@ class Worker:
         return film(prepared, fields, folder, fps=request.fps, frames=self.frames or request.frames)
 
     def _controls(self, world: World, clip: Clip, prepared: Prepared, folder: Path) -> dict[str, list[np.ndarray]]:
-        wild = make_fields(self._random(), clip.request(), prepared)
-        height, width = GRIDS[clip.format]
-        perfect = within_canvas(exact_clip(world, clip.asked, (height // 2, width // 2)), prepared)
-        return {
-            RANDOM: self._film(clip, prepared, wild, folder).frames,
-            EXACT: self._film(clip, prepared, perfect, folder).frames,
-        }
+        films = {}
+        if "random" in clip.controls:
+            wild = make_fields(self._random(), clip.request(), prepared)
+            films[RANDOM] = self._film(clip, prepared, wild, folder).frames
+        if "exact" in clip.controls:
+            height, width = GRIDS[clip.format]
+            perfect = within_canvas(exact_clip(world, clip.asked, (height // 2, width // 2)), prepared)
+            films[EXACT] = self._film(clip, prepared, perfect, folder).frames
+        return films
 
     def _random(self) -> Engine:
         if self.random is None:
@@ -124,15 +126,14 @@ class Worker:
 
     def _ask(self, scores: ClipScores, world: World, clip: Clip, folder: Path) -> None:
         scores.prompts[OURS] = prompts.ask(self.engine, world, clip, folder)
-        if clip.has_controls:
+        if "random" in clip.controls:
             scores.prompts[RANDOM] = prompts.ask(self._random(), world, clip, folder)
 
 
 def _baselines(world: World, answers: Answers) -> dict[str, list[np.ndarray]]:
     """The photo held still, and the photo moved by the homography that comes nearest to the exact motion."""
     photo = world.photo[world.window]
-    moved = [_by_homography(world, answers, k / MOMENTS) for k in range(1, MOMENTS + 1)]
-    return {STILL: [photo] * (MOMENTS + 1), HOMOGRAPHY: [photo, *moved]}
+    return {STILL: [photo] * 3, HOMOGRAPHY: [photo, *(_by_homography(world, answers, u) for u in (0.5, 1.0))]}
 
 
 def _by_homography(world: World, answers: Answers, u: float) -> np.ndarray:
