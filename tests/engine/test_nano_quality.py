@@ -1,0 +1,73 @@
+"""The shipped bundle does what it is for: its figures at reduced size, and the control that has to miss every one of them.
+
+The figures are those of `tests/benchmarks/i2v.py`, on few scenes and short films, so the floors are a little lower.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests.benchmarks.i2v_parts import masks, rows
+from tests.benchmarks.i2v_parts.plan import plan_clips
+from tests.benchmarks.i2v_parts.rows import Goal, Row
+from tests.benchmarks.i2v_parts.work import OURS, RANDOM, ClipScores, Worker
+
+# Chosen for what can be measured in them: texture before and behind, every kind of move, turn and float.
+SCENES = (1, 3, 4, 5, 9, 16, 24, 29)
+PROMPTS = 6
+FRAMES = 17
+
+FLOORS = {
+    "camera goes the asked way": Goal(low=85),
+    "asked against measured strength": Goal(low=0.7),
+    "end-point error over the best homography's, parallax scenes": Goal(high=0.8),
+    "bend inside the product, median": Goal(high=0.5),
+    "bend inside the product, p95": Goal(high=2.0),
+    "turn and orbit: error inside the product, median": Goal(high=1.5),
+}
+
+
+@pytest.fixture(scope="module")
+def worker() -> Worker:
+    return Worker.load(None, threads=min(2, os.cpu_count() or 1), frames=FRAMES)
+
+
+@pytest.fixture(scope="module")
+def scores(worker: Worker) -> Iterator[list[ClipScores]]:
+    """Films of the bundle and of random weights on the same scenes."""
+    clips = [replace(clip, controls=("random",)) for clip in plan_clips(max(SCENES) + 1, large=False)]
+    chosen = [clips[index] for index in SCENES]
+    yield [worker.score(clip, with_prompt=number < PROMPTS) for number, clip in enumerate(chosen)]
+
+
+@pytest.fixture(scope="module")
+def table(scores: list[ClipScores]) -> dict[str, Row]:
+    return {row.what: row for row in rows.motion_rows(scores)}
+
+
+@pytest.mark.parametrize("what", FLOORS)
+def test_motion_reaches_its_floor(table: dict[str, Row], what: str) -> None:
+    assert FLOORS[what].met(table[what].ours), f"{what}: {table[what].ours}, wanted {FLOORS[what]}"
+
+
+@pytest.mark.parametrize("what", FLOORS)
+def test_random_weights_miss_it(table: dict[str, Row], what: str) -> None:
+    assert not table[what].goal.met(table[what].baselines[RANDOM]), f"{what}: {table[what].baselines[RANDOM]}"
+
+
+def test_revealed_pixels_are_better_than_both_pixel_baselines(table: dict[str, Row]) -> None:
+    assert table["PSNR in revealed pixels"].met
+
+
+def test_prompts_and_controls_are_obeyed_and_random_weights_do_not(scores: list[ClipScores]) -> None:
+    asked = {kind: [found for score in scores if (found := score.prompts.get(kind))] for kind in (OURS, RANDOM)}
+    obeyed = {kind: sum(found.obeyed for found in films) / len(films) for kind, films in asked.items()}
+    assert obeyed[OURS] >= 0.6
+    assert obeyed[RANDOM] < 0.6
+
+
+def test_the_automatic_mask_finds_the_product(worker: Worker) -> None:
+    found = [masks.score_scene(index, worker.engine.masker.mask).ours for index in range(6)]
+    assert sum(found) / len(found) >= 0.75
