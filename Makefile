@@ -43,6 +43,7 @@ types: install
 	cd frontend && npm run types
 
 types-check:
+	@mkdir -p build
 	$(VENV)/python manage.py spectacular --validate --fail-on-warn --file build/openapi.yaml
 	diff -u frontend/openapi.yaml build/openapi.yaml
 	cd frontend && npm run types:check

@@ -12,7 +12,7 @@ for name in [name for name in os.environ if name.startswith("AQ_") or name == "D
 os.environ["AQ_DATA_DIR"] = str(DATA_DIR)
 os.environ["AQ_SECRET_KEY"] = "only-for-tests"
 
-from studio.settings import *  # noqa: E402, F403
+from studio.settings import *
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]

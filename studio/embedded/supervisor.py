@@ -19,7 +19,7 @@ import psutil
 from studio.embedded.children import Child, Family
 from studio.embedded.postgres import Postgres, PostgresError
 
-WORKER_GRACE, DATABASE_GRACE = 3.5, 2.0  # of the 10 s in which everything has to be over
+WORKER_GRACE, DATABASE_GRACE = 3.0, 2.0  # of the 10 s in which everything has to be over
 READY_SECONDS = 300.0
 CRASHES_BEFORE_READY = 3
 TICK = 0.1
