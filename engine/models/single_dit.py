@@ -87,7 +87,7 @@ class SingleDiT(Model):
         strengths_BK: Tensor | None,
         dtype: torch.dtype,
     ) -> Tensor:
-        """What modulates every block [B, D]: time, and of each control what is chosen or, left free, what the text says.
+        """What modulates every block [B, D]: time, and of each control the choice or, left free, the text.
 
         So an explicit control wins over the text by construction.
         """

@@ -77,7 +77,11 @@ function CopyRow({ label, value }: { label: string; value: string }) {
         <dt>{label}</dt>
         <dd className="mono">{value}</dd>
         {navigator.clipboard && (
-          <IconButton icon="copy" label={`Copy the ${label === "ID" ? label : label.toLowerCase()}`} onClick={copy} />
+          <IconButton
+            icon="copy"
+            label={`Copy the ${label === "ID" ? label : label.toLowerCase()}`}
+            onClick={copy}
+          />
         )}
       </div>
     </dl>
