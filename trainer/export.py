@@ -96,7 +96,7 @@ def _last_losses(run: Run) -> dict[str, float]:
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     rows = rows[-max(1, len(rows) // 5) :]
     keys = [key for key in rows[-1] if key not in ("step", "time")]
-    return {key: round(sum(row[key] for row in rows) / len(rows), 5) for key in keys}
+    return {key: round(sum(row.get(key, 0.0) for row in rows) / sum(key in row for row in rows), 5) for key in keys}
 
 
 def _commit() -> str:
