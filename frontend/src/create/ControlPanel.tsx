@@ -73,16 +73,18 @@ export function ControlPanel({ asset, framing, flush }: Props) {
             {problem}
           </Callout>
         )}
-        <Button
-          type="submit"
-          look="primary"
-          className="button-large generate-button"
-          icon="sparkle"
-          busy={busy}
-          disabled={!canStart(asset)}
-        >
-          {waitingFor(asset) ?? "Generate"}
-        </Button>
+        <div className="generate-stay">
+          <Button
+            type="submit"
+            look="primary"
+            className="button-large generate-button"
+            icon="sparkle"
+            busy={busy}
+            disabled={!canStart(asset)}
+          >
+            {waitingFor(asset) ?? "Generate"}
+          </Button>
+        </div>
       </div>
     </form>
   );
