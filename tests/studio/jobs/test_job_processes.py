@@ -98,7 +98,7 @@ def test_a_killed_heartbeat_is_replaced(make_job: MakeJob, start: StartProcess) 
 def heartbeat_of_or_none(pid: int) -> int | None:
     try:
         return heartbeat_of(pid).pid
-    except StopIteration:
+    except (StopIteration, psutil.Error):  # none yet, or one that is just going
         return None
 
 
@@ -167,7 +167,7 @@ def test_a_worker_that_slept_past_its_lease_publishes_nothing(make_job: MakeJob,
 
 def test_control_without_the_fence_the_sleeper_publishes(make_job: MakeJob, start: StartProcess) -> None:
     job = run_with_a_sleeper(make_job, start, CHAOS_WITHOUT="fence")
-    assert (str(job.pk), 1) in kinds.published()
+    assert kinds.published() == [(str(job.pk), 1)]
 
 
 def run_with_a_sleeper(make_job: MakeJob, start: StartProcess, **env: str) -> Job:
@@ -183,6 +183,6 @@ def run_with_a_sleeper(make_job: MakeJob, start: StartProcess, **env: str) -> Jo
     wait_for(lambda: events_of(job).count("started") == 2, "the second worker to begin")
     for process in asleep:
         process.resume()
-    wait_for(lambda: state_of(job) == "succeeded", "the job to end")
+    wait_for(lambda: kinds.published() != [], "a result")
     job.refresh_from_db()
     return job
