@@ -1,4 +1,4 @@
-"""The shipped bundle does what it is for: its figures at reduced size, and the control that has to miss every one of them.
+"""The shipped bundle does what it is for: its figures at reduced size, and a control that has to miss each of them.
 
 The figures are those of `tests/benchmarks/i2v.py`, on few scenes and short films, so the floors are a little lower.
 """
