@@ -76,7 +76,7 @@ def march(measure: Distance, origin: Array, direction: Array, reach: float) -> A
         near = np.abs(step) < NEAR * (1 + travelled[active] * 0.02)
         result[active[near]] = travelled[active[near]]
         travelled[active] += step
-        active = active[~near & (travelled[active] < reach)]
+        active = active[~near & (np.abs(travelled[active]) < reach)]
         if not len(active):
             break
     return result

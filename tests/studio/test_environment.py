@@ -1,0 +1,65 @@
+"""Settings from the environment: what is understood, what is refused with a sentence, what is made once."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from studio import environment as env
+from studio.embedded import places
+
+
+def test_a_database_url_is_taken_apart() -> None:
+    found = env.database("postgresql://ana:p%40ss@db.example:6432/studio?sslmode=require")
+    assert found == {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "studio",
+        "USER": "ana",
+        "PASSWORD": "p@ss",
+        "HOST": "db.example",
+        "PORT": "6432",
+        "OPTIONS": {"sslmode": "require"},
+    }
+
+
+def test_the_embedded_database_is_reached_by_its_socket(tmp_path: Path) -> None:
+    found = env.database(places.database_url(tmp_path))
+    assert found["HOST"] == str(places.socket_folder(tmp_path))
+    assert (found["PORT"], found["USER"], found["PASSWORD"], found["OPTIONS"]) == ("5432", "aquarius", "", {})
+
+
+@pytest.mark.parametrize("url", ["sqlite:///db", "postgresql://host", "nonsense"])
+def test_what_is_no_postgresql_is_refused(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL"):
+        env.database(url)
+
+
+def test_words_that_are_no_flag_or_number_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AQ_HTTPS", "maybe")
+    with pytest.raises(ImproperlyConfigured, match="AQ_HTTPS"):
+        env.flag("AQ_HTTPS")
+    monkeypatch.setenv("AQ_LEASE_SECONDS", "30 s")
+    with pytest.raises(ImproperlyConfigured, match="AQ_LEASE_SECONDS"):
+        env.number("AQ_LEASE_SECONDS", 30)
+
+
+def test_a_studio_on_its_own_database_needs_a_secret_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("AQ_SECRET_KEY", raising=False)
+    with pytest.raises(ImproperlyConfigured, match="AQ_SECRET_KEY"):
+        env.secret_key(tmp_path, embedded=False)
+
+
+def test_processes_that_start_at_once_agree_on_one_private_key(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from studio.environment import secret_key\n"
+    code += "print(secret_key(Path(sys.argv[1]), embedded=True))"
+    command = [sys.executable, "-c", code, str(tmp_path / "var")]
+    clean = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=clean) for _ in range(6)]
+    keys = {process.communicate()[0] for process in started}
+    assert len(keys) == 1
+    assert len(keys.pop()) > 50
+    assert stat.S_IMODE((tmp_path / "var" / "secret_key").stat().st_mode) == 0o600
+    assert [path.name for path in (tmp_path / "var").iterdir()] == ["secret_key"]
