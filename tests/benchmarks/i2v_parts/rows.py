@@ -88,9 +88,9 @@ def error_to_homography(clips: list[ClipScores], kind: str) -> float | None:
     On scenes where no homography explains the exact flow within 0.4 % of the width.
     """
     pairs = [
-        (score.motion[kind].endpoint_error, score.motion[HOMOGRAPHY].endpoint_error)
+        (score.motion[kind].endpoint_error, peer.endpoint_error)
         for score in clips
-        if kind in score.motion and score.motion[HOMOGRAPHY].endpoint_error is not None
+        if kind in score.motion and (peer := score.motion.get(HOMOGRAPHY)) and peer.endpoint_error is not None
     ]
     return float(np.sum([ours for ours, _ in pairs]) / np.sum([peer for _, peer in pairs])) if pairs else None  # type: ignore[arg-type]
 
