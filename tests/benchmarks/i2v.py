@@ -23,12 +23,13 @@ sys.path.insert(0, str(ROOT))  # run as a script, from anywhere
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: E402
 
 from tests.benchmarks.i2v_parts import masks, report  # noqa: E402
+from tests.benchmarks.i2v_parts.browser import measure_browser, p95  # noqa: E402
 from tests.benchmarks.i2v_parts.plan import Clip, plan_clips  # noqa: E402
 from tests.benchmarks.i2v_parts.rows import Goal, Row, motion_rows, picture_rows, prompt_rows  # noqa: E402
 from tests.benchmarks.i2v_parts.speed import measure_speed  # noqa: E402
 from tests.benchmarks.i2v_parts.work import ClipScores, Worker  # noqa: E402
 
-PARTS = ("films", "prompts", "masks", "speed")
+PARTS = ("films", "prompts", "masks", "speed", "browser")
 _worker: Worker
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,6 +49,8 @@ def main() -> None:
         rows += prompt_rows(scores)
     if "masks" in parts:
         rows += mask_rows(options)
+    if "browser" in parts:
+        rows += browser_rows()
     report.print_table(rows)
     report.write_json(rows, options.out)
 
@@ -68,6 +71,15 @@ def speed_rows(bundle: Path | None) -> list[Row]:
             {"stages": found["stages"], "aim": 8},
         ),
         Row("peak memory of that process", "GB", Goal(high=3), found["peak_gb"], scenes=1),
+    ]
+
+
+def browser_rows() -> list[Row]:
+    found = measure_browser(photos=20, videos=4)
+    mask, event = found["mask"], found["event"]
+    return [
+        Row("mask shown after upload while a video is made, p95", "s", Goal(high=2), p95(mask), scenes=len(mask)),
+        Row("event written -> shown in the browser, p95", "s", Goal(high=0.25), p95(event), scenes=len(event)),
     ]
 
 

@@ -11,13 +11,14 @@ import { useDraft } from "./DraftProvider";
 
 interface Props {
   asset: Asset | null;
+  uploading?: boolean;
   framing: Framing | null;
   /** Makes sure that the painted mask has reached the server. */
   flush: (() => Promise<void>) | null;
 }
 
 /** What shall happen: the panel of the chosen kind, what framing costs, and Generate. */
-export function ControlPanel({ asset, framing, flush }: Props) {
+export function ControlPanel({ asset, uploading, framing, flush }: Props) {
   const { draft, change, kinds } = useDraft();
   const { generate, busy, problem, problems } = useGenerate(asset, flush);
   const spec = draft.kind ? kinds[draft.kind] : undefined;
@@ -82,7 +83,7 @@ export function ControlPanel({ asset, framing, flush }: Props) {
             busy={busy}
             disabled={!canStart(asset)}
           >
-            {waitingFor(asset) ?? "Generate"}
+            {waitingFor(asset, uploading) ?? "Generate"}
           </Button>
         </div>
       </div>
@@ -92,7 +93,8 @@ export function ControlPanel({ asset, framing, flush }: Props) {
 
 const canStart = (asset: Asset | null) => asset !== null && asset.mask?.state !== "pending";
 
-function waitingFor(asset: Asset | null): string | null {
+function waitingFor(asset: Asset | null, uploading = false): string | null {
+  if (uploading) return "Uploading…";
   if (!asset) return "Choose a photo first";
   return asset.mask?.state === "pending" ? "Finding the product…" : null;
 }

@@ -46,7 +46,7 @@ export function CreatePage() {
               <PhotoDrop uploading={uploading} over={over} />
             )}
           </section>
-          <ControlPanel asset={null} framing={null} flush={null} />
+          <ControlPanel asset={null} uploading={uploading.upload !== null} framing={null} flush={null} />
         </>
       )}
       <PhotoStrip
