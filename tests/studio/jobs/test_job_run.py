@@ -2,14 +2,12 @@
 
 import logging
 import uuid
-from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.db import OperationalError
 
 from studio import media
-from studio.jobs import database, lease, run, services
+from studio.jobs import database, files, lease, run, services
 from studio.jobs.errors import Failure, failure_from
 from studio.jobs.models import Job, JobEvent
 from studio.jobs.run import CurrentRun, run_job
@@ -40,7 +38,7 @@ def test_a_job_runs_from_photo_to_result(make_job: MakeJob) -> None:
     assert events_of(job)[:3] == ["queued", "started", "progress"]
     assert events_of(job)[-1] == "succeeded"
     assert [event.seq for event in JobEvent.objects.filter(job=job)] == list(range(1, job.last_seq + 1))
-    assert not any((Path(settings.AQ_MEDIA_DIR) / "work").iterdir())
+    assert not files.work_folder(job.pk, job.fence).exists()
 
 
 @pytest.mark.parametrize(
