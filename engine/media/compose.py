@@ -14,20 +14,20 @@ from engine.media.colour import LUMA_SPAN, double, to_rgb, to_yuv
 from engine.media.fields import Moment, MotionFields, extrapolate
 from engine.media.layers import Layers
 from engine.media.plate import coarse_shape, correct_colours
-from engine.media.product import Product, take_product
+from engine.media.product import NO_REST, Product, take_product
 
 _STEP = 8  # pixels between nodes
 _PAD = 2  # field cells added on each side before sampling
 _STILL = 1 / 64  # of a pixel: the finest step of the fixed-point maps; less motion than this draws the same frame
-_TOGETHER = 1.3 / 1080  # of the short side: layers that moved apart by much less still show the photo's own rim
+_TOGETHER = 1.3 / 1080  # of the short side: where layers moved apart by much less, the photo's rest is added
 _NO_MAP: Any = None  # the first map holds x and y
 
 
 class Compositor:
     """Draws the frames of one clip. Holds buffers, so one instance belongs to one thread.
 
-    Time 0 is the reframed photo exactly (up to colour rounding): whatever the clean layers cannot explain at the
-    product's rim is kept in a third layer, shown only where product and scene have not moved apart.
+    Time 0 is the reframed photo exactly (up to colour rounding): whatever the clean layers do not explain at the
+    product's rim is kept as a rest, added only where product and scene have not moved apart.
     """
 
     def __init__(self, layers: Layers, fields: MotionFields) -> None:
@@ -39,7 +39,7 @@ class Compositor:
         self._product = _Doubled(product)
         self._nodes = _Nodes(layers, fields.light.shape[1:])
         self._reach = _coarse_reach(product, product.colours[..., 3])
-        self._rim_reach = _coarse_reach(product, product.rim[..., 3])
+        self._rest_reach = _coarse_reach(product, (product.rest != NO_REST).any(-1))
         width, height = layers.size
         self._frame = np.empty((height, width, 4), np.uint8)
         self._planes = np.empty((height * 3 // 2, width), np.uint8)
@@ -65,22 +65,9 @@ class Compositor:
         self._drawn = now
         maps = _fixed_maps(self._nodes.enlarge(scene))
         cv2.remap(self._scene, *maps, cv2.INTER_LINEAR, dst=self._frame, borderMode=cv2.BORDER_REFLECT_101)
-        self._draw_rim(scene, product)
         self._draw_product(product, light)
+        self._add_rest(scene, product)
         return True
-
-    def _draw_rim(self, scene: np.ndarray, product: np.ndarray) -> None:
-        apart = np.square(scene - product).sum(-1)
-        share = np.exp(-apart / (2 * _TOGETHER * min(self.size)) ** 2)
-        box = self._nodes.box_of(scene, self._rim_reach, share > 0.01)
-        if not box:
-            return
-        maps = _fixed_maps(self._nodes.enlarge_in(box, scene[box.nodes] - self._product.origin))
-        rim = cv2.remap(self._product.rim, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        if share[box.nodes].min() < 0.999:
-            weight = self._nodes.enlarge_in(box, np.rint(share[box.nodes] * 255).astype(np.uint8))
-            rim = cv2.multiply(rim, cv2.merge([weight] * 4), scale=1 / 255)
-        _over(self._frame[box.pixels], rim)
 
     def _draw_product(self, product: np.ndarray, light: np.ndarray) -> None:
         box = self._nodes.box_of(product, self._reach)
@@ -94,6 +81,21 @@ class Compositor:
             luma = cv2.add(cv2.extractChannel(layer, 0), added, dtype=cv2.CV_8U)
             cv2.insertChannel(luma, layer, 0)
         _over(self._frame[box.pixels], layer)
+
+    def _add_rest(self, scene: np.ndarray, product: np.ndarray) -> None:
+        apart = np.square(scene - product).sum(-1)
+        share = np.exp(-apart / (2 * _TOGETHER * min(self.size)) ** 2)
+        box = self._nodes.box_of(product, self._rest_reach, share > 0.01)
+        if not box:
+            return
+        maps = _fixed_maps(self._nodes.enlarge_in(box, product[box.nodes] - self._product.origin))
+        none = [NO_REST] * 4
+        rest = cv2.remap(self._product.rest, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=none)
+        weight = 2 * self._nodes.enlarge_in(box, share[box.nodes])
+        signed = cv2.subtract(rest, np.array([*none], np.float64), dtype=cv2.CV_16S)
+        added = cv2.multiply(signed, cv2.merge([weight] * 4), dtype=cv2.CV_16S)
+        part = self._frame[box.pixels]
+        part[...] = cv2.add(part, added, dtype=cv2.CV_8U)
 
 
 def render_frame(layers: Layers, fields: MotionFields, u: float) -> np.ndarray:
@@ -117,13 +119,13 @@ class _Box:
 
 
 class _Doubled:
-    """The product and its rim, doubled like the scene, in a crop of the canvas."""
+    """The product and its rest, doubled like the scene, in a crop of the canvas."""
 
     def __init__(self, product: Product) -> None:
         top, left = product.corner
         self.origin = np.array([2 * left, 2 * top], np.float32)
         self.colours = double(product.colours)
-        self.rim = double(product.rim)
+        self.rest = double(product.rest)
 
 
 class _Nodes:

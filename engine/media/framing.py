@@ -25,7 +25,7 @@ MIN_SCALE = 0.5
 # Canvas beyond what the move needs, in fractions of the window: the floor before the product travels further than the
 # product itself. Real pixels where the photo has them, mirrored ones where not.
 SPARE = 0.07
-MAX_MIRRORED = 0.25  # of the window on one side; a photo that lacks more is cropped into the product instead
+MAX_MIRRORED = 0.15  # of the window on one side; where a photo lacks more, the product is cropped instead
 _MORE_CROP = 0.07  # a window may be this much smaller than the largest one to give the product its room
 _CUT = 0.004  # of the photo's side: a product this near to the border is taken to be cut by it
 _SOLID = 127
@@ -254,10 +254,13 @@ def _frame_continued(photo: _Photo, margins: Sides) -> Framing:
 def _frame_mirrored(photo: _Photo, margins: Sides) -> Framing:
     """No window inside the photo will do: keep the product whole and mirror what is missing, or crop into it."""
     width = max(photo.needed, min(photo.widest, _widest_with(photo, margins)))
-    lacking = max(1 - photo.size[0] / width, 1 - photo.size[1] * photo.aspect / width)
-    if lacking / 2 > MAX_MIRRORED or not _can_grow_to(photo, width):
+    window = _place_growing(photo, width)
+    beyond = max(
+        -window[0], window[2] - photo.size[0], -window[1] * photo.aspect, (window[3] - photo.size[1]) * photo.aspect
+    )
+    if beyond > MAX_MIRRORED * width or not _can_grow_to(photo, width):
         return _frame_cropped(photo, margins.scaled(1 / MIN_SCALE))
-    framing = _with_canvas(photo, _place_growing(photo, width), margins, continued=False)
+    framing = _with_canvas(photo, window, margins, continued=False)
     if not any(margins):
         return framing
     return replace(framing, strength_scale=MIN_SCALE, notices=(*framing.notices, _reduced(MIN_SCALE)))

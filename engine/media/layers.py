@@ -15,6 +15,7 @@ from engine.media.photo import Photo
 from engine.media.plate import continue_texture
 
 _RIM = 0.004  # of the short side: pixels this near to the product may hold some of it, so the scene does not use them
+_UNSURE = 1.5  # pixels of the photo by which a mask may be off; more than the rim where a small photo is enlarged
 _FAINT = 6  # alpha below this, of 255, is noise of an automatic mask
 _SHARP_MIRROR = 0.03  # of the short side: how far mirrored edges stay sharp, and over how much they blur
 _MAX_DETAIL = 6.0  # levels of texture that a continued plain background repeats
@@ -81,7 +82,8 @@ def build_layers(photo: Photo, mask: np.ndarray | None, framing: Framing, out_si
         alpha = np.zeros(part.shape[:2], np.uint8)
     else:
         alpha = _without_noise(_resample(mask, cut.part, cut.source))  # one kernel for both, or their edges part
-    scene, depth = continue_texture(part, _hole(alpha, out_size))
+    unsure = max(_RIM * min(out_size), _UNSURE * out_size[0] / (framing.window[2] - framing.window[0]))
+    scene, depth = continue_texture(part, _hole(alpha, unsure))
     layers = Layers(out_size, cut.origin, part, alpha, scene, depth)
     return _extend(layers, cut, framing) if any(cut.pads) else layers
 
@@ -137,8 +139,8 @@ def _without_noise(alpha: np.ndarray) -> np.ndarray:
     return cv2.LUT(alpha, levels)
 
 
-def _hole(alpha: np.ndarray, out_size: tuple[int, int]) -> np.ndarray:
-    reach = 2 * max(1, round(_RIM * min(out_size))) + 1
+def _hole(alpha: np.ndarray, unsure: float) -> np.ndarray:
+    reach = 2 * max(1, round(unsure)) + 1
     element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     return cv2.dilate((alpha > 0).astype(np.uint8), element) > 0
 
@@ -181,8 +183,10 @@ def _continue_mirrored(scene: np.ndarray, pads: tuple[int, int, int, int]) -> np
     soft = cv2.resize(soft, wide.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     outside = cv2.copyMakeBorder(np.zeros(scene.shape[:2], np.uint8), *pads, cv2.BORDER_CONSTANT, value=1)
     away = cv2.distanceTransform(outside, cv2.DIST_L2, 3) / short
-    share = np.clip((away - _SHARP_MIRROR) / _SHARP_MIRROR, 0, 1)[..., None]
-    return np.where(share > 0, np.rint(wide + (soft.astype(np.float32) - wide) * share), wide).astype(np.uint8)
+    share = np.clip((away - _SHARP_MIRROR) / _SHARP_MIRROR, 0, 1)
+    far = share > 0
+    wide[far] = np.rint(wide[far] + (soft[far].astype(np.float32) - wide[far]) * share[far][:, None])
+    return wide
 
 
 def _pad_alpha(alpha: np.ndarray, pads: tuple[int, int, int, int], cut: Sides) -> np.ndarray:

@@ -7,34 +7,33 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+NO_REST = 128
 _TRUST = 25.0  # how much a faint pixel's own colour weighs against its solid neighbour's: ratio of variances
 _CLEAR = 0.4  # alpha from which a pixel's colour follows from the photo and the scene alone
-_RIM_LIMIT = 32  # levels; what shines through a soft edge cannot be far from the scene, or the alpha is wrong
 _SOLID = 243
 _MARGIN = 8  # pixels around the product in its crop, so that filters near its edge see what is there
 
 
 @dataclass(frozen=True)
 class Product:
-    """Premultiplied YUVA crops of the canvas, uint8 [h, w, 4], at `corner` (top, left) of a canvas [H, W].
+    """Crops of the canvas, uint8 [h, w, 4], at `corner` (top, left) of a canvas [H, W].
 
-    `colours`: the product alone. `rim`: the scene as it must look around and through the soft edge for the two
-    together to be the photo; transparent elsewhere.
+    `colours`: the product alone, premultiplied YUVA. `rest`: what has to be added to the product over the clean scene
+    for the two to be the photo, halved and around `NO_REST`.
     """
 
     colours: np.ndarray
-    rim: np.ndarray
+    rest: np.ndarray
     corner: tuple[int, int]
     canvas: tuple[int, int]
 
 
 def take_product(photo: np.ndarray, alpha: np.ndarray, scene: np.ndarray, depth: np.ndarray) -> Product:
-    """Split `photo` = colours + (1 - alpha) * rim, given the clean `scene`; all uint8 YUV of one size.
+    """Split `photo` = colours + (1 - alpha) * scene + rest, given the clean `scene`; all uint8 YUV of one size.
 
-    `depth` is 0 where `scene` is the photo (see `Layers`).
-
-    In the soft edge the colour is a compromise (MAP estimate) between what `scene` implies and the nearest solid
-    product colour: the first alone amplifies noise where alpha is small, and carries the old background along.
+    `depth` is 0 where `scene` is the photo (see `Layers`). In the soft edge the colour is a compromise (MAP estimate)
+    between what `scene` implies and the nearest solid product colour: the first alone amplifies noise where alpha is
+    small, and carries the old background along.
     """
     changed = (alpha > 0) | (depth > 0)
     x, y, width, height = cv2.boundingRect(changed.astype(np.uint8))
@@ -43,23 +42,20 @@ def take_product(photo: np.ndarray, alpha: np.ndarray, scene: np.ndarray, depth:
     canvas = photo.shape[0], photo.shape[1]
     photo, alpha, scene, changed = photo[crop], alpha[crop], scene[crop], changed[crop]
     colours = np.zeros((*alpha.shape, 4), np.uint8)
-    rim = np.zeros_like(colours)
     solid = alpha == 255
     colours[solid, :3] = photo[solid]
     colours[..., 3] = alpha
+    rest = np.full_like(colours, NO_REST)
     soft = changed & ~solid
     a = alpha[soft].astype(np.float32)[:, None] / 255
     seen, behind = photo[soft].astype(np.float32), scene[soft].astype(np.float32)
-    near = _solid_colour(photo, alpha)[soft]
+    own = _solid_colour(photo, alpha)[soft]
     trust = _TRUST / np.square(np.maximum(1 - a / _CLEAR, 0.01))
-    near += a * (seen - a * near - (1 - a) * behind) * (trust / (a * a * trust + 1))
-    own = np.clip(np.rint(np.clip(near, 0, 255) * a), 0, 255)
+    own += a * (seen - a * own - (1 - a) * behind) * (trust / (a * a * trust + 1))
+    own = np.rint(np.clip(own, 0, 255) * a)
     colours[soft, :3] = own
-    rest = (seen - own) / np.maximum(1 - a, 0.1) - behind
-    limit = np.where(a > 0, _RIM_LIMIT, 255)
-    rim[soft, :3] = np.clip(np.rint(behind + np.clip(rest, -limit, limit)), 0, 255)
-    rim[soft, 3] = 255
-    return Product(colours, rim, (top, left), canvas)
+    rest[soft, :3] = np.clip(np.rint((seen - own - np.rint((1 - a) * behind)) / 2 + NO_REST), 0, 255)
+    return Product(colours, rest, (top, left), canvas)
 
 
 def _solid_colour(photo: np.ndarray, alpha: np.ndarray) -> np.ndarray:
