@@ -16,6 +16,7 @@ AQ_MEDIA_DIR = Path(env.text("AQ_MEDIA_DIR", str(AQ_DATA_DIR / "media"))).resolv
 AQ_BUNDLE = Path(env.text("AQ_BUNDLE", str(BASE_DIR / "engine" / "bundled" / "aquarius-nano"))).resolve()
 AQ_FRONTEND_DIR = Path(env.text("AQ_FRONTEND_DIR", str(BASE_DIR / "frontend" / "dist"))).resolve()
 AQ_LEASE_SECONDS = env.number("AQ_LEASE_SECONDS", 30)
+AQ_RUN_SECONDS = env.number("AQ_RUN_SECONDS", 3600)  # a job that runs longer hangs: its worker is ended
 AQ_HEARTBEAT_SECONDS = env.number("AQ_HEARTBEAT_SECONDS", 5)
 AQ_MAX_UPLOAD_BYTES = env.number("AQ_MAX_UPLOAD_BYTES", 64 * 1024 * 1024)
 AQ_SIGN_IN_LINK_SECONDS = env.number("AQ_SIGN_IN_LINK_SECONDS", 24 * 3600)

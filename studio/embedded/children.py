@@ -91,20 +91,19 @@ class Family:
                 self._launch(child)
 
     def stop(self, grace: float) -> None:
-        """SIGTERM to all at once, SIGKILL to the groups that are still there after `grace` seconds."""
-        groups = {child.process.pid: int(signal.SIGTERM) for child in self.children if child.process is not None}
-        for child in self.children:
-            if child.process is not None:
-                warden.send(child.process.pid, signal.SIGTERM)
+        """SIGTERM to all at once; when they are over, at the latest after `grace` seconds, SIGKILL to what is left."""
+        running = [child.process for child in self.children if child.process is not None]
+        for process in running:
+            process.terminate()
         until = time.monotonic() + grace
+        for process in running:
+            wait_until_over(process, until)
+        for process in running:
+            warden.send(process.pid, signal.SIGKILL)
+        for process in running:
+            process.wait()
         for child in self.children:
-            if child.process is not None:
-                wait_until_over(child.process, until)
-        warden.end_groups(dict.fromkeys(groups, int(signal.SIGKILL)), grace=1.0)
-        for child in self.children:
-            if child.process is not None:
-                child.process.wait()
-                child.process = None
+            child.process = None
 
     def dismiss(self) -> None:
         """The last step: nothing is left for the warden to end."""

@@ -98,7 +98,7 @@ class Postgres:
             if self.process.poll() is None:
                 self.process.send_signal(sent)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.process.wait(timeout if sent == signal.SIGINT else 1.0)
+                    self.process.wait(timeout if sent == signal.SIGINT else 0.5)
         self.process = None
         shutil.rmtree(self.socket_dir, ignore_errors=True)
 

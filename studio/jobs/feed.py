@@ -21,8 +21,9 @@ from uuid import UUID
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from studio.jobs import identity
-from studio.jobs.hub import Hub, Subscription, hub
+from studio.jobs.hub import Hub, hub
 from studio.jobs.models import TERMINAL, Job
+from studio.jobs.subscription import Subscription
 from studio.workspaces.access import Actor
 
 logger = logging.getLogger(__name__)

@@ -10,10 +10,13 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 BEAT_WORKER = """
 INSERT INTO jobs_worker (id, queue, host, pid) VALUES (%(worker)s, %(queue)s, %(host)s, %(pid)s)
@@ -22,6 +25,10 @@ ON CONFLICT (id) DO UPDATE SET heartbeat_at = clock_timestamp()
 BEAT_LEASE = """
 UPDATE jobs_job SET lease_expires_at = clock_timestamp() + %(lease)s * interval '1 second'
 WHERE lease_owner = %(worker)s AND state = 'running'
+"""
+HANGS = """
+SELECT 1 FROM jobs_job WHERE lease_owner = %(worker)s AND state = 'running'
+    AND claimed_at < clock_timestamp() - %(run)s * interval '1 second'
 """
 GIVE_BACK = (
     "UPDATE jobs_job SET lease_expires_at = clock_timestamp() WHERE lease_owner = %(worker)s AND state = 'running'"
@@ -40,6 +47,7 @@ class Charge:
     pid: int
     lease: float
     every: float
+    run: float  # seconds after which a job hangs, and its worker with it
 
 
 def main() -> None:
@@ -51,26 +59,46 @@ def main() -> None:
     print("beating", flush=True)  # or trying to: the worker may start either way
     while not _worker_is_gone(sys.stdin.fileno(), charge.every if connection else min(charge.every, 0.5)):
         connection = _beat(connection, charge)
-    _say(connection, charge, GIVE_BACK, LEAVE)
+    _leave(connection, charge)
 
 
-def _beat(connection: psycopg.Connection | None, charge: Charge) -> psycopg.Connection | None:
-    return _say(connection, charge, BEAT_WORKER, BEAT_LEASE)
+def _beat(connection: Connection | None, charge: Charge) -> Connection | None:
+    def beat(connection: Connection) -> None:
+        connection.execute(BEAT_WORKER, charge.__dict__)
+        connection.execute(BEAT_LEASE, charge.__dict__)
+        if connection.execute(HANGS, charge.__dict__).fetchone():
+            _end_worker(charge)
+
+    return _say(connection, charge, beat)
 
 
-def _say(connection: psycopg.Connection | None, charge: Charge, *statements: str) -> psycopg.Connection | None:
-    """Runs the statements; the connection to use next, or None when the database is away (it may be restarting)."""
+def _leave(connection: Connection | None, charge: Charge) -> None:
+    def leave(connection: Connection) -> None:
+        connection.execute(GIVE_BACK, charge.__dict__)
+        connection.execute(LEAVE, charge.__dict__)
+
+    _say(connection, charge, leave)
+
+
+def _say(connection: Connection | None, charge: Charge, what: Callable[[Connection], None]) -> Connection | None:
+    """Says it to the database; the connection to use next, or None when the database is away (it may be restarting)."""
     try:
         if connection is None:
             connection = psycopg.connect(charge.conninfo, autocommit=True, connect_timeout=5)
-        for statement in statements:
-            connection.execute(statement, charge.__dict__)
+        what(connection)
         return connection
     except psycopg.OperationalError as error:
         print(f"heartbeat of worker {charge.worker}: {error}", file=sys.stderr)
         if connection is not None:
             connection.close()
         return None
+
+
+def _end_worker(charge: Charge) -> None:
+    """A worker that hangs in native code hears no signal but this one. Its end closes the life line."""
+    print(f"worker {charge.worker} hangs: ended", file=sys.stderr)
+    if os.getppid() == charge.pid:  # or it is gone already, and its number another's
+        os.kill(charge.pid, signal.SIGKILL)
 
 
 def _worker_is_gone(life_line: int, seconds: float) -> bool:

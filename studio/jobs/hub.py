@@ -11,8 +11,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -23,6 +23,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from studio.jobs import events
 from studio.jobs.database import AWAY, conninfo
 from studio.jobs.models import Job, JobEvent
+from studio.jobs.subscription import PAGE, Change, Subscription
 
 logger = logging.getLogger(__name__)
 
@@ -30,121 +31,6 @@ Result = TypeVar("Result")
 
 HEALTH_SECONDS = 15.0  # a silent connection is asked whether it still lives
 MISSED_MARGIN = timedelta(minutes=1)  # an event carries its statement's time, and its commit may be later
-PAGE = 500
-QUEUE_LIMIT = 200  # events kept for a slow client before it has to read the log again
-
-
-@dataclass(frozen=True)
-class Change:
-    """What one commit (or several) did to a job."""
-
-    job_id: UUID
-    workspace_id: UUID
-    state: str
-    last_seq: int
-    events: list[dict[str, Any]]
-
-
-@dataclass
-class Watched:
-    """How far one subscription has come with one job."""
-
-    known: int  # the last seq that was sent or waits to be sent
-    waiting: list[dict[str, Any]] = field(default_factory=list)
-    must_read: bool = True  # the log has to be read from `known` on
-    missed: bool = False  # something happened while it was being read
-
-
-class Subscription:
-    """What one socket or stream wants to hear, and what it has not been told yet. Used in one event loop only."""
-
-    def __init__(self, workspace_id: UUID, read: "Hub") -> None:
-        self.workspace_id = workspace_id
-        self.watched: dict[UUID, Watched] = {}
-        self.whole_workspace = False
-        self._hub = read
-        self._changed: dict[UUID, str] = {}
-        self._wake = asyncio.Event()
-
-    def watch(self, job_id: UUID, after: int = 0) -> None:
-        """From now on every event of the job after `after`."""
-        self.watched[job_id] = Watched(known=after)
-        self._wake.set()
-
-    def unwatch(self, job_id: UUID) -> None:
-        self.watched.pop(job_id, None)
-
-    def watch_workspace(self) -> None:
-        """From now on the state of any job of the workspace whenever it changes."""
-        self.whole_workspace = True
-
-    def offer(self, change: Change) -> None:
-        if change.workspace_id != self.workspace_id:
-            return
-        if self.whole_workspace:
-            self._changed[change.job_id] = change.state
-            self._wake.set()
-        if change.job_id in self.watched:
-            _take(self.watched[change.job_id], change)
-            self._wake.set()
-
-    def read_again(self) -> None:
-        """After an outage: nothing that was pushed can be relied on to be all."""
-        for watched in self.watched.values():
-            watched.must_read = True
-        self._wake.set()
-
-    async def next(self, timeout: float) -> list[dict[str, Any]]:
-        """The messages that are due, in the feed's own form; none when nothing happens for `timeout` seconds."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), timeout)
-        self._wake.clear()
-        messages = [
-            {"type": "job_changed", "job_id": str(id), "state": state} for id, state in self._take_changed().items()
-        ]
-        for job_id, watched in list(self.watched.items()):
-            messages += await self._due(job_id, watched)
-        return messages
-
-    def _take_changed(self) -> dict[UUID, str]:
-        changed, self._changed = self._changed, {}
-        return changed
-
-    async def _due(self, job_id: UUID, watched: Watched) -> list[dict[str, Any]]:
-        if watched.must_read:
-            return await self._read(job_id, watched)
-        told, watched.waiting = watched.waiting, []
-        return [_events_message(job_id, told)] if told else []
-
-    async def _read(self, job_id: UUID, watched: Watched) -> list[dict[str, Any]]:
-        after = watched.waiting[0]["seq"] - 1 if watched.waiting else watched.known
-        watched.waiting, watched.must_read, watched.missed = [], True, False
-        found = await self._hub.ask(read_events, job_id, self.workspace_id, after)
-        if found is None:
-            self.unwatch(job_id)
-            return [{"type": "error", "code": "not_found", "job_id": str(job_id), "detail": "There is no such job."}]
-        watched.known = found[-1]["seq"] if found else after
-        watched.must_read = watched.missed or len(found) == PAGE
-        if watched.must_read:
-            self._wake.set()
-        return [_events_message(job_id, found)] if found else []
-
-
-def _take(watched: Watched, change: Change) -> None:
-    """Keeps the new events for the client; where they leave a gap, or it is slow, its log is read again."""
-    if watched.must_read:
-        watched.missed = True
-        return
-    fresh = [event for event in change.events if event["seq"] > watched.known]
-    joins = not fresh or fresh[0]["seq"] == watched.known + 1
-    if joins and len(watched.waiting) + len(fresh) <= QUEUE_LIMIT:
-        watched.waiting += fresh
-        watched.known += len(fresh)
-    watched.must_read = watched.known < change.last_seq
-
-
-def _events_message(job_id: UUID, events: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"type": "events", "job_id": str(job_id), "events": events}
 
 
 class Hub:
@@ -160,7 +46,7 @@ class Hub:
 
     @asynccontextmanager
     async def subscription(self, workspace_id: UUID) -> AsyncIterator[Subscription]:
-        one = Subscription(workspace_id, self)
+        one = Subscription(workspace_id, partial(self.ask, read_events))
         self._subscriptions.add(one)
         if self._listening is None or self._listening.done():
             self._listening = asyncio.create_task(self._listen_forever())

@@ -147,6 +147,7 @@ class Heartbeat:
             pid=os.getpid(),
             lease=settings.AQ_LEASE_SECONDS,
             every=settings.AQ_HEARTBEAT_SECONDS,
+            run=settings.AQ_RUN_SECONDS,
         )
         self._closing = False
         self._process = self._start()

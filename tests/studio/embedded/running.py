@@ -57,7 +57,9 @@ class Studio:
         return next(word for word in self.text().split() if "/sign-in/" in word)
 
     def wait_until_running(self) -> "Studio":
-        assert wait_for(lambda: "/sign-in/" in self.text() or self.process.poll() is not None, START_SECONDS)
+        assert wait_for(lambda: "/sign-in/" in self.text() or self.process.poll() is not None, START_SECONDS), (
+            self.logs()
+        )
         assert self.process.poll() is None, self.text()
         return self
 

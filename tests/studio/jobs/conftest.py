@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection
 
 from studio.accounts.models import User
-from studio.jobs import services
+from studio.jobs import hub, services
 from studio.jobs.models import Job, JobEvent
 from studio.workspaces.access import Actor, member_actor
 from studio.workspaces.models import Workspace
@@ -110,3 +110,10 @@ def start(process_env: dict[str, str], tmp_path: Path) -> Iterator[StartProcess]
 def _end(process: "subprocess.Popen[bytes]") -> None:
     process.kill()
     process.wait()
+
+
+@pytest.fixture
+async def closed_hub() -> AsyncIterator[None]:
+    """The hub's connections belong to this test's loop and database."""
+    yield
+    await hub.hub().close()

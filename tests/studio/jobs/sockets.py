@@ -1,11 +1,20 @@
-"""A WebSocket client of the feed without a network: what a browser's end of the connection sees."""
+"""A WebSocket client of the feed without a network, and what tests of the feed say and hear through it."""
 
 import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 
+from studio.jobs import identity, lease, services
+from studio.jobs.models import Job
 from studio.jobs.routing import websocket_application
+from studio.workspaces.access import Actor
+from tests.chaos.kinds import QUEUE
+from tests.studio.jobs.conftest import MakeJob
 
 
 class Socket(ApplicationCommunicator):
@@ -42,3 +51,53 @@ class Socket(ApplicationCommunicator):
     async def leave(self) -> None:
         await self.send_input({"type": "websocket.disconnect", "code": 1000})
         await self.wait(timeout=20)
+
+
+def in_database(work: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    return sync_to_async(work, thread_sensitive=True)
+
+
+@in_database
+def ticket_of(actor: Actor) -> str:
+    return identity.issue_ticket(actor)
+
+
+@in_database
+def tell(job: Job, count: int) -> None:
+    """`count` events in the job's log, written under its lease."""
+    for step in range(count):
+        services.progress(lease.lease_of(job), "work", step / 1000)
+
+
+@in_database
+def running_job(make_job: MakeJob) -> Job:
+    make_job()
+    job = lease.claim(uuid.uuid4(), QUEUE)
+    assert job is not None
+    return job
+
+
+@asynccontextmanager
+async def socket(query: str, *headers: tuple[bytes, bytes]) -> AsyncIterator[Socket]:
+    """A connected client that has said nothing yet."""
+    one = Socket(f"/ws/v1/feed?{query}", list(headers))
+    assert await one.connect()
+    yield one
+    await one.leave()
+
+
+@asynccontextmanager
+async def listener(actor: Actor) -> AsyncIterator[Socket]:
+    async with socket(f"ticket={await ticket_of(actor)}") as one:
+        assert await one.hear() == {"type": "hello", "workspace": str(actor.workspace.pk)}
+        yield one
+
+
+async def seqs(one: Socket, until: int) -> list[int]:
+    """The seqs of the events that come, up to the one with this seq."""
+    heard: list[int] = []
+    while not heard or heard[-1] < until:
+        message = await one.hear()
+        if message["type"] == "events":
+            heard += [event["seq"] for event in message["events"]]
+    return heard

@@ -84,6 +84,14 @@ def test_a_killed_worker_gives_its_job_back_at_once(make_job: MakeJob, start: St
     assert len(kinds.published()) == 1
 
 
+def test_a_worker_that_hangs_is_ended(make_job: MakeJob, start: StartProcess) -> None:
+    job = make_job(block=True, seconds=60)
+    worker = start("worker", "--queue", QUEUE, AQ_RUN_SECONDS="2")
+    wait_for(lambda: state_of(job) == "running", "the job to run")
+    assert worker.wait(60) == -signal.SIGKILL
+    wait_for(lambda: "requeued" in events_of(job), "the job to go back")
+
+
 def test_a_killed_heartbeat_is_replaced(make_job: MakeJob, start: StartProcess) -> None:
     job = make_job(seconds=5, steps=50)
     worker = start("worker", "--queue", QUEUE, AQ_LEASE_SECONDS="30")
