@@ -22,7 +22,7 @@ from trainer.data import FormatBank, batch_indices, build_bank, open_bank
 from trainer.loop import LossValue, Run, train
 from trainer.objectives.motion_vae import fit_linear, motion_vae_loss
 from trainer.objectives.product_mask import product_mask_loss
-from trainer.objectives.rectified_flow import rectified_flow_loss, sample_conditions
+from trainer.objectives.rectified_flow import rectified_flow_loss, sample_captions, sample_conditions
 from trainer.photos import build_photos
 from trainer.recipes.nano import NanoConfig
 from trainer.tokenizer import train_tokenizer
@@ -93,7 +93,8 @@ def train_single_dit(config: NanoConfig, folder: Path, minutes: float | None) ->
         photo = photo_tensor(banks[format].photo[items // config.bank.motions])
         rows = sample_conditions(banks[format], items, (config.seed, step))
         batch = vae.scale_latents(torch.from_numpy(latents[format][items]).float())
-        return rectified_flow_loss(dit, text, tokenizer, vae, batch, photo, rows, generator)
+        captions = sample_captions(banks[format].words, config.extra_captions, (config.seed, 1, step))
+        return rectified_flow_loss(dit, text, tokenizer, vae, batch, photo, rows, captions, generator)
 
     return train(run, loss, minutes=minutes)
 

@@ -22,7 +22,7 @@ CHUNK = 32
 class PhotosConfig:
     """`count` photographs of random shape between 9:16 and 16:9, squeezed to SIDE x SIDE; photo i has seed + i."""
 
-    count: int = 6000
+    count: int = 12_000
     seed: int = 500_000_000
     processes: int = 2
 

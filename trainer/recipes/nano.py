@@ -16,7 +16,8 @@ class NanoConfig:
     seed: int = 0
     bank: BankConfig = field(default_factory=lambda: BankConfig(scenes=2560, motions=3, seed=1))
     photos: PhotosConfig = field(default_factory=PhotosConfig)
-    captions: int = 60_000
+    captions: int = 60_000  # for the tokenizer
+    extra_captions: int = 48  # a step, for the text encoder beside the clips' own
     linear_clips: int = 600  # clips whose principal components begin the Motion VAE
     hidden: int = 192
     depth: int = 6
@@ -28,10 +29,10 @@ class NanoConfig:
         default_factory=lambda: LoopConfig(steps=300, batch=32, learning_rate=1e-3, ema=0.98, save_every=100)
     )
     dit: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=2200, batch=32, learning_rate=1e-3, save_every=100, ema=0.998)
+        default_factory=lambda: LoopConfig(steps=4000, batch=32, learning_rate=1e-3, save_every=100, ema=0.998)
     )
     mask: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=1000, batch=16, learning_rate=2e-3, save_every=100)
+        default_factory=lambda: LoopConfig(steps=2600, batch=16, learning_rate=2e-3, save_every=100)
     )
 
 
@@ -42,7 +43,7 @@ def nano() -> NanoConfig:
 
 def nano_smoke() -> NanoConfig:
     """A run of a minute for tests: every stage for real, nothing learnt to speak of."""
-    small = replace(NanoConfig(), hidden=64, depth=2, heads=1, rope_axes=(8, 28, 28), captions=500)
+    small = replace(NanoConfig(), hidden=64, depth=2, heads=1, rope_axes=(8, 28, 28), captions=500, extra_captions=4)
     return replace(
         small,
         bank=BankConfig(scenes=8, motions=2, seed=1, processes=1),
