@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,6 +98,30 @@ def write_bundle(
     temporary.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
     temporary.replace(path / MANIFEST)
     return read_bundle(path)
+
+
+def sampling_of(bundle: Bundle) -> dict[str, float]:
+    """How the bundle wants to be sampled: `shift` of the times, `guidance`; BundleError where it does not say."""
+    sampling = bundle.capabilities.get("sampling")
+    found = sampling if isinstance(sampling, dict) else {}
+    for key in ("shift", "guidance"):
+        value = found.get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise BundleError(f"The bundle {bundle.name} does not say how to sample: sampling.{key} is {value!r}.")
+    return found
+
+
+@contextmanager
+def explained(bundle: Bundle, name: str) -> Iterator[None]:
+    """Whatever goes wrong while a bundle's file is put to use is a BundleError: the file is foreign, not our code."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        what = f"{type(error).__name__}: {' '.join(line.strip() for line in reason)[:300]}"
+        raise BundleError(
+            f"The bundle {bundle.name} cannot be used: {name} is not what its manifest says ({what}). Export it again."
+        ) from error
 
 
 def sha256_of(path: Path) -> str:

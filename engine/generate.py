@@ -6,7 +6,6 @@ T key times after the first, h w field grid, H W photo grid.
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +16,9 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from engine.bundles import SHIPPED, Bundle, BundleError, read_bundle
+from engine.bundles import SHIPPED, Bundle, BundleError, read_bundle, sampling_of
 from engine.conditions import GRIDS, KEYS, control_tensors, dense_condition
 from engine.describe import describe_motion
 from engine.events import Canceled, Notice, Preview, Progress, Stage
@@ -32,11 +30,12 @@ from engine.media.framing import Framing, background_kind, plan_framing
 from engine.media.layers import Layers, build_layers, shrink
 from engine.media.photo import Photo, open_photo
 from engine.media.video import render_video
-from engine.models.ernie import ErnieEncoder, PromptTokenizer
+from engine.models.ernie import ErnieEncoder
 from engine.models.motion_vae import MotionVAE, Reference
 from engine.models.single_dit import SingleDiT
 from engine.requests import MAX_SEED, Camera, ImageToVideo
 from engine.samplers import euler, guided, shifted_times
+from engine.weights import check_parts, load_model, load_tokenizer
 
 OnEvent = Callable[[Progress | Preview | Notice], None]
 IsCanceled = Callable[[], bool]
@@ -78,12 +77,12 @@ class Engine:
     def __init__(self, bundle: Bundle) -> None:
         if "image_to_video" not in bundle.kinds:
             raise BundleError(f"The bundle {bundle.name} does not make videos from photos.")
-        folder = str(bundle.path)
-        self.bundle = bundle
-        self.vae = _load(MotionVAE, folder, "motion_vae")
-        self.dit = _load(SingleDiT, folder, "single_dit")
-        self.text = _load(ErnieEncoder, folder, "text")
-        self.tokenizer = PromptTokenizer.load(bundle.file("tokenizer.json"), self.text.config.max_tokens)
+        self.bundle, self.sampling = bundle, sampling_of(bundle)
+        self.vae = load_model(bundle, MotionVAE, "motion_vae")
+        self.dit = load_model(bundle, SingleDiT, "single_dit")
+        self.text = load_model(bundle, ErnieEncoder, "text")
+        self.tokenizer = load_tokenizer(bundle, self.text)
+        check_parts(bundle, self.vae, self.dit, self.text)
         self.masker = Masker(bundle)
 
     @classmethod
@@ -164,7 +163,7 @@ class Engine:
         noise = torch.randn(
             1, self.dit.config.in_channels, (KEYS - 1) // 4, height // 8, width // 8, generator=generator
         )
-        times = shifted_times(request.steps, self.bundle.capabilities["sampling"]["shift"])
+        times = shifted_times(request.steps, self.sampling["shift"])
         for _, data in euler(velocity, noise, times):
             fields_BCThw = self.vae.decode(self.vae.unscale_latents(data), reference)
             yield _motion_fields(fields_BCThw[0].numpy(), plate)
@@ -173,7 +172,7 @@ class Engine:
         self, request: ImageToVideo, prepared: Prepared, condition_BCTHW: Tensor
     ) -> Callable[[Tensor, Tensor], Tensor]:
         """The guided velocity of this request: asked and unasked rows in one batch."""
-        scale = self.bundle.capabilities["sampling"]["guidance"]
+        scale = self.sampling["guidance"]
         asked = (prepared.camera.move, prepared.camera.strength, request.subject.motion, request.subject.strength)
         ids_BK, strengths_BK = control_tensors([asked, ("auto", 0.0, "auto", 0.0)])
         token_ids, token_mask = self.tokenizer([request.prompt, ""])
@@ -249,15 +248,6 @@ def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
     picture = open_photo(path)
     mask = picture.alpha if picture.alpha is not None else cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY)
     return mask if picture.size == size else cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)
-
-
-def _load(kind: type, folder: str, name: str) -> Any:
-    """A diffusers model out of the bundle's flat folder, weights cast once to the type that computes."""
-
-    config = json.loads((Path(folder) / f"{name}.json").read_text())
-    model = kind.from_config(config)  # type: ignore[attr-defined]
-    model.load_state_dict(load_file(Path(folder) / f"{name}.safetensors"))
-    return model.float().eval().requires_grad_(False)
 
 
 def _motion_fields(fields_CThw: np.ndarray, plate: np.ndarray) -> MotionFields:

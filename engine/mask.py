@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from engine.bundles import SHIPPED, Bundle, read_bundle
 from engine.media.photo import open_photo
 from engine.models.product_mask import SIDE, ProductMask
+from engine.weights import load_model
 
 SMALLEST_ISLAND = 0.08  # of the largest part: what is smaller is not product
 WORKING_SIDE = 768  # longest side at which the outline is refined
@@ -22,10 +21,7 @@ class Masker:
     """The mask model of a bundle, loaded once."""
 
     def __init__(self, bundle: Bundle) -> None:
-        config = json.loads(bundle.file("product_mask.json").read_text())
-        self.model = ProductMask.from_config(config)
-        self.model.load_state_dict(load_file(bundle.file("product_mask.safetensors")))
-        self.model.float().eval().requires_grad_(False)
+        self.model = load_model(bundle, ProductMask, "product_mask")
 
     @classmethod
     def load(cls, bundle: Path | None = None) -> Masker:

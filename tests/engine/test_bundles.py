@@ -4,8 +4,12 @@ import json
 import shutil
 
 import pytest
+from safetensors.torch import save_file
 
 from engine.bundles import SHIPPED, BundleError, read_bundle, write_bundle
+from engine.generate import Engine
+from engine.mask import Masker
+from engine.models.ernie import ErnieEncoder
 
 
 @pytest.fixture
@@ -92,3 +96,112 @@ def test_the_shipped_bundle_is_whole_small_and_says_how_it_was_made():
     assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 30_000_000
     assert {"commit", "command", "seed", "stages"} <= set(bundle.provenance)
     assert all(stage["losses"] for stage in bundle.provenance["stages"].values())
+
+
+# --- bundles that verify, and are wrong ---
+
+
+@pytest.fixture
+def shipped(tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(SHIPPED, folder)
+    return folder
+
+
+def seal(folder, **changes):
+    """Write the manifest anew for what now lies in the folder: it verifies, whatever it holds."""
+    manifest = json.loads((folder / "bundle.json").read_text()) | changes
+    keys = ("name", "version", "kinds", "capabilities", "provenance")
+    write_bundle(folder, **{key: manifest[key] for key in keys})
+
+
+def change(folder, name, **changes):
+    (folder / name).write_text(json.dumps(json.loads((folder / name).read_text()) | changes))
+
+
+def without_weights(folder):
+    (folder / "motion_vae.safetensors").unlink()
+
+
+def without_mask(folder):
+    (folder / "product_mask.json").unlink()
+
+
+def anothers_weights(folder):
+    shutil.copyfile(folder / "motion_vae.safetensors", folder / "text.safetensors")
+
+
+def no_weights_at_all(folder):
+    (folder / "single_dit.safetensors").write_bytes(b"not safetensors")
+
+
+def anothers_mask(folder):
+    shutil.copyfile(folder / "text.safetensors", folder / "product_mask.safetensors")
+
+
+def a_config_of_something_else(folder):
+    (folder / "text.json").write_text("[]")
+
+
+def an_impossible_size(folder):
+    change(folder, "single_dit.json", heads=7)
+
+
+def a_tokenizer_of_something_else(folder):
+    (folder / "tokenizer.json").write_text("{}")
+
+
+def text_of_another_width(folder):
+    text = ErnieEncoder(nlu_width=64)
+    save_file(text.state_dict(), folder / "text.safetensors")
+    change(folder, "text.json", nlu_width=64)
+
+
+def fewer_words_than_the_tokenizer(folder):
+    width = json.loads((folder / "text.json").read_text())["nlu_width"]
+    text = ErnieEncoder(vocab_size=300, nlu_width=width)
+    save_file(text.state_dict(), folder / "text.safetensors")
+    change(folder, "text.json", vocab_size=300)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (without_weights, r"no file motion_vae\.safetensors"),
+        (without_mask, r"no file product_mask\.json"),
+        (anothers_weights, r"text\.safetensors is not what"),
+        (no_weights_at_all, r"single_dit\.safetensors is not what"),
+        (anothers_mask, r"product_mask\.safetensors is not what"),
+        (a_config_of_something_else, r"text\.json is not what"),
+        (an_impossible_size, r"single_dit\.json is not what"),
+        (a_tokenizer_of_something_else, r"tokenizer\.json is not what"),
+        (text_of_another_width, r"reads text of another width"),
+        (fewer_words_than_the_tokenizer, r"mixes models: .* 300 in text\.json"),
+    ],
+)
+def test_a_bundle_that_verifies_and_is_wrong_is_refused_when_it_is_loaded(shipped, spoil, says):
+    spoil(shipped)
+    seal(shipped)
+    with pytest.raises(BundleError, match=says):
+        Engine.load(shipped)
+
+
+@pytest.mark.parametrize("sampling", [None, [], {"shift": 1.0}, {"shift": 1.0, "guidance": "1.5"}, {"shift": 0}])
+def test_a_bundle_that_does_not_say_how_to_sample_is_refused_when_it_is_loaded(shipped, sampling):
+    manifest = json.loads((shipped / "bundle.json").read_text())
+    others = {key: value for key, value in manifest["capabilities"].items() if key != "sampling"}
+    seal(shipped, capabilities=others if sampling is None else others | {"sampling": sampling})
+    with pytest.raises(BundleError, match=r"how to sample: sampling\.(shift|guidance)"):
+        Engine.load(shipped)
+
+
+def test_the_mask_alone_refuses_another_models_weights(shipped):
+    anothers_mask(shipped)
+    seal(shipped)
+    with pytest.raises(BundleError, match=r"product_mask\.safetensors is not what"):
+        Masker.load(shipped)
+
+
+def test_control_a_copy_that_is_only_sealed_anew_is_loaded(shipped):
+    seal(shipped)
+    assert Engine.load(shipped).sampling["guidance"] > 0
