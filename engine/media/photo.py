@@ -9,7 +9,7 @@ import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
@@ -56,10 +56,10 @@ class ImageInfo:
 
 
 def open_photo(path: str | os.PathLike[str]) -> Photo:
-    """Decode a JPEG, PNG or WebP, by its content and not its name.
+    """Decode a JPEG, PNG or WebP, by its content and not its name; of several pictures in one JPEG (MPO) the first.
 
     EXIF orientation is applied, colours are converted to sRGB. MediaError codes: not_an_image, unsupported_type,
-    truncated, too_many_pixels, too_small, animated, empty (nothing but transparency).
+    unreadable, truncated, too_many_pixels, too_small, animated, empty (nothing but transparency).
     """
     image = _decode(Path(path))
     if image.mode == "RGB":
@@ -99,7 +99,7 @@ def clean_image(src: str | os.PathLike[str], dst: str | os.PathLike[str]) -> Ima
 
 def _decode(path: Path) -> Image.Image:
     """An upright sRGB image in mode RGB or RGBA."""
-    with path.open("rb") as file:
+    with _open(path) as file:
         _check_type(file.read(32))
         file.seek(0)
         try:
@@ -115,6 +115,13 @@ def _decode(path: Path) -> Image.Image:
         except Exception as error:  # decoders raise anything on hostile bytes: OSError, SyntaxError, struct.error ...
             raise MediaError("truncated", "The picture is damaged or incomplete. Export it again and retry.") from error
     return _to_srgb(_upright(image))
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise MediaError("unreadable", f"The file {path.name} cannot be read: {error.strerror}.") from error
 
 
 def _check_type(head: bytes) -> None:
@@ -134,7 +141,8 @@ def _check_header(image: Image.Image) -> None:
     width, height = image.size
     if min(width, height) < MIN_SIDE:
         raise MediaError("too_small", f"The picture is {width} x {height}. Each side needs {MIN_SIDE} pixels.")
-    if getattr(image, "n_frames", 1) > 1 or getattr(image, "is_animated", False):
+    # More pictures in one JPEG (MPO) are a phone's depth or gain map beside the photo, which comes first.
+    if image.format != "MPO" and (getattr(image, "n_frames", 1) > 1 or getattr(image, "is_animated", False)):
         raise MediaError("animated", "The picture is animated. Use a still picture.")
 
 

@@ -111,6 +111,24 @@ def test_formats_and_colour_models_open_as_rgb(save, name: str) -> None:
     assert np.abs(photo.rgb.astype(int) - RED).max() < 12
 
 
+def test_of_a_phones_several_pictures_the_first_is_the_photo(save) -> None:
+    gain_map = solid("L", (32, 24), 128)
+    data = encoded(solid(), "MPO", save_all=True, append_images=[gain_map])
+    assert Image.open(io.BytesIO(data)).n_frames == 2
+
+    photo = open_photo(save(data))
+
+    assert photo.size == (64, 48) and np.abs(photo.rgb.astype(int) - RED).max() < 12
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"The file gone.jpg cannot be read: No such file or directory\.") as refusal:
+        open_photo(tmp_path / "gone.jpg")
+    assert refusal.value.code == "unreadable"
+    with pytest.raises(MediaError, match="cannot be read"):
+        open_photo(tmp_path)
+
+
 def test_sixteen_bits_are_scaled_not_clipped(save) -> None:
     ramp = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
 
