@@ -42,7 +42,8 @@ def page_of(rows: QuerySet[Row], request: Request) -> tuple[Sequence[Row], str |
 def _limit(text: str | None) -> int:
     if text is None:
         return DEFAULT_LIMIT
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MAX_LIMIT):
+    short = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT))
+    if not (short and 1 <= int(text) <= MAX_LIMIT):
         raise invalid([FieldError("limit", "out_of_range", f"Give a whole number from 1 to {MAX_LIMIT}.")])
     return int(text)
 
