@@ -1,6 +1,7 @@
 """Reads the process environment, for `studio.settings` alone."""
 
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,21 @@ def text(name: str, default: str) -> str:
 
 def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def origins(name: str, *, https: bool) -> list[str]:
+    """Origins with a scheme, as Django wants them. A bare name stands for https, and without TLS for http as well."""
+    return [origin for word in words(name) for origin in _origins_of(name, word, https=https)]
+
+
+def _origins_of(name: str, word: str, *, https: bool) -> list[str]:
+    scheme, _, host = word.rpartition("://")
+    if scheme not in {"", "http", "https"} or not re.fullmatch(r"(\*\.)?[\w.-]+(:\d+)?|\[[0-9a-fA-F:]+\](:\d+)?", host):
+        raise ImproperlyConfigured(
+            f"{name}: {word!r} should be a name as studio.example.com, or an origin as https://studio.example.com:8443."
+        )
+    schemes = [scheme] if scheme else ["https"] if https else ["https", "http"]
+    return [f"{one}://{host}" for one in schemes]
 
 
 def flag(name: str, default: bool = False) -> bool:

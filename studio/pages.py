@@ -1,13 +1,18 @@
 """The single page, and the few plain pages that must work without it."""
 
+import logging
+
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.deprecation import MiddlewareMixin
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 PROBLEM = "application/problem+json"
+log = logging.getLogger(__name__)
 
 
 @require_safe
@@ -27,6 +32,18 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def broken(request: HttpRequest) -> HttpResponse:
     return _problem(500, "internal_error", "Something broke on our side. Please try again; the error is in the log.")
+
+
+class DatabaseAway(MiddlewareMixin):
+    """Says so where a page outside the API cannot reach the database; REST framework's views answer for themselves."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, OperationalError | InterfaceError):
+            return None
+        log.warning("The database is away: %s", str(exception).split("\n", 1)[0])
+        answer = render(request, "database_away.html", status=503)
+        answer.headers["Retry-After"] = "5"
+        return answer
 
 
 def _problem(status: int, code: str, detail: str) -> HttpResponse:

@@ -25,7 +25,8 @@ AQ_SIGN_IN_LINK_SECONDS = env.number("AQ_SIGN_IN_LINK_SECONDS", 24 * 3600)
 DEBUG = env.flag("AQ_DEBUG")
 SECRET_KEY = env.secret_key(AQ_DATA_DIR, embedded=AQ_EMBEDDED)
 ALLOWED_HOSTS = env.words("AQ_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-CSRF_TRUSTED_ORIGINS = env.words("AQ_TRUSTED_ORIGINS")
+AQ_HTTPS = env.flag("AQ_HTTPS")  # the studio is reached through https: cookies are Secure, plain http is redirected
+CSRF_TRUSTED_ORIGINS = env.origins("AQ_TRUSTED_ORIGINS", https=AQ_HTTPS)
 
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
@@ -50,6 +51,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "studio.pages.DatabaseAway",
 ]
 
 ROOT_URLCONF = "studio.urls"
@@ -69,7 +71,6 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # --- browsers ---------------------------------------------------------------------------------------------------------
-AQ_HTTPS = env.flag("AQ_HTTPS")  # the studio is reached through https: cookies are Secure, plain http is redirected
 SESSION_COOKIE_NAME = "aq_session"
 SESSION_COOKIE_AGE = 30 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True

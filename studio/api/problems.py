@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -50,6 +51,12 @@ class Problem(exceptions.APIException):
         self.headers = dict(headers or {})
 
 
+DATABASE_AWAY = Problem(
+    503,
+    "database_unavailable",
+    "The studio cannot reach its database. Nothing was lost; wait a few seconds and try again.",
+    headers={"Retry-After": "5"},
+)
 DISK_FULL = Problem(507, "disk_full", "The studio's disk is full. Ask its administrator to make room, then try again.")
 
 
@@ -87,6 +94,8 @@ def _sentence(item: ErrorDetails) -> str:
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     """DRF's hook: any exception of a view becomes a problem; one that nobody expected is logged and told as 500."""
     problem = as_problem(error)
+    if problem is DATABASE_AWAY:
+        log.warning("A request was refused: %s", first_line(error))
     if problem is None:
         log.exception("A request failed.", exc_info=error)
         problem = Problem(500, "internal_error", "Something went wrong on our side. Try again; it has been logged.")
@@ -114,6 +123,8 @@ def as_problem(error: Exception) -> Problem | None:
         return Problem(413, "too_large", "A field of the form is too large.")
     if isinstance(error, SuspiciousOperation):
         return Problem(400, "malformed_request", "The request cannot be read.")
+    if isinstance(error, OperationalError | InterfaceError):
+        return DATABASE_AWAY
     if _is_disk_full(error):
         return DISK_FULL
     if isinstance(error, BundleError):
@@ -121,6 +132,11 @@ def as_problem(error: Exception) -> Problem | None:
     if isinstance(error, MediaError):
         return Problem(422, error.code, str(error), errors=[FieldError("file", error.code, str(error))])
     return None
+
+
+def first_line(error: Exception) -> str:
+    """An error for the log, without what a server adds to it."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _is_disk_full(error: Exception) -> bool:

@@ -48,8 +48,12 @@ class FeedConsumer(AsyncWebsocketConsumer):
         self.stack = AsyncExitStack()
         self.tasks: list[asyncio.Task[None]] = []
         self.subscription: Subscription | None = None
-        origin = identity.origin_of(self.scope["headers"])
-        if origin is not None and not identity.is_own_origin(origin):
+        self.handshake = identity.handshake_of(self.scope)
+        self.query = {
+            name: values[0] for name, values in parse_qs(self.scope["query_string"].decode("latin-1")).items()
+        }
+        origin = identity.origin_of(self.handshake)
+        if origin is not None and not identity.is_own_origin(origin, self.handshake):
             await self.close()  # before it is accepted: the handshake is refused
             return
         await self.accept()
@@ -77,18 +81,16 @@ class FeedConsumer(AsyncWebsocketConsumer):
         await self.stack.aclose()
 
     def _identify(self) -> Actor | None:
-        query = parse_qs(self.scope["query_string"].decode("latin-1"))
-        if "ticket" in query:
-            return identity.redeem_ticket(query["ticket"][0])
-        if identity.origin_of(self.scope["headers"]) is None:
+        if "ticket" in self.query:
+            return identity.redeem_ticket(self.query["ticket"])
+        if identity.origin_of(self.handshake) is None:
             return None  # the cookie counts only together with a browser's word on which page sent it
-        return identity.session_actor(self.scope["headers"], query.get("workspace", [None])[0])
+        return identity.session_actor(self.handshake, self.query.get("workspace"))
 
     def _is_still_allowed(self) -> bool:
-        query = self.scope["query_string"]
-        if b"ticket=" in query:
+        if "ticket" in self.query:
             return identity.is_still_valid(self.actor)
-        found = identity.session_actor(self.scope["headers"], str(self.actor.workspace.pk))
+        found = identity.session_actor(self.handshake, str(self.actor.workspace.pk))
         return found is not None and found.user == self.actor.user
 
     def _obey(self, subscription: Subscription, message: dict[str, Any]) -> None:

@@ -56,11 +56,15 @@ class Hub:
             self._subscriptions.discard(one)
 
     async def ask(self, read: Callable[..., Result], *arguments: Any) -> Result:
-        """Runs a read of the database in the reader's thread, and again while the database is away."""
+        """Runs a read of the database in the reader's thread, and again while the database is away.
+
+        Any other error is the caller's own: a read that the database refuses is refused for ever, and to repeat it
+        would keep the one reader from everybody else.
+        """
         while True:
             try:
                 return await self._once(read, *arguments)
-            except (DatabaseError, InterfaceError) as error:
+            except AWAY as error:
                 logger.warning("the feed could not read: %s", error)
                 await asyncio.sleep(0.5)
 

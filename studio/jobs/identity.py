@@ -1,18 +1,20 @@
 """Who listens to the feed: a browser by its session cookie, any other client by a one-use ticket of 30 seconds."""
 
 import hashlib
+import io
 import secrets
-from collections.abc import Iterable
 from datetime import timedelta
-from http.cookies import SimpleCookie
 from importlib import import_module
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import auth
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.asgi import ASGIRequest
 from django.db.models.functions import Now
 from django.http import HttpRequest
-from django.http.request import split_domain_port, validate_host
+from django.utils.http import is_same_domain
 
 from studio.accounts.models import User
 from studio.jobs.models import FeedTicket
@@ -21,7 +23,11 @@ from studio.workspaces.models import ApiKey
 
 TICKET_SECONDS = 30
 
-Headers = Iterable[tuple[bytes, bytes]]
+
+def handshake_of(scope: dict[str, Any]) -> HttpRequest:
+    """A WebSocket's opening request as Django sees requests: its host, whether it came through https, its cookies."""
+    scheme = {"ws": "http", "wss": "https"}.get(scope.get("scheme", "ws"))
+    return ASGIRequest({**scope, "method": "GET", "scheme": scheme, "query_string": b""}, io.BytesIO())
 
 
 def issue_ticket(actor: Actor) -> str:
@@ -52,12 +58,11 @@ def redeem_ticket(secret: str) -> Actor | None:
     return _member(ticket.user, str(ticket.workspace_id))
 
 
-def session_actor(headers: Headers, workspace_id: str | None) -> Actor | None:
+def session_actor(handshake: HttpRequest, workspace_id: str | None) -> Actor | None:
     """The signed-in member behind the session cookie, in the asked-for workspace or the first."""
-    request = HttpRequest()
     engine = import_module(settings.SESSION_ENGINE)
-    request.session = engine.SessionStore(_cookie(headers, settings.SESSION_COOKIE_NAME))
-    user = auth.get_user(request)
+    handshake.session = engine.SessionStore(handshake.COOKIES.get(settings.SESSION_COOKIE_NAME))
+    user = auth.get_user(handshake)
     return _member(user, workspace_id) if isinstance(user, User) else None
 
 
@@ -68,16 +73,31 @@ def is_still_valid(actor: Actor) -> bool:
     return _member(actor.user, str(actor.workspace.pk)) is not None
 
 
-def origin_of(headers: Headers) -> str | None:
+def origin_of(handshake: HttpRequest) -> str | None:
     """The page that opened the connection; None when no browser did."""
-    return _header(headers, b"origin")
+    return handshake.headers.get("Origin")
 
 
-def is_own_origin(origin: str) -> bool:
-    """Whether the page is one of ours: another site's page must not use the cookie of who looks at it."""
-    host, _ = split_domain_port(urlsplit(origin).netloc)
-    allowed = settings.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]"]
-    return bool(host) and validate_host(host, allowed)
+def is_own_origin(origin: str, handshake: HttpRequest) -> bool:
+    """Whether the page is one of ours: another's page must not use the cookie of who looks at it.
+
+    Ours has the scheme, name and port that the connection itself was asked for, or is trusted by name
+    (AQ_TRUSTED_ORIGINS), as in Django's check of forms: a program on another port of this machine is not ours.
+    """
+    try:
+        own = f"{'https' if handshake.is_secure() else 'http'}://{handshake.get_host()}"
+    except DisallowedHost:
+        return False
+    return origin == own or any(_is_trusted(origin, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS)
+
+
+def _is_trusted(origin: str, trusted: str) -> bool:
+    """`trusted` may begin its name with `*.`"""
+    try:
+        given, known = urlsplit(origin), urlsplit(trusted.replace("*.", "."))
+    except ValueError:
+        return False
+    return given.scheme == known.scheme and is_same_domain(given.netloc, known.netloc)
 
 
 def _member(user: User | None, workspace_id: str | None) -> Actor | None:
@@ -87,15 +107,6 @@ def _member(user: User | None, workspace_id: str | None) -> Actor | None:
         return member_actor(user, workspace_id)
     except NotFound:
         return None
-
-
-def _cookie(headers: Headers, name: str) -> str | None:
-    jar = SimpleCookie(_header(headers, b"cookie") or "")
-    return jar[name].value if name in jar else None
-
-
-def _header(headers: Headers, name: bytes) -> str | None:
-    return next((value.decode("latin-1") for key, value in headers if key.lower() == name), None)
 
 
 def _hash(secret: str) -> str:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import httpx
@@ -18,8 +18,8 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @contextmanager
-def serving(application: str, **environment: str) -> Iterator[tuple[str, psutil.Process]]:
-    """The address of `application` (`module:name`) under uvicorn, and its process."""
+def serving(application: str, log: Path | None = None, **environment: str) -> Iterator[tuple[str, psutil.Process]]:
+    """The address of `application` (`module:name`) under uvicorn, and its process; what it says goes to `log`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -32,7 +32,8 @@ def serving(application: str, **environment: str) -> Iterator[tuple[str, psutil.
         "PYTHONPATH": str(settings.BASE_DIR),
         **environment,
     }
-    process = subprocess.Popen(command, cwd=settings.BASE_DIR, env=env)
+    with log.open("wb") if log else nullcontext() as sink:
+        process = subprocess.Popen(command, cwd=settings.BASE_DIR, env=env, stdout=sink, stderr=sink)
     try:
         address = f"http://127.0.0.1:{port}"
         _wait_until_it_answers(address, process)

@@ -63,3 +63,36 @@ def test_processes_that_start_at_once_agree_on_one_private_key(tmp_path: Path) -
     assert len(keys.pop()) > 50
     assert stat.S_IMODE((tmp_path / "var" / "secret_key").stat().st_mode) == 0o600
     assert [path.name for path in (tmp_path / "var").iterdir()] == ["secret_key"]
+
+
+@pytest.mark.parametrize(
+    ("given", "https", "understood"),
+    [
+        ("studio.example", True, ["https://studio.example"]),
+        ("studio.example", False, ["https://studio.example", "http://studio.example"]),
+        ("https://a.example:8443, *.b.example", True, ["https://a.example:8443", "https://*.b.example"]),
+        ("http://10.0.0.5:8000", False, ["http://10.0.0.5:8000"]),
+        ("", False, []),
+    ],
+)
+def test_origins_may_be_bare_names(
+    monkeypatch: pytest.MonkeyPatch, given: str, https: bool, understood: list[str]
+) -> None:
+    monkeypatch.setenv("AQ_TRUSTED_ORIGINS", given)
+    assert env.origins("AQ_TRUSTED_ORIGINS", https=https) == understood
+
+
+@pytest.mark.parametrize("given", ["https://", "ftp://a.example", "https://a.example/path", "a b", "a.example;b", "*"])
+def test_what_is_no_origin_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("AQ_TRUSTED_ORIGINS", given)
+    with pytest.raises(ImproperlyConfigured, match="AQ_TRUSTED_ORIGINS"):
+        env.origins("AQ_TRUSTED_ORIGINS", https=True)
+
+
+def test_django_takes_the_origins_that_were_made_from_names() -> None:
+    """The control: the names themselves, as they were handed on before, are an error of Django's checks."""
+    code = "import django; from django.conf import settings; from django.core.checks import run_checks\n"
+    code += "django.setup(); print([found.id for found in run_checks()], settings.CSRF_TRUSTED_ORIGINS)"
+    clean = {"DJANGO_SETTINGS_MODULE": "studio.settings", "AQ_SECRET_KEY": "x", "AQ_TRUSTED_ORIGINS": "a.example"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=clean)
+    assert done.stdout == "[] ['https://a.example', 'http://a.example']\n", done.stderr

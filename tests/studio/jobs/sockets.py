@@ -16,6 +16,8 @@ from studio.workspaces.access import Actor
 from tests.chaos.kinds import QUEUE
 from tests.studio.jobs.conftest import MakeJob
 
+HOST = (b"host", b"localhost:8000")
+
 
 class Socket(ApplicationCommunicator):
     def __init__(self, path: str, headers: list[tuple[bytes, bytes]]) -> None:
@@ -24,7 +26,7 @@ class Socket(ApplicationCommunicator):
             "type": "websocket",
             "path": path,
             "query_string": query.encode(),
-            "headers": headers,
+            "headers": [HOST, *headers],
             "subprotocols": [],
         }
         super().__init__(websocket_application, scope)

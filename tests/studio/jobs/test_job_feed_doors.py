@@ -1,11 +1,14 @@
 """Who may listen to the feed, and for how long."""
 
+import asyncio
+from typing import Any
+
 import pytest
-from django.db import connection
+from django.db import DataError, connection
 from django.test import Client
 
 from studio.accounts.models import User
-from studio.jobs import feed
+from studio.jobs import feed, hub
 from studio.jobs.feed import FeedConsumer
 from studio.jobs.models import FeedTicket
 from studio.workspaces.access import Actor, key_actor
@@ -46,9 +49,49 @@ async def test_a_browser_comes_with_its_cookie_from_our_page_only(ana: User, hom
         assert await without_origin.hear() == {"type": "close", "code": feed.SIGNED_OUT}
     async with socket("", ORIGIN) as without_cookie:
         assert await without_cookie.hear() == {"type": "close", "code": feed.SIGNED_OUT}
-    for evil in (b"https://evil.example", b"null", b"http://localhost.evil.example"):
+    for evil in (
+        b"https://evil.example",
+        b"null",
+        b"http://localhost.evil.example",
+        b"http://localhost:3000",  # another program of this machine
+        b"https://localhost:8000",
+        b"http://127.0.0.1:8000",
+        b"http://[",
+    ):
         other_site = Socket("/ws/v1/feed", [cookie, (b"origin", evil)])
         assert not await other_site.connect()
+
+
+async def test_a_page_that_is_trusted_by_name_is_ours_too(ana: User, home: Workspace, settings: Any) -> None:
+    settings.CSRF_TRUSTED_ORIGINS = ["https://studio.example", "https://*.shops.example"]
+    cookie = await in_database(session_cookie)(ana)
+    for trusted in (b"https://studio.example", b"https://a.shops.example"):
+        async with socket("", (b"origin", trusted), cookie) as one:
+            assert (await one.hear())["type"] == "hello"
+    for other in (b"http://studio.example", b"https://studio.example:444", b"https://shops.example.evil"):
+        assert not await Socket("/ws/v1/feed", [cookie, (b"origin", other)]).connect()
+
+
+@pytest.mark.parametrize(
+    "cookie", [b'"aaaaaaaa\\000b"', b"a" * 5000, b'"\\303\\050aaaaaaaa"', b"", b"a/b=1; aq_session=\xff" * 9]
+)
+async def test_a_cookie_that_is_no_session_is_signed_out_and_stops_nobody(member: Actor, cookie: bytes) -> None:
+    async with socket("", ORIGIN, (b"cookie", b"aq_session=" + cookie)) as one:
+        assert await one.hear(timeout=10) == {"type": "close", "code": feed.SIGNED_OUT}
+    async with listener(member):
+        pass  # the one reader is free for who comes next
+
+
+async def test_what_the_database_refuses_is_not_asked_again() -> None:
+    asked: list[int] = []
+
+    def refused() -> None:
+        asked.append(1)
+        raise DataError("no such text")
+
+    with pytest.raises(DataError):
+        await asyncio.wait_for(hub.hub().ask(refused), 10)
+    assert len(asked) == 1
 
 
 async def test_another_workspace_does_not_open(ana: User, home: Workspace, abroad: Workspace) -> None:
@@ -99,6 +142,14 @@ async def test_a_revoked_key_hears_no_more(home: Workspace, impatient: None) -> 
 async def test_who_signs_out_hears_no_more(ana: User, home: Workspace, impatient: None) -> None:
     cookie = await in_database(session_cookie)(ana)
     async with socket("", ORIGIN, cookie) as one:
+        assert (await one.hear())["type"] == "hello"
+        await in_database(forget_sessions)()
+        assert await closes(one) == feed.FORBIDDEN
+
+
+async def test_a_word_like_ticket_in_the_address_changes_nothing(ana: User, home: Workspace, impatient: None) -> None:
+    cookie = await in_database(session_cookie)(ana)
+    async with socket("xticket=1", ORIGIN, cookie) as one:
         assert (await one.hear())["type"] == "hello"
         await in_database(forget_sessions)()
         assert await closes(one) == feed.FORBIDDEN
