@@ -71,6 +71,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # --- browsers ---------------------------------------------------------------------------------------------------------
+SESSION_ENGINE = "studio.accounts.sessions"
 SESSION_COOKIE_NAME = "aq_session"
 SESSION_COOKIE_AGE = 30 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True

@@ -8,5 +8,6 @@ from django.contrib.sessions.backends import db
 class SessionStore(db.SessionStore):
     """What is no key of ours is no session: a cookie may hold anything, also what PostgreSQL refuses to look up."""
 
-    def _validate_session_key(self, key: Any) -> bool:  # type: ignore[misc]
-        return bool(super()._validate_session_key(key)) and key.isascii() and key.isalnum()
+    def _validate_session_key(self, key: Any) -> bool:
+        known = super()._validate_session_key(key)  # type: ignore[misc]  # django-stubs leaves it out
+        return bool(known) and key.isascii() and key.isalnum()
