@@ -179,10 +179,15 @@ class Postgres:
         return True
 
     def _make_database(self) -> None:
-        with self._connect("postgres") as connection:
-            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [places.DATABASE]).fetchone()
-            if not found:
-                connection.execute(f"CREATE DATABASE {places.DATABASE}")
+        try:
+            with self._connect("postgres") as connection:
+                named = "SELECT 1 FROM pg_database WHERE datname = %s"
+                if not connection.execute(named, [places.DATABASE]).fetchone():
+                    connection.execute(f"CREATE DATABASE {places.DATABASE}")
+        except psycopg.OperationalError:
+            raise PostgresError(
+                f"PostgreSQL ended while starting. The last lines of {self._log}:\n{self._tail()}"
+            ) from None
 
     # --- small tools ---
 

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import http.client
-import json
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ from types import FrameType
 
 import psutil
 
+from studio.embedded.addresses import EVERYWHERE, LOCAL, local_address, public_address, reachable, write_address
 from studio.embedded.children import Child, Family
 from studio.embedded.postgres import Postgres, PostgresError
 
@@ -23,6 +23,8 @@ WORKER_GRACE, DATABASE_GRACE = 3.0, 2.0  # of the 10 s in which everything has t
 READY_SECONDS = 300.0
 CRASHES_BEFORE_READY = 3
 TICK = 0.1
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # between starts of a PostgreSQL that keeps ending
+HEALTHY_SECONDS = 60.0  # a PostgreSQL that ran this long starts its back-off anew
 
 
 class ServeError(RuntimeError):
@@ -40,6 +42,8 @@ class Plan:
     embedded_database: bool
     prepare: Callable[[], str]
     allowed_hosts: list[str]
+    https: bool = False
+    public_names: tuple[str, ...] = ()  # names or origins under which people reach the studio, the best first
 
 
 class StopFlag:
@@ -114,24 +118,67 @@ def announce_when_ready(family: Family, plan: Plan, path: str, stop: StopFlag, s
             raise ServeError(f"The web process does not start. The end of {web.log}:\n{web.log_tail()}")
         time.sleep(TICK)
     if not stop.is_set:
-        address = address_of(plan.host, plan.port)
+        address = public_address(plan.host, plan.port, https=plan.https, names=list(plan.public_names))
         write_address(plan.data_dir, address)
         say(f"\n  Aquarius Studio is running. Open\n\n    {address}{path}\n")
+        if note := address_note(plan):
+            say(f"  {note}\n")
         say("  The link signs you in once; `make sign-in` makes another. Ctrl-C stops everything.\n")
 
 
+def address_note(plan: Plan) -> str:
+    here = local_address(plan.host, plan.port)
+    if plan.https:
+        return f"AQ_HTTPS is set: your proxy has to pass that address on to {here}, with X-Forwarded-Proto: https."
+    if plan.host in EVERYWHERE:
+        return f"That is for the network; on this machine {here} is the same."
+    return ""
+
+
 def run_until(stop: StopFlag, family: Family, database: Postgres | None, say: Callable[[str], None]) -> None:
-    pause = 0.0
+    keeper = DatabaseKeeper(database, family, stop, say) if database is not None else None
     while not stop.is_set:
         family.watch()
-        if database is not None and database.process is not None and database.process.poll() is not None:
-            say("PostgreSQL ended; it starts again.")
-            time.sleep(pause)
-            pause = min(pause * 2 + 0.5, 10.0)
-            with contextlib.suppress(ServeError):
-                start_database(database, family, stop)
-                pause = 0.0
+        if keeper is not None:
+            keeper.watch()
         time.sleep(TICK)
+
+
+class DatabaseKeeper:
+    """Starts PostgreSQL again when it ends, with back-off. `watch()` is called often and waits for nothing."""
+
+    def __init__(self, database: Postgres, family: Family, stop: StopFlag, say: Callable[[str], None]) -> None:
+        self._database, self._family, self._stop, self._say = database, family, stop, say
+        self._pause = 0.0
+        self._started = time.monotonic()
+        self._start_again: float | None = None  # None while it runs
+
+    def watch(self) -> None:
+        now = time.monotonic()
+        if self._start_again is not None and now >= self._start_again:
+            self._start()
+        elif self._start_again is None and not self._runs():
+            self._say("PostgreSQL ended; it starts again.")
+            self._plan_next(now)
+
+    def _runs(self) -> bool:
+        return self._database.process is not None and self._database.process.poll() is None
+
+    def _plan_next(self, now: float) -> None:
+        if now - self._started > HEALTHY_SECONDS:
+            self._pause = 0.0
+        self._start_again = now + self._pause
+        self._pause = min(self._pause * 2 + FIRST_PAUSE, LONGEST_PAUSE)
+
+    def _start(self) -> None:
+        self._started = time.monotonic()
+        self._start_again = None
+        try:
+            start_database(self._database, self._family, self._stop)
+        except ServeError as error:
+            if not self._stop.is_set:
+                self._say(f"{error}\nIt is tried again in {self._pause:.1f} s.")
+                self._plan_next(time.monotonic())
 
 
 # --- what may be wrong before anything starts ---
@@ -183,7 +230,7 @@ def bind_problem(error: OSError, host: str, port: int) -> str:
     return f"Cannot listen on {host}:{port}: {error.strerror}."
 
 
-# --- addresses ---
+# --- the children's world ---
 
 
 def answers(host: str, port: int) -> bool:
@@ -197,31 +244,10 @@ def answers(host: str, port: int) -> bool:
         connection.close()
 
 
-def reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-
-
-def address_of(host: str, port: int) -> str:
-    name = reachable(host)
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
-
-
-def write_address(data_dir: Path, address: str) -> None:
-    (data_dir / "run" / "address.json").write_text(json.dumps({"address": address}))
-
-
-def read_address(data_dir: Path) -> str | None:
-    """Where the running studio answers, or None when none runs."""
-    try:
-        return str(json.loads((data_dir / "run" / "address.json").read_text())["address"])
-    except (OSError, ValueError, KeyError):
-        return None
-
-
 def child_environment(plan: Plan) -> dict[str, str]:
     """Ours; when the studio listens beyond this machine, with the machine's own names and addresses allowed."""
     hosts = list(plan.allowed_hosts)
-    if plan.host not in ("127.0.0.1", "::1", "localhost"):
+    if plan.host not in LOCAL:
         cards = psutil.net_if_addrs().values()
         hosts += [socket.gethostname(), socket.getfqdn(), reachable(plan.host)]
         hosts += [card.address for found in cards for card in found if card.family == socket.AF_INET]

@@ -15,7 +15,7 @@ from studio.brands.models import Brand, Product
 from studio.demo.drawing import bottle, mug
 from studio.demo.drawing.render import Camera
 from studio.demo.seed import PHOTOS, SLUG, seed_demo
-from studio.embedded.supervisor import write_address
+from studio.embedded.addresses import write_address
 from studio.workspaces.models import Role, Workspace
 from studio.workspaces.services import verify_api_key
 

@@ -30,6 +30,8 @@ class Command(BaseCommand):
             embedded_database=settings.AQ_EMBEDDED,
             prepare=self._prepare,
             allowed_hosts=settings.ALLOWED_HOSTS,
+            https=settings.AQ_HTTPS,
+            public_names=(*settings.CSRF_TRUSTED_ORIGINS, *settings.ALLOWED_HOSTS),
         )
         try:
             serve(plan, self._say)

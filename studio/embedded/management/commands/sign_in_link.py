@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from studio.accounts.models import User
 from studio.accounts.services import create_sign_in_link
-from studio.embedded.supervisor import read_address
+from studio.embedded.addresses import read_address, sign_in_url
 
 
 class Command(BaseCommand):
@@ -17,8 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("--email")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        address = read_address(settings.AQ_DATA_DIR)
-        if settings.AQ_EMBEDDED and address is None:
+        if settings.AQ_EMBEDDED and read_address(settings.AQ_DATA_DIR) is None:
             raise CommandError("The studio is not running. Start it with `make run`.")
         users = User.objects.filter(is_active=True).order_by("created_at")
         if options["email"]:
@@ -26,4 +25,4 @@ class Command(BaseCommand):
         user = users.first()
         if user is None:
             raise CommandError("There is no such user.")
-        self.stdout.write(f"{address or ''}/sign-in/{create_sign_in_link(user)}")
+        self.stdout.write(sign_in_url(create_sign_in_link(user)))
