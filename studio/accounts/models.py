@@ -19,11 +19,17 @@ class UserManager(BaseUserManager["User"]):
         user.save(using=self._db)
         return user
 
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """For `manage.py createsuperuser`: an ordinary account, since nothing stands above a workspace's owner."""
+        return self.create_user(email, password, **fields)
+
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email=(username or "").strip().lower())
 
 
 class User(AbstractBaseUser):
+    """A person. Without a workspace: what a person may see is said by memberships, one for each workspace."""
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     email = models.EmailField(unique=True, max_length=254)
     name = models.CharField(max_length=200, blank=True)
@@ -44,7 +50,10 @@ class User(AbstractBaseUser):
 
 
 class SignInLink(models.Model):
-    """A link that signs one user in once. Only the token's hash is kept."""
+    """A link that signs one user in once. Only the token's hash is kept.
+
+    It has no workspace, because it belongs to a user, who may be a member of several or, for now, of none.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sign_in_links")

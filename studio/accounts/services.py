@@ -1,14 +1,38 @@
-"""Sign-in by one-time link."""
+"""Accounts: made by e-mail address, opened by password or by one-time link."""
 
 import hashlib
 import secrets
 from datetime import timedelta
 
 from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from studio.accounts.models import SignInLink, User
+
+
+def find_or_create_user(email: str, *, name: str = "") -> tuple[User, bool]:
+    """The user of this address, and whether it was made now. Raises ValidationError for what is no address."""
+    address = email.strip().lower()
+    validate_email(address)
+    found = User.objects.filter(email=address).first()
+    if found is not None:
+        return found, False
+    try:
+        with transaction.atomic():
+            return User.objects.create_user(address, name=name), True
+    except IntegrityError:  # made in this moment by somebody else
+        return User.objects.get(email=address), False
+
+
+def set_password(user: User, password: str) -> None:
+    """Raises ValidationError for a password that is too weak. Every session of the user ends."""
+    validate_password(password, user)
+    user.set_password(password)
+    user.save(update_fields=["password"])
 
 
 def create_sign_in_link(user: User) -> str:

@@ -73,6 +73,13 @@ def access_owned(actor: Actor, rows: "models.QuerySet[Owned]", id: uuid.UUID | s
     return found
 
 
+def access_membership(actor: Actor, id: uuid.UUID | str) -> Membership:
+    """A member of the actor's workspace. Raises NotFound, then Forbidden: administrators, and none above themselves."""
+    membership = access_owned(actor, Membership.objects.select_related("user", "workspace"), id, role=Role.ADMIN)
+    actor.require(membership.role)
+    return membership
+
+
 def parse_id(value: uuid.UUID | str) -> uuid.UUID:
     """A UUID from a URL or header; what is none cannot exist. Raises NotFound."""
     if isinstance(value, uuid.UUID):

@@ -9,12 +9,18 @@ def memberships_of(user: User) -> list[Membership]:
     return list(Membership.objects.filter(user=user).select_related("workspace"))
 
 
-def find_workspace(id_or_slug: str) -> Workspace | None:
-    """For the command line, where whoever runs it owns the database. Requests use `access` instead."""
-    by_slug = Workspace.objects.filter(slug=id_or_slug).first()
-    if by_slug is not None or not _is_uuid(id_or_slug):
+def find_workspace(asked: str) -> Workspace | None:
+    """By id, slug, or name where only one has it.
+
+    For the command line, where whoever runs it owns the database. Requests use `access` instead.
+    """
+    by_slug = Workspace.objects.filter(slug=asked).first()
+    if by_slug is not None:
         return by_slug
-    return Workspace.objects.filter(pk=id_or_slug).first()
+    if _is_uuid(asked):
+        return Workspace.objects.filter(pk=asked).first()
+    by_name = list(Workspace.objects.filter(name=asked)[:2])
+    return by_name[0] if len(by_name) == 1 else None
 
 
 def _is_uuid(text: str) -> bool:

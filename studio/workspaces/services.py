@@ -8,6 +8,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.text import slugify
 
 from studio.accounts.models import User
 from studio.workspaces.models import ApiKey, Membership, Role, Workspace
@@ -21,6 +22,63 @@ def create_workspace(name: str, slug: str, *, owner: User) -> Workspace:
     workspace = Workspace.objects.create(name=name, slug=slug)
     Membership.objects.create(workspace=workspace, user=owner, role=Role.OWNER)
     return workspace
+
+
+def free_slug(name: str) -> str:
+    """A slug for a workspace of this name that no other has."""
+    base = slugify(name)[:50] or "workspace"
+    taken = set(Workspace.objects.filter(slug__startswith=base).values_list("slug", flat=True))
+    numbered = (f"{base}-{number}" for number in range(2, len(taken) + 3))
+    return next(slug for slug in (base, *numbered) if slug not in taken)
+
+
+class AlreadyMember(ValueError):
+    """A user is in a workspace once, with one role."""
+
+
+class LastOwner(ValueError):
+    """A workspace always has somebody who may do everything in it."""
+
+
+def add_member(workspace: Workspace, user: User, role: Role) -> Membership:
+    """Raises AlreadyMember."""
+    membership, made = Membership.objects.get_or_create(workspace=workspace, user=user, defaults={"role": role})
+    if not made:
+        raise AlreadyMember(f"{user.email} already belongs to {workspace.name}, as {membership.role}.")
+    return membership
+
+
+@transaction.atomic
+def change_role(membership: Membership, role: Role) -> Membership:
+    """Raises LastOwner."""
+    membership = _locked(membership)
+    if role != Role.OWNER:
+        _require_another_owner(membership)
+    membership.role = role
+    membership.save(update_fields=["role"])
+    return membership
+
+
+@transaction.atomic
+def remove_member(membership: Membership) -> None:
+    """The account stays, and so does what it made. Raises LastOwner."""
+    membership = _locked(membership)
+    _require_another_owner(membership)
+    membership.delete()
+
+
+def _locked(membership: Membership) -> Membership:
+    """The row as it is now. One lock on the workspace, so that two owners cannot remove each other at once."""
+    Workspace.objects.select_for_update().get(pk=membership.workspace_id)
+    return Membership.objects.select_related("user", "workspace").get(pk=membership.pk)
+
+
+def _require_another_owner(membership: Membership) -> None:
+    owners = Membership.objects.filter(
+        workspace_id=membership.workspace_id, role=Role.OWNER.value, user__is_active=True
+    )
+    if membership.role == Role.OWNER and not owners.exclude(pk=membership.pk).exists():
+        raise LastOwner("This is the workspace's only owner. Make somebody else an owner first.")
 
 
 def create_api_key(
