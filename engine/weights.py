@@ -6,7 +6,7 @@ The torch side of `bundles`, which knows no weights.
 from __future__ import annotations
 
 import json
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from safetensors.torch import load_file
 
@@ -30,7 +30,7 @@ def load_model(bundle: Bundle, kind: type[M], name: str) -> M:
         settings = json.loads(config.read_text())
         if not isinstance(settings, dict):  # diffusers would take anything else for a path or an address
             raise TypeError("a JSON object is needed")
-        model: M = kind.from_config(settings)
+        model = cast(M, kind.from_config(settings))
     with explained(bundle, weights.name):
         model.load_state_dict(load_file(weights))
     return model.float().eval().requires_grad_(False)
@@ -40,8 +40,8 @@ def load_tokenizer(bundle: Bundle, text: ErnieEncoder) -> PromptTokenizer:
     """The tokenizer of the text encoder; BundleError where it has words that the encoder does not know."""
     path = bundle.file("tokenizer.json")
     with explained(bundle, path.name):
-        tokenizer = PromptTokenizer.load(path, text.config.max_tokens)
-    words, known = tokenizer.tokenizer.get_vocab_size(), text.config.vocab_size
+        tokenizer = PromptTokenizer.load(path, text.config["max_tokens"])
+    words, known = tokenizer.tokenizer.get_vocab_size(), text.config["vocab_size"]
     if words > known:
         raise BundleError(f"The bundle {bundle.name} mixes models: {words} words in {path.name}, {known} in text.json.")
     return tokenizer
@@ -51,18 +51,18 @@ def check_parts(bundle: Bundle, vae: MotionVAE, dit: SingleDiT, text: ErnieEncod
     """BundleError where the parts are whole, but not of one model or not of this engine."""
     pairs = {
         "single_dit.json reads latents of another width than motion_vae.json makes": (
-            dit.config.in_channels,
-            vae.config.latent_channels,
+            dit.config["in_channels"],
+            vae.config["latent_channels"],
         ),
         "single_dit.json reads text of another width than text.json makes": (
-            dit.config.text_dim,
-            text.config.nlu_width,
+            dit.config["text_dim"],
+            text.config["nlu_width"],
         ),
         "single_dit.json has other condition channels than this engine": (
-            dit.config.condition_channels,
+            dit.config["condition_channels"],
             CONDITION_CHANNELS,
         ),
-        "single_dit.json has other controls than this engine": (tuple(dit.config.control_sizes), CONTROL_SIZES),
+        "single_dit.json has other controls than this engine": (tuple(dit.config["control_sizes"]), CONTROL_SIZES),
     }
     wrong = [f"{what} ({one} and {other})" for what, (one, other) in pairs.items() if one != other]
     if wrong:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -20,19 +21,31 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
     config = RECIPES[options.recipe]()
-    command = f"python -m trainer run {options.recipe} --out RUN && python -m trainer export {options.recipe} --out RUN"
     try:
         if options.verb == "run":
             stages = tuple(options.stage) if options.stage else STAGES
             finished = run_nano(config, options.out, stages, options.minutes)
             print("finished" if finished else "paused: the same command goes on")
             return 0 if finished else 3
-        bundle = export_nano(config, options.out, options.bundle, version=options.version, command=command)
+        bundle = export_nano(
+            config,
+            options.out,
+            options.bundle,
+            version=options.version,
+            command=_command(options.recipe, options.version),
+            unfinished=options.unfinished,
+        )
         print(f"{bundle.name} {bundle.version} {bundle.digest} in {bundle.path}")
         return 0
     except ValueError as error:
         print(f"trainer: {error}", file=sys.stderr)
         return 2
+
+
+def _command(recipe: str, version: str) -> str:
+    """What makes such a bundle from nothing, in the folders RUN and BUNDLE."""
+    run = f"python -m trainer run {recipe} --out RUN"
+    return f"{run} && python -m trainer export {recipe} --out RUN --bundle BUNDLE --version {shlex.quote(version)}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,11 +58,12 @@ def _parser() -> argparse.ArgumentParser:
         # One thread: the models are small, and a barrier that waits for a busy core costs more than it gains.
         sub.add_argument("--threads", type=int, default=1, help="CPU threads of torch (1)")
     run = verbs.choices["run"]
-    run.add_argument("--minutes", type=float, help="stop after this long; the same command goes on")
+    run.add_argument("--minutes", type=float, help="pause the whole call after this long; the same command goes on")
     run.add_argument("--stage", action="append", choices=STAGES, help="only this stage (may be repeated)")
     export = verbs.choices["export"]
     export.add_argument("--bundle", type=Path, required=True, help="new folder for the bundle")
     export.add_argument("--version", default="0.1.0")
+    export.add_argument("--unfinished", action="store_true", help="also stages that stopped early; the bundle says so")
     return parser
 
 

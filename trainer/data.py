@@ -9,7 +9,7 @@ an interrupted build goes on with the chunks that are missing. Legend: N scenes,
 from __future__ import annotations
 
 import json
-import multiprocessing
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,10 +17,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.lib.format import open_memmap
-from rich.progress import track
 
 from datapipe.worlds.clip import GRIDS, make_clips
 from datapipe.worlds.motion import KEYS, Motion
+from trainer.chunks import build_chunks
+from trainer.claim import check_claim, claim
 
 CHUNK = 32  # scenes that are built, and marked as built, together
 
@@ -34,6 +35,11 @@ class BankConfig:
     seed: int = 1
     processes: int = 2
 
+    @property
+    def described(self) -> dict[str, int]:
+        """What its bytes depend on."""
+        return {"scenes": self.scenes, "motions": self.motions, "seed": self.seed}
+
 
 class FormatBank:
     """The clips of one format."""
@@ -45,32 +51,32 @@ class FormatBank:
         self.alpha = np.load(folder / "alpha.npy", mmap_mode="r")  # [N, M, 16, h, w] uint8
         self.words: list[dict[str, str]] = []
         self.motions: list[list[Motion]] = []
-        for path in sorted((folder / "chunks").iterdir()):
+        for path in sorted((folder / "chunks").glob("[0-9]*.json")):
             for row in json.loads(path.read_text()):
                 self.words.append(row["words"])
                 self.motions.append([Motion(**m) for m in row["motions"]])
 
 
-def build_bank(folder: Path, config: BankConfig) -> None:
-    """Build what is missing of the bank in `folder`; ValueError where another bank lies there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder / "bank.json", config)
-    tasks = []
+def build_bank(folder: Path, config: BankConfig, deadline: float = math.inf) -> bool:
+    """Build what is missing of the bank in `folder`: True when nothing is, False when the deadline came first.
+
+    ValueError where another bank lies there.
+    """
+    claim(folder / "bank.json", config.described, "bank")
     for format in GRIDS:
         _allocate(folder / _name(format), format, config)
-        done = {int(p.stem) for p in (folder / _name(format) / "chunks").glob("*.json")}
-        starts = range(0, config.scenes, CHUNK)
-        tasks += [(folder, format, config, start) for start in starts if start not in done]
-    tasks.sort(key=lambda task: task[3])  # all formats grow together
-    if not tasks:
-        return
-    with multiprocessing.get_context("spawn").Pool(config.processes) as pool:
-        for _ in track(pool.imap_unordered(_build_chunk, tasks), "clips", total=len(tasks)):
-            pass
+    tasks = sorted(_missing(folder, config), key=lambda task: task[3])  # all formats grow together
+    return build_chunks(_build_chunk, tasks, config.processes, "clips", deadline)
 
 
-def open_bank(folder: Path) -> dict[str, FormatBank]:
-    """The banks of all formats."""
+def open_bank(folder: Path, config: BankConfig) -> dict[str, FormatBank]:
+    """The banks of all formats. ValueError where there is none, another one, or one that is not whole."""
+    if not (folder / "bank.json").exists():
+        raise ValueError(f"There is no clip bank in {folder}. Run the stage `bank` first.")
+    check_claim(folder / "bank.json", config.described, "bank")
+    missing = len(_missing(folder, config))
+    if missing:
+        raise ValueError(f"The clip bank in {folder} is not whole: {missing} chunks are missing. Run the stage `bank`.")
     return {format: FormatBank(folder / _name(format)) for format in GRIDS}
 
 
@@ -98,11 +104,13 @@ def _name(format: str) -> str:
     return format.replace(":", "x")
 
 
-def _claim(path: Path, config: BankConfig) -> None:
-    described = json.dumps({**asdict(config), "processes": None})
-    if path.exists() and path.read_text() != described:
-        raise ValueError(f"{path.parent} holds another bank; use a new folder or remove it.")
-    path.write_text(described)
+def _missing(folder: Path, config: BankConfig) -> list[tuple[Path, str, BankConfig, int]]:
+    """The chunks that are not marked as built."""
+    tasks = []
+    for format in GRIDS:
+        done = {int(path.stem) for path in (folder / _name(format) / "chunks").glob("[0-9]*.json")}
+        tasks += [(folder, format, config, start) for start in range(0, config.scenes, CHUNK) if start not in done]
+    return tasks
 
 
 def _shapes(format: str, config: BankConfig) -> dict[str, tuple[tuple[int, ...], type]]:

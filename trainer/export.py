@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,52 +13,105 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from engine.bundles import Bundle, write_bundle
+from engine.bundles import Bundle, read_bundle, write_bundle
 from engine.conditions import CAMERA_IDS, GRIDS, SUBJECT_IDS
 from engine.models.base import Model
 from engine.requests import ImageToVideo
 from trainer.loop import Run
-from trainer.nano import finished_vae, motion_vae_run, product_mask_run, single_dit_run
+from trainer.nano import (
+    STATISTICS,
+    TOKENIZER,
+    averaged_vae,
+    motion_vae_run,
+    product_mask_run,
+    single_dit_run,
+    use_statistics,
+)
 from trainer.recipes.nano import NanoConfig
 
 SAMPLING = {"sampler": "euler", "shift": 1.0, "guidance": 1.5}
 
 
-def export_nano(config: NanoConfig, folder: Path, out: Path, *, version: str, command: str) -> Bundle:
-    """Write the bundle of the run in `folder` to the new folder `out`; ValueError where `out` holds files."""
-    if out.exists() and any(out.iterdir()):
+def export_nano(
+    config: NanoConfig, folder: Path, out: Path, *, version: str, command: str, unfinished: bool = False
+) -> Bundle:
+    """Write the bundle of the run in `folder` to the new folder `out`, whole or not at all.
+
+    ValueError where `out` holds files, where a stage is not trained, or stopped before its last step and `unfinished`
+    does not allow for it; the bundle then says so.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not empty: choose a new folder, or remove the old bundle first.")
-    out.mkdir(parents=True, exist_ok=True)
-    runs = {"motion_vae": motion_vae_run, "single_dit": single_dit_run, "product_mask": product_mask_run}
-    stages: dict[str, Any] = {}
-    for stage, make in runs.items():
-        run = make(config, folder)
-        run.use_average()
+    runs = _trained_runs(config, folder, unfinished)
+    provenance = _provenance(config, runs, command)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as name:
+        made = Path(name) / "bundle"
+        made.mkdir()
+        _write_parts(made, folder, runs)
+        (made / "README.md").write_text(_model_card(version, provenance))
+        write_bundle(
+            made,
+            name="aquarius-nano",
+            version=version,
+            kinds=("image_to_video", "product_mask"),
+            capabilities=_capabilities(),
+            provenance=provenance,
+        )
+        made.replace(out)
+    return read_bundle(out)
+
+
+def _trained_runs(config: NanoConfig, folder: Path, unfinished: bool) -> dict[str, Run]:
+    """The stages of the run in `folder`, refused with a sentence where one of them cannot be exported."""
+    if not folder.is_dir():
+        raise ValueError(f"There is no run in {folder}: give the folder that `python -m trainer run` wrote to.")
+    makers = {"motion_vae": motion_vae_run, "single_dit": single_dit_run, "product_mask": product_mask_run}
+    runs = {stage: make(config, folder) for stage, make in makers.items()}
+    stands = {stage: f"{stage} has {run.step} of {run.config.steps} steps" for stage, run in runs.items()}
+    untrained = [stands[stage] for stage, run in runs.items() if run.step == 0]
+    if untrained:
+        raise ValueError(f"The run in {folder} is not trained: {', '.join(untrained)}. Run these stages first.")
+    open_ones = [stands[stage] for stage, run in runs.items() if not run.finished]
+    if open_ones and not unfinished:
+        raise ValueError(
+            f"The run in {folder} is not finished: {', '.join(open_ones)}. Go on with it, or export it as it stands "
+            f"with --unfinished."
+        )
+    missing = [name for name in (TOKENIZER, STATISTICS) if not (folder / name).exists()]
+    if missing:
+        raise ValueError(f"{folder} lacks {' and '.join(missing)}. Run the stage `single_dit` first.")
+    return runs
+
+
+def _write_parts(out: Path, folder: Path, runs: dict[str, Run]) -> None:
+    """The averaged weights of every module, and the tokenizer."""
+    use_statistics(averaged_vae(runs["motion_vae"]), folder)
+    for run in runs.values():
+        if run is not runs["motion_vae"]:
+            run.use_average()
         for name, module in run.modules.items():
-            if name != "motion_vae":
-                _write_model(out, name, module)
-        stages[stage] = {"steps": run.step, "of": run.config.steps, "losses": _last_losses(run)}
-    _write_model(out, "motion_vae", finished_vae(config, folder, {}))
-    shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
-    provenance = {
+            _write_model(out, name, module)
+    shutil.copyfile(folder / TOKENIZER, out / TOKENIZER)
+
+
+def _provenance(config: NanoConfig, runs: dict[str, Run], command: str) -> dict[str, Any]:
+    """How the bundle was made. `commit` is the code's at export, `dirty` whether the code differed from it."""
+    stages = {
+        stage: {"steps": run.step, "of": run.config.steps, "losses": run.log.last_means()}
+        for stage, run in runs.items()
+    }
+    return {
         "recipe": "trainer.recipes.nano",
         "command": command,
-        "commit": _commit(),
+        **_code(),
         "seed": config.seed,
         "config": asdict(config),
         "stages": stages,
+        "unfinished": [stage for stage, run in runs.items() if not run.finished],
         "torch": torch.__version__,
         "data": "generated by datapipe/worlds; no photographs, no third-party weights",
     }
-    (out / "README.md").write_text(_model_card(version, provenance))
-    return write_bundle(
-        out,
-        name="aquarius-nano",
-        version=version,
-        kinds=("image_to_video", "product_mask"),
-        capabilities=_capabilities(),
-        provenance=provenance,
-    )
 
 
 def _capabilities() -> dict[str, Any]:
@@ -88,20 +142,16 @@ def _write_model(out: Path, name: str, module: torch.nn.Module) -> None:
     (out / f"{name}.json").write_text(json.dumps(config, indent=1) + "\n")
 
 
-def _last_losses(run: Run) -> dict[str, float]:
-    """Mean of the last fifth of the log."""
-    log = run.folder / "log.jsonl"
-    if not log.exists():
-        return {}
-    rows = [json.loads(line) for line in log.read_text().splitlines()]
-    rows = rows[-max(1, len(rows) // 5) :]
-    keys = [key for key in rows[-1] if key not in ("step", "time")]
-    return {key: round(sum(row.get(key, 0.0) for row in rows) / sum(key in row for row in rows), 5) for key in keys}
+def _code() -> dict[str, Any]:
+    """`commit` and `dirty` of the code that exports; "unknown" and None outside a checkout."""
+    commit = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--", "engine", "datapipe", "trainer", "pyproject.toml", "constraints.txt")
+    return {"commit": commit or "unknown", "dirty": None if changed is None else bool(changed)}
 
 
-def _commit() -> str:
-    result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
-    return result.stdout.strip() or "unknown"
+def _git(*words: str) -> str | None:
+    result = subprocess.run(["git", *words], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    return result.stdout.strip() if result.returncode == 0 else None
 
 
 def _model_card(version: str, provenance: dict[str, Any]) -> str:
@@ -109,13 +159,16 @@ def _model_card(version: str, provenance: dict[str, Any]) -> str:
         f"| {name} | {stage['steps']} of {stage['of']} | {json.dumps(stage['losses'])} |"
         for name, stage in provenance["stages"].items()
     )
+    code = f"commit {provenance['commit']}{' with changes that are not committed' if provenance['dirty'] else ''}"
+    unfinished = ", ".join(provenance["unfinished"])
+    warning = f"\n**Not trained to its end**: {unfinished} stopped early, see the table.\n" if unfinished else ""
     return f"""# aquarius-nano {version}
-
+{warning}
 Image-to-video that keeps the product's own pixels: a Motion VAE, a Single-DiT with an ERNIE-shaped text encoder, and an
 automatic product mask. It moves a given photo; it cannot paint what no photo shows.
 
-Made by `{provenance["command"]}` at commit {provenance["commit"]}, seed {provenance["seed"]},
-torch {provenance["torch"]}, on data {provenance["data"]}.
+Made by `{provenance["command"]}`
+at {code}, seed {provenance["seed"]}, torch {provenance["torch"]}, on data {provenance["data"]}.
 
 | stage | steps | mean of the last fifth of the log |
 |---|---|---|

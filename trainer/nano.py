@@ -5,12 +5,15 @@ Every stage keeps what it made in the run's folder; a run that is started again 
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 from rich.progress import track
+from torch import nn
 
 from engine.conditions import CONDITION_CHANNELS, CONTROL_SIZES, GRIDS
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
@@ -18,47 +21,52 @@ from engine.models.motion_vae import MotionVAE
 from engine.models.product_mask import ProductMask
 from engine.models.single_dit import SingleDiT
 from trainer.batches import motion_batch, photo_tensor
+from trainer.claim import claim
 from trainer.data import FormatBank, batch_indices, build_bank, open_bank
 from trainer.loop import LossValue, Run, train
 from trainer.objectives.motion_vae import fit_linear, motion_vae_loss
 from trainer.objectives.product_mask import product_mask_loss
 from trainer.objectives.rectified_flow import rectified_flow_loss, sample_captions, sample_conditions
-from trainer.photos import build_photos
+from trainer.photos import build_photos, open_photos
 from trainer.recipes.nano import NanoConfig
 from trainer.tokenizer import train_tokenizer
 
 STAGES = ("bank", "motion_vae", "single_dit", "product_mask")
+ENCODED_TOGETHER = 128  # clips
+TOKENIZER, STATISTICS = "tokenizer.json", "latents/statistics.pt"  # within a run's folder
 
 
 def run_nano(config: NanoConfig, folder: Path, stages: tuple[str, ...] = STAGES, minutes: float | None = None) -> bool:
-    """Run the stages; True when all of them are finished. `minutes` bounds the whole call."""
-    started = time.monotonic()
+    """Run the stages; True when all of them are finished.
 
-    def left() -> float | None:
-        return None if minutes is None else max(0.0, minutes - (time.monotonic() - started) / 60)
-
-    done = True
-    if "bank" in stages:
-        build_bank(folder / "bank", config.bank)
-        build_photos(folder / "photos", config.photos)
-    if "motion_vae" in stages:
-        done &= train_motion_vae(config, folder, left())
-    if "single_dit" in stages and done:
-        done &= train_single_dit(config, folder, left())
-    if "product_mask" in stages:
-        done &= train_product_mask(config, folder, left())
-    return done
+    `minutes` bounds the whole call: what is under way then is paused after its chunk, batch or step. ValueError where a
+    stage lacks what an earlier one makes, or where the folder holds another recipe's work.
+    """
+    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    makers = {
+        "bank": make_data,
+        "motion_vae": train_motion_vae,
+        "single_dit": train_single_dit,
+        "product_mask": train_product_mask,
+    }
+    return all(makers[stage](config, folder, deadline) for stage in STAGES if stage in stages)
 
 
-def train_motion_vae(config: NanoConfig, folder: Path, minutes: float | None) -> bool:
+def make_data(config: NanoConfig, folder: Path, deadline: float = math.inf) -> bool:
+    """The clip bank and the photographs for the mask."""
+    bank = build_bank(folder / "bank", config.bank, deadline)
+    return build_photos(folder / "photos", config.photos, deadline) and bank
+
+
+def train_motion_vae(config: NanoConfig, folder: Path, deadline: float = math.inf) -> bool:
     run = motion_vae_run(config, folder)
     if run.finished:
         return True
-    banks = open_bank(folder / "bank")
+    banks = open_bank(folder / "bank", config.bank)
     sizes = dict.fromkeys(banks, config.bank.scenes * config.bank.motions)
     model = run.modules["motion_vae"]
     assert isinstance(model, MotionVAE)
-    if run.step == 0:
+    if run.step == 0 and time.monotonic() < deadline:
         items = np.random.default_rng(config.seed).permutation(sizes["1:1"])[: config.linear_clips]
         fit_linear(model, motion_batch(banks["1:1"], items)[2])
         run.restart_average()
@@ -67,26 +75,33 @@ def train_motion_vae(config: NanoConfig, folder: Path, minutes: float | None) ->
         format, items = batch_indices(config.seed, step, sizes, config.vae.batch)
         return motion_vae_loss(model, *motion_batch(banks[format], items), generator)
 
-    return train(run, loss, minutes=minutes)
+    return train(run, loss, deadline=deadline)
 
 
 def motion_vae_run(config: NanoConfig, folder: Path) -> Run:
     """The stage's modules with whatever is trained of them."""
     torch.manual_seed(config.seed)
-    return Run(folder / "motion_vae", {"motion_vae": MotionVAE().to(memory_format=torch.channels_last)}, config.vae)
+    modules: dict[str, nn.Module] = {"motion_vae": MotionVAE().to(memory_format=torch.channels_last)}
+    data = {"seed": config.seed, "bank": config.bank.described, "linear_clips": config.linear_clips}
+    return Run(folder / "motion_vae", modules, config.vae, data)
 
 
-def train_single_dit(config: NanoConfig, folder: Path, minutes: float | None) -> bool:
-    banks = open_bank(folder / "bank")
-    if not (folder / "tokenizer.json").exists():
-        train_tokenizer(folder / "tokenizer.json", banks["1:1"], config.captions, config.seed)
-    vae = finished_vae(config, folder, banks)
+def train_single_dit(config: NanoConfig, folder: Path, deadline: float = math.inf) -> bool:
+    run = single_dit_run(config, folder)
+    if run.finished:
+        return True
+    vae = finished_vae(config, folder)
+    banks = open_bank(folder / "bank", config.bank)
+    if not encode_bank(config, folder, banks, vae, deadline) or time.monotonic() >= deadline:
+        return False
+    use_statistics(vae, folder)
+    if not (folder / TOKENIZER).exists():
+        train_tokenizer(folder / TOKENIZER, banks["1:1"], config.captions, config.seed)
     latents = {format: np.load(folder / "latents" / f"{_name(format)}.npy", mmap_mode="r") for format in banks}
     sizes = {format: len(values) for format, values in latents.items()}
-    run = single_dit_run(config, folder)
     dit, text = run.modules["single_dit"], run.modules["text"]
     assert isinstance(dit, SingleDiT) and isinstance(text, ErnieEncoder)
-    tokenizer = PromptTokenizer.load(folder / "tokenizer.json", text.config.max_tokens)
+    tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config.max_tokens)
 
     def loss(step: int, generator: torch.Generator) -> LossValue:
         format, items = batch_indices(config.seed + 1, step, sizes, config.dit.batch)
@@ -96,7 +111,7 @@ def train_single_dit(config: NanoConfig, folder: Path, minutes: float | None) ->
         captions = sample_captions(banks[format].words, config.extra_captions, (config.seed, 1, step))
         return rectified_flow_loss(dit, text, tokenizer, vae, batch, photo, rows, captions, generator)
 
-    return train(run, loss, minutes=minutes)
+    return train(run, loss, deadline=deadline)
 
 
 def single_dit_run(config: NanoConfig, folder: Path) -> Run:
@@ -112,50 +127,96 @@ def single_dit_run(config: NanoConfig, folder: Path) -> Run:
         rope_axes=config.rope_axes,
         control_sizes=CONTROL_SIZES,
     )
-    return Run(
-        folder / "single_dit", {"single_dit": dit, "text": ErnieEncoder(nlu_width=config.text_width)}, config.dit
-    )
+    modules: dict[str, nn.Module] = {"single_dit": dit, "text": ErnieEncoder(nlu_width=config.text_width)}
+    data = {
+        "seed": config.seed,
+        "bank": config.bank.described,
+        "motion_vae_steps": config.vae.steps,
+        "captions": config.captions,
+        "extra_captions": config.extra_captions,
+    }
+    return Run(folder / "single_dit", modules, config.dit, data)
 
 
-def finished_vae(config: NanoConfig, folder: Path, banks: dict[str, FormatBank]) -> MotionVAE:
-    """The averaged Motion VAE, frozen, with the statistics of its latents; encodes the bank the first time."""
+def finished_vae(config: NanoConfig, folder: Path) -> MotionVAE:
+    """The averaged Motion VAE, frozen; ValueError where it is not trained to its end: latents of it would be kept."""
     run = motion_vae_run(config, folder)
+    if not run.finished:
+        raise ValueError(
+            f"The Single-DiT learns on the latents of a finished Motion VAE; {run.folder} has {run.step} of "
+            f"{run.config.steps} steps. Run the stage `motion_vae` to its end first."
+        )
+    return averaged_vae(run)
+
+
+def averaged_vae(run: Run) -> MotionVAE:
+    """The Motion VAE of a run as it is used: averaged weights, frozen."""
     run.use_average()
     vae = run.modules["motion_vae"]
     assert isinstance(vae, MotionVAE)
-    vae.eval().requires_grad_(False)
-    if not (folder / "latents" / "statistics.pt").exists():
-        encode_bank(config, folder, banks, vae)
-    statistics = torch.load(folder / "latents" / "statistics.pt", weights_only=True)
+    return vae.eval().requires_grad_(False)
+
+
+def use_statistics(vae: MotionVAE, folder: Path) -> None:
+    """Put the mean and deviation of the bank's latents into the Motion VAE."""
+    statistics = torch.load(folder / STATISTICS, weights_only=True)
     vae.latent_mean.copy_(statistics["mean"])
     vae.latent_std.copy_(statistics["std"])
-    return vae
 
 
 @torch.no_grad()
-def encode_bank(config: NanoConfig, folder: Path, banks: dict[str, FormatBank], vae: MotionVAE) -> None:
-    """Latent means of every clip [items, C, 4, H/8, W/8] (float16) and their mean and deviation per channel."""
-    (folder / "latents").mkdir(exist_ok=True)
-    total = config.bank.scenes * config.bank.motions
-    sums: list[torch.Tensor] = []
+def encode_bank(
+    config: NanoConfig, folder: Path, banks: dict[str, FormatBank], vae: MotionVAE, deadline: float = math.inf
+) -> bool:
+    """Latent means of every clip [items, C, 4, H/8, W/8] (float16) and their mean and deviation per channel.
+
+    True when all are encoded, False when the deadline came first. ValueError where latents of another Motion VAE lie.
+    """
+    home, total = folder / "latents", config.bank.scenes * config.bank.motions
+    made_of = {"bank": config.bank.described, "motion_vae_steps": config.vae.steps}
+    if (home / "statistics.pt").exists() and not (home / "latents.json").exists():
+        return True  # made by an earlier version, which noted nothing
+    claim(home / "latents.json", made_of, "set of latents")
+    if (home / "statistics.pt").exists():
+        return True
     for format, bank in banks.items():
-        rows = []
-        for start in track(range(0, total, 128), f"latents {format}"):
-            items = np.arange(start, min(start + 128, total))
-            photo, _, fields, _ = motion_batch(bank, items)
-            with torch.autocast("cpu", torch.bfloat16):
-                mean, _ = vae.encode(fields, vae.reference(photo))
-            rows.append(mean.half().numpy())
-        values = np.concatenate(rows)
-        np.save(folder / "latents" / f"{_name(format)}.npy", values)
-        sums.append(torch.from_numpy(values).float().transpose(0, 1).flatten(1))
-    every = torch.cat(sums, 1)
-    torch.save({"mean": every.mean(1), "std": every.std(1)}, folder / "latents" / "statistics.pt")
+        for start in track(range(0, total, ENCODED_TOGETHER), f"latents {format}"):
+            mark = home / "chunks" / f"{_name(format)}-{start}"
+            if mark.exists():
+                continue
+            if time.monotonic() >= deadline:
+                return False
+            items = np.arange(start, min(start + ENCODED_TOGETHER, total))
+            _encode_chunk(home / f"{_name(format)}.npy", bank, items, total, vae)
+            mark.parent.mkdir(exist_ok=True)
+            mark.touch()
+    _write_statistics(home, list(banks))
+    return True
 
 
-def train_product_mask(config: NanoConfig, folder: Path, minutes: float | None) -> bool:
+def _encode_chunk(path: Path, bank: FormatBank, items: np.ndarray, total: int, vae: MotionVAE) -> None:
+    photo, _, fields, _ = motion_batch(bank, items)
+    with torch.autocast("cpu", torch.bfloat16):
+        mean, _ = vae.encode(fields, vae.reference(photo))
+    if not path.exists():
+        open_memmap(path, mode="w+", dtype=np.float16, shape=(total, *mean.shape[1:])).flush()
+    values = np.load(path, mmap_mode="r+")
+    values[items] = mean.half().numpy()
+    values.flush()
+
+
+def _write_statistics(home: Path, formats: list[str]) -> None:
+    latents = [torch.from_numpy(np.load(home / f"{_name(format)}.npy")).float() for format in formats]
+    every = torch.cat([values.transpose(0, 1).flatten(1) for values in latents], 1)
+    torch.save({"mean": every.mean(1), "std": every.std(1)}, home / "statistics.tmp")
+    (home / "statistics.tmp").replace(home / "statistics.pt")
+
+
+def train_product_mask(config: NanoConfig, folder: Path, deadline: float = math.inf) -> bool:
     run = product_mask_run(config, folder)
-    photos = np.load(folder / "photos" / "photos.npy", mmap_mode="r")
+    if run.finished:
+        return True
+    photos = open_photos(folder / "photos", config.photos)
     model = run.modules["product_mask"]
     assert isinstance(model, ProductMask)
 
@@ -164,14 +225,14 @@ def train_product_mask(config: NanoConfig, folder: Path, minutes: float | None) 
         batch = torch.from_numpy(photos[np.sort(items)]).permute(0, 3, 1, 2).float() / 255
         return product_mask_loss(model, batch[:, :3], batch[:, 3:], generator)
 
-    return train(run, loss, minutes=minutes)
+    return train(run, loss, deadline=deadline)
 
 
 def product_mask_run(config: NanoConfig, folder: Path) -> Run:
     torch.manual_seed(config.seed + 2)
-    return Run(
-        folder / "product_mask", {"product_mask": ProductMask().to(memory_format=torch.channels_last)}, config.mask
-    )
+    modules: dict[str, nn.Module] = {"product_mask": ProductMask().to(memory_format=torch.channels_last)}
+    data = {"seed": config.seed, "photos": config.photos.described}
+    return Run(folder / "product_mask", modules, config.mask, data)
 
 
 def _name(format: str) -> str:

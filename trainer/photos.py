@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.lib.format import open_memmap
-from rich.progress import track
 
 from datapipe.worlds.render import render_layers
 from datapipe.worlds.scene import sample_scene
 from engine.models.product_mask import SIDE
+from trainer.chunks import build_chunks
+from trainer.claim import claim
 
 CHUNK = 32
 
@@ -26,18 +27,37 @@ class PhotosConfig:
     seed: int = 500_000_000
     processes: int = 2
 
+    @property
+    def described(self) -> dict[str, int]:
+        """What its bytes depend on."""
+        return {"count": self.count, "seed": self.seed}
 
-def build_photos(folder: Path, config: PhotosConfig) -> None:
-    """Draw what is missing; a finished chunk is marked by a file."""
+
+def build_photos(folder: Path, config: PhotosConfig, deadline: float = math.inf) -> bool:
+    """Draw what is missing: True when nothing is, False when the deadline came first.
+
+    ValueError where other photographs lie in `folder`.
+    """
+    _claim(folder, config)
     (folder / "chunks").mkdir(parents=True, exist_ok=True)
     if not (folder / "photos.npy").exists():
         open_memmap(folder / "photos.npy", mode="w+", dtype=np.uint8, shape=(config.count, SIDE, SIDE, 4)).flush()
-    tasks = [(folder, config, i) for i in range(0, config.count, CHUNK) if not (folder / "chunks" / f"{i}").exists()]
-    if not tasks:
-        return
-    with multiprocessing.get_context("spawn").Pool(config.processes) as pool:
-        for _ in track(pool.imap_unordered(_draw_chunk, tasks), "photographs", total=len(tasks)):
-            pass
+    return build_chunks(_draw_chunk, _missing(folder, config), config.processes, "photographs", deadline)
+
+
+def open_photos(folder: Path, config: PhotosConfig) -> np.ndarray:
+    """[count, SIDE, SIDE, 4] uint8, rgb and product alpha, memory-mapped.
+
+    ValueError where there are none, others, or not all of them.
+    """
+    if not (folder / "photos.npy").exists():
+        raise ValueError(f"There are no photographs in {folder}. Run the stage `bank` first.")
+    _claim(folder, config)
+    missing = len(_missing(folder, config))
+    if missing:
+        raise ValueError(f"The photographs in {folder} lack {missing} chunks. Run the stage `bank` to its end first.")
+    photos: np.ndarray = np.load(folder / "photos.npy", mmap_mode="r")
+    return photos
 
 
 def draw_photo(seed: int) -> np.ndarray:
@@ -60,3 +80,17 @@ def _draw_chunk(task: tuple[Path, PhotosConfig, int]) -> None:
     temporary = folder / "chunks" / f".{start}"
     temporary.touch()
     temporary.replace(folder / "chunks" / f"{start}")
+
+
+def _missing(folder: Path, config: PhotosConfig) -> list[tuple[Path, PhotosConfig, int]]:
+    """The chunks that are not marked as drawn."""
+    return [(folder, config, i) for i in range(0, config.count, CHUNK) if not (folder / "chunks" / f"{i}").exists()]
+
+
+def _claim(folder: Path, config: PhotosConfig) -> None:
+    path = folder / "photos.json"
+    if not path.exists() and (folder / "photos.npy").exists():
+        # Earlier versions noted nothing: their photographs are known by their number alone.
+        count = len(np.load(folder / "photos.npy", mmap_mode="r"))
+        claim(path, config.described | {"count": count}, "set of photographs")
+    claim(path, config.described, "set of photographs")

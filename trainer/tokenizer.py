@@ -29,7 +29,9 @@ def train_tokenizer(path: Path, bank: FormatBank, captions: int, seed: int) -> N
     )
     tokenizer.train_from_iterator(_captions(bank, captions, seed), trainer)
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", 1)])
-    tokenizer.save(str(path))
+    temporary = path.with_suffix(".tmp")
+    tokenizer.save(str(temporary))
+    temporary.replace(path)
 
 
 def _captions(bank: FormatBank, count: int, seed: int) -> Iterator[str]:

@@ -1,8 +1,10 @@
 """Resume is bitwise, a kill leaves a whole checkpoint, a loss that is not finite stops."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -55,7 +57,7 @@ def test_control_forgetting_the_optimiser_changes_the_bits(tmp_path):
 
 def test_minutes_pause_a_run_that_goes_on_later(tmp_path):
     run, loss = make(tmp_path / "run")
-    assert train(run, loss, minutes=0.0) is False
+    assert train(run, loss, deadline=0.0) is False
     assert run.checkpoint.exists()
     again, loss = make(tmp_path / "run")
     assert train(again, loss) is True
@@ -78,6 +80,97 @@ def test_the_log_says_what_was_lost_at_which_step(tmp_path):
     assert all(abs(row["half"] * 2 - row["loss"]) < 1e-4 for row in rows)
 
 
+def constant(run: Run):
+    """A loss that is always 1, so that every mean of it is 1."""
+
+    def loss(step: int, generator: torch.Generator):
+        return sum(p.sum() for p in run.net.parameters()) * 0 + 1.0, {}
+
+    return loss
+
+
+LONG = replace(CONFIG, steps=50, log_every=20, save_every=10)
+
+
+def test_a_pause_does_not_change_what_is_logged(tmp_path, monkeypatch):
+    run, _ = make(tmp_path / "run", LONG)
+    monkeypatch.setattr("trainer.loop.time", SimpleNamespace(monotonic=lambda: run.step))
+    train(run, constant(run), deadline=17)
+    assert run.step == 17
+    again, _ = make(tmp_path / "run", LONG)
+    train(again, constant(again))
+    assert [(row["step"], row["loss"]) for row in again.log.rows()] == [(20, 1.0), (40, 1.0), (50, 1.0)]
+
+
+def test_a_kill_logs_no_step_twice_and_the_same_as_no_kill(tmp_path):
+    whole, loss = make(tmp_path / "whole")
+    train(whole, loss)
+    cut, loss = make(tmp_path / "cut")
+    stop_at(cut, loss, 9)
+    with (cut.folder / "log.jsonl").open("a") as log:
+        log.write('{"step": 10, "lo')  # the kill came in the middle of a row
+    assert cut.log.rows()[-1]["step"] == 8
+    resumed, loss = make(tmp_path / "cut")
+    assert resumed.step == 5
+    train(resumed, loss)
+    assert without_time(resumed.log.rows()) == without_time(whole.log.rows())
+
+
+def test_a_finished_run_is_left_as_it_is(tmp_path):
+    run, loss = make(tmp_path / "run")
+    train(run, loss)
+    before = {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()}
+    again, loss = make(tmp_path / "run")
+    assert train(again, loss)
+    assert {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()} == before
+
+
+def test_a_run_that_is_only_looked_at_makes_no_folder(tmp_path):
+    make(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"learning_rate": 0.5}, r"loop\.learning_rate is 0\.01, asked for 0\.5"),
+        ({"batch": 8}, r"loop\.batch is 4, asked for 8"),
+        ({"steps": 3}, "has 12 steps, more than the 3"),
+    ],
+)
+def test_another_recipe_does_not_go_on_with_a_checkpoint(tmp_path, change, says):
+    run, loss = make(tmp_path / "run")
+    train(run, loss)
+    with pytest.raises(ValueError, match=says):
+        make(tmp_path / "run", replace(CONFIG, **change))
+
+
+def test_other_data_and_other_modules_do_not_go_on_with_a_checkpoint(tmp_path):
+    Run(tmp_path, {"model": nn.Linear(2, 2)}, CONFIG, {"clips": 10}).save()
+    with pytest.raises(ValueError, match=r"data\.clips is 10, asked for 20"):
+        Run(tmp_path, {"model": nn.Linear(2, 2)}, CONFIG, {"clips": 20})
+    with pytest.raises(ValueError, match=r"other weights \(model\.bias, model\.weight\)"):
+        Run(tmp_path, {"model": nn.Linear(2, 3)}, CONFIG, {"clips": 10})
+
+
+def test_more_steps_and_another_rhythm_may_be_asked_for(tmp_path):
+    run, loss = make(tmp_path / "run")
+    train(run, loss)
+    more, loss = make(tmp_path / "run", replace(CONFIG, steps=15, save_every=1, log_every=5))
+    assert more.step == 12
+    assert train(more, loss) and more.step == 15
+
+
+def test_a_checkpoint_of_an_earlier_version_goes_on_and_notes_its_recipe(tmp_path):
+    run, loss = make(tmp_path / "run")
+    stop_at(run, loss, 5)
+    state = torch.load(run.checkpoint, weights_only=True)
+    torch.save({key: state[key] for key in ("net", "average", "step", "optimiser")}, run.checkpoint)
+    again, loss = make(tmp_path / "run")
+    assert train(again, loss)
+    assert torch.load(again.checkpoint, weights_only=True)["recipe"] == run.recipe
+
+
 def test_an_epoch_draws_each_item_once_and_depends_on_seed_and_step_alone():
     sizes = {"a": 20, "b": 12}
     seen: dict[str, list[int]] = {"a": [], "b": []}
@@ -95,6 +188,10 @@ def test_the_rate_warms_up_and_falls():
     rates = [learning_rate(CONFIG, step) for step in range(12)]
     assert rates[0] < rates[1] < rates[2] == pytest.approx(1e-2)
     assert all(a >= b for a, b in pairwise(rates[3:]))
+
+
+def without_time(rows: list[dict]) -> list[dict]:
+    return [{key: value for key, value in row.items() if key != "time"} for row in rows]
 
 
 def stop_at(run: Run, loss, step: int) -> None:

@@ -1,7 +1,15 @@
 """The nano recipe, every stage for real at a small size, from nothing to a bundle that makes a video."""
 
 import json
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,12 +21,24 @@ from engine.events import Canceled, Preview, Progress
 from engine.generate import Engine
 from engine.media.video import probe_video
 from engine.requests import Camera, ImageToVideo
+from trainer.__main__ import _parser, main
 from trainer.data import build_bank, open_bank
 from trainer.export import export_nano
-from trainer.nano import run_nano
+from trainer.nano import encode_bank, finished_vae, run_nano, single_dit_run
+from trainer.photos import CHUNK, build_photos, open_photos
 from trainer.recipes.nano import nano_smoke
 
+ROOT = Path(__file__).parents[2]
 CONFIG = nano_smoke()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As the command line trains: with another number of threads sums are in another order, and bits differ."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -50,27 +70,232 @@ def photo(tmp_path):
 REQUEST = ImageToVideo(seconds=3, short_side=540, steps=4, seed=5, camera=Camera(move="pan-left"))
 
 
+def files_of(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def copy_of(run_folder, tmp_path, *parts):
+    """A run's folder that holds only these parts of another."""
+    folder = tmp_path / "copy"
+    for part in parts:
+        source = run_folder / part
+        folder.mkdir(exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / part)
+    return folder
+
+
 def test_a_finished_run_does_nothing_again(run_folder):
-    before = {path: path.stat().st_mtime_ns for path in run_folder.rglob("*.npy")}
+    before = files_of(run_folder)
+    assert {path.name for path in before} >= {"checkpoint.pt", "log.jsonl", "photos.npy"}
     assert run_nano(CONFIG, run_folder)
-    assert {path: path.stat().st_mtime_ns for path in run_folder.rglob("*.npy")} == before
+    assert files_of(run_folder) == before
 
 
 def test_a_bank_is_the_same_bytes_however_it_was_built(run_folder, tmp_path):
-    build_bank(tmp_path / "bank", replace(CONFIG.bank, processes=2))
-    ours, other = open_bank(run_folder / "bank"), open_bank(tmp_path / "bank")
+    config = replace(CONFIG.bank, processes=2)
+    assert build_bank(tmp_path / "bank", config)
+    ours, other = open_bank(run_folder / "bank", CONFIG.bank), open_bank(tmp_path / "bank", config)
     assert all(np.array_equal(ours[f].fields, other[f].fields) for f in ours)
     assert all(np.array_equal(ours[f].photo, other[f].photo) for f in ours)
 
 
 def test_another_bank_is_not_overwritten(run_folder):
-    with pytest.raises(ValueError, match="another bank"):
+    with pytest.raises(ValueError, match=r"holds another bank: seed is 1, asked for 99.* remove .*bank"):
         build_bank(run_folder / "bank", replace(CONFIG.bank, seed=99))
+
+
+def test_more_photographs_than_there_are_is_a_sentence_and_no_crash(run_folder):
+    more = replace(CONFIG, photos=replace(CONFIG.photos, count=64))
+    with pytest.raises(ValueError, match=r"another set of photographs: count is 16, asked for 64.* remove .*photos"):
+        run_nano(more, run_folder, ("bank",))
+
+
+def test_photographs_of_an_earlier_version_are_known_by_their_number(run_folder, tmp_path):
+    folder = copy_of(run_folder, tmp_path, "photos")
+    (folder / "photos" / "photos.json").unlink()
+    with pytest.raises(ValueError, match="count is 16, asked for 64"):
+        build_photos(folder / "photos", replace(CONFIG.photos, count=64))
+    (folder / "photos" / "photos.json").unlink()
+    assert build_photos(folder / "photos", CONFIG.photos)
+
+
+@pytest.mark.parametrize(
+    ("stage", "parts", "says"),
+    [
+        ("motion_vae", (), "no clip bank"),
+        ("single_dit", ("bank",), r"finished Motion VAE; .* 0 of 4 steps"),
+        ("product_mask", ("bank",), "no photographs"),
+    ],
+)
+def test_a_stage_without_what_it_learns_from_is_refused(run_folder, tmp_path, stage, parts, says):
+    folder = copy_of(run_folder, tmp_path, *parts)
+    before = files_of(folder)
+    with pytest.raises(ValueError, match=says):
+        run_nano(CONFIG, folder, (stage,))
+    assert files_of(folder) == before
+
+
+def test_the_single_dit_does_not_learn_on_an_unfinished_motion_vae(run_folder, tmp_path):
+    folder = copy_of(run_folder, tmp_path, "bank", "motion_vae")
+    longer = replace(CONFIG, vae=replace(CONFIG.vae, steps=6))
+    with pytest.raises(ValueError, match=r"finished Motion VAE; .* 4 of 6 steps"):
+        run_nano(longer, folder, ("single_dit",))
+
+
+def test_a_bank_with_a_missing_chunk_is_not_learnt_from(run_folder, tmp_path):
+    folder = copy_of(run_folder, tmp_path, "bank")
+    (folder / "bank" / "1x1" / "chunks" / "000000.json").unlink()
+    with pytest.raises(ValueError, match=r"not whole: 1 chunks are missing"):
+        run_nano(CONFIG, folder, ("motion_vae",))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"hidden": 128, "heads": 2}, r"modules\.single_dit\.hidden is 64, asked for 128"),
+        ({"extra_captions": 9}, r"data\.extra_captions is 4, asked for 9"),
+        ({"dit": replace(CONFIG.dit, learning_rate=0.5)}, r"loop\.learning_rate is 0\.001, asked for 0\.5"),
+    ],
+)
+def test_a_stage_does_not_go_on_under_another_recipe(run_folder, change, says):
+    with pytest.raises(ValueError, match=says):
+        run_nano(replace(CONFIG, **change), run_folder, ("single_dit",))
+
+
+def test_the_minutes_bound_every_stage(tmp_path):
+    assert run_nano(CONFIG, tmp_path, minutes=0) is False
+    assert not list(tmp_path.rglob("chunks/*")) and not list(tmp_path.rglob("checkpoint.pt"))
+
+
+def test_a_call_whose_minutes_are_over_stops_after_a_chunk_and_the_next_goes_on(tmp_path):
+    config = replace(CONFIG.photos, count=CHUNK * 2 + 1)
+    assert build_photos(tmp_path, config, time.monotonic() + 0.01) is False
+    done = len(list((tmp_path / "chunks").glob("[0-9]*")))
+    assert 1 <= done < 3
+    with pytest.raises(ValueError, match=rf"lack {3 - done} chunks"):
+        open_photos(tmp_path, config)
+
+
+def test_latents_stop_after_a_batch_and_go_on_to_the_same_bits(run_folder, tmp_path, monkeypatch):
+    folder = copy_of(run_folder, tmp_path, "bank", "motion_vae")
+    banks, vae = open_bank(folder / "bank", CONFIG.bank), finished_vae(CONFIG, folder)
+    marks = folder / "latents" / "chunks"
+    monkeypatch.setattr("trainer.nano.time", SimpleNamespace(monotonic=lambda: len(list(marks.glob("*")))))
+    assert encode_bank(CONFIG, folder, banks, vae, deadline=2) is False
+    assert len(list(marks.glob("*"))) == 2
+    assert encode_bank(CONFIG, folder, banks, vae)
+    for name in ("9x16", "1x1", "4x5", "16x9"):
+        assert np.array_equal(*(np.load(home / "latents" / f"{name}.npy") for home in (folder, run_folder)))
+    statistics = [torch.load(home / "latents" / "statistics.pt") for home in (folder, run_folder)]
+    assert all(torch.equal(statistics[0][key], statistics[1][key]) for key in ("mean", "std"))
+
+
+# Ends itself without any clean-up after step 3: step 2 is saved, step 4 would be the next.
+KILLED = """
+import os, signal, sys
+import trainer.loop
+from trainer.__main__ import main
+
+step = trainer.loop._train_step
+
+def until(run, loss):
+    if run.step == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(run, loss)
+
+trainer.loop._train_step = until
+main(["run", "nano_smoke", "--out", sys.argv[1], "--stage", "single_dit"])
+"""
+
+
+def test_a_run_that_was_killed_ends_with_the_same_bits(run_folder, tmp_path):
+    folder = copy_of(run_folder, tmp_path, "bank", "motion_vae", "latents", "tokenizer.json")
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(folder)], cwd=ROOT, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert single_dit_run(CONFIG, folder).step == 2
+    assert run_nano(CONFIG, folder, ("single_dit",))
+    ours, whole = (torch.load(home / "single_dit" / "checkpoint.pt") for home in (folder, run_folder))
+    for part in ("net", "average"):
+        assert ours[part].keys() == whole[part].keys()
+        assert all(torch.equal(ours[part][key], whole[part][key]) for key in whole[part])
+    logs = [[{**row, "time": 0} for row in single_dit_run(CONFIG, home).log.rows()] for home in (folder, run_folder)]
+    assert logs[0] == logs[1]
+
+
+# --- export ---
 
 
 def test_a_bundle_is_not_written_over_another(run_folder, bundle):
     with pytest.raises(ValueError, match="not empty"):
         export_nano(CONFIG, run_folder, bundle, version="0", command="test")
+
+
+PARTS = ("bank", "motion_vae", "single_dit", "product_mask", "latents", "tokenizer.json")
+
+
+def test_a_folder_that_holds_no_run_is_not_exported_and_nothing_is_left(tmp_path):
+    assert main(["export", "nano_smoke", "--out", str(tmp_path / "rnu"), "--bundle", str(tmp_path / "bundle")]) == 2
+    with pytest.raises(ValueError, match="no run in"):
+        export_nano(CONFIG, tmp_path / "rnu", tmp_path / "bundle", version="0", command="test")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "says"),
+    [
+        ("product_mask", "not trained: product_mask has 0 of 2 steps"),
+        ("single_dit", "not trained: single_dit has 0 of 4 steps"),
+        ("tokenizer.json", r"lacks tokenizer\.json"),
+        ("latents", r"lacks latents/statistics\.pt"),
+    ],
+)
+@pytest.mark.parametrize("unfinished", [False, True])
+def test_an_untrained_stage_is_not_exported(run_folder, tmp_path, missing, says, unfinished):
+    folder = copy_of(run_folder, tmp_path, *(part for part in PARTS if part not in ("bank", missing)))
+    before = files_of(tmp_path)
+    with pytest.raises(ValueError, match=says):
+        export_nano(CONFIG, folder, tmp_path / "bundle", version="0", command="test", unfinished=unfinished)
+    assert files_of(tmp_path) == before and not (tmp_path / "bundle").exists()
+
+
+def test_a_stage_that_stopped_early_is_exported_only_when_asked_and_the_bundle_says_so(run_folder, tmp_path):
+    planned = replace(CONFIG, dit=replace(CONFIG.dit, steps=9))
+    with pytest.raises(ValueError, match="not finished: single_dit has 4 of 9 steps"):
+        export_nano(planned, run_folder, tmp_path / "bundle", version="0", command="test")
+    assert list(tmp_path.iterdir()) == []
+    made = export_nano(planned, run_folder, tmp_path / "bundle", version="0", command="test", unfinished=True)
+    assert made.provenance["unfinished"] == ["single_dit"]
+    stage = made.provenance["stages"]["single_dit"]
+    assert (stage["steps"], stage["of"]) == (4, 9)
+    assert "Not trained to its end**: single_dit" in (made.path / "README.md").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_an_export_that_fails_leaves_nothing(run_folder, tmp_path, monkeypatch):
+    def fails(*args, **kwargs):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("trainer.export.write_bundle", fails)
+    (tmp_path / "bundle").mkdir()
+    with pytest.raises(OSError, match="no space"):
+        export_nano(CONFIG, run_folder, tmp_path / "bundle", version="0", command="test")
+    assert [path.name for path in tmp_path.rglob("*")] == ["bundle"]
+
+
+def test_a_bundle_says_how_it_was_made(run_folder, tmp_path):
+    arguments = ["export", "nano_smoke", "--out", str(run_folder), "--bundle", str(tmp_path / "b"), "--version", "1.2"]
+    assert main(arguments) == 0
+    made = read_bundle(tmp_path / "b")
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout.strip()
+    assert made.version == "1.2"
+    assert made.provenance["commit"] == (head or "unknown") and "dirty" in made.provenance
+    assert made.provenance["seed"] == CONFIG.seed and made.provenance["unfinished"] == []
+    for stage in made.provenance["stages"].values():
+        assert stage["steps"] == stage["of"] and stage["losses"]["loss"] > 0
+    run, export = (shlex.split(command) for command in made.provenance["command"].split("&&"))
+    assert run[:3] == export[:3] == ["python", "-m", "trainer"]
+    assert _parser().parse_args(run[3:]).out == _parser().parse_args(export[3:]).out
+    assert _parser().parse_args(export[3:]).version == "1.2"
 
 
 def test_photo_to_video(engine, photo, tmp_path):

@@ -1,0 +1,39 @@
+"""Whose is this folder? What was made for one configuration is never gone on with under another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+Described = dict[str, Any]  # as JSON would give it back
+
+
+def claim(path: Path, config: Described, what: str) -> None:
+    """Note in `path` what its folder holds; ValueError where it holds something else."""
+    if path.exists():
+        check_claim(path, config, what)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(config))
+    temporary.replace(path)
+
+
+def check_claim(path: Path, config: Described, what: str) -> None:
+    """ValueError where the folder of `path` was made for another configuration."""
+    off = differences(json.loads(path.read_text()), config)
+    if off:
+        raise ValueError(
+            f"{path.parent} holds another {what}: {', '.join(off)}. Use a new folder, or remove {path.parent} to "
+            f"have it made anew."
+        )
+
+
+def differences(there: Any, asked: Any, name: str = "") -> list[str]:
+    """How two configurations differ, as `name is X, asked for Y`."""
+    if isinstance(there, dict) and isinstance(asked, dict):
+        keys = list(dict.fromkeys([*there, *asked]))
+        inner = [differences(there.get(key), asked.get(key), f"{name}.{key}".strip(".")) for key in keys]
+        return [line for lines in inner for line in lines]
+    return [] if there == asked else [f"{name} is {there}, asked for {asked}"]
