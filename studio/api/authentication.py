@@ -12,20 +12,26 @@ from studio.workspaces.models import ApiKey
 from studio.workspaces.services import verify_api_key
 
 WORKSPACE_HEADER = "X-Workspace"
+INVALID_KEY = "invalid_key", "This API key is unknown or revoked. Make a new one in the studio."
+
+
+def bearer_of(authorization: str) -> str | None:
+    """The key in an Authorization header; None when there is none of that scheme."""
+    scheme, _, text = authorization.partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else None
 
 
 class KeyAuthentication(BaseAuthentication):
     """`Authorization: Bearer aq_...`. A key that is wrong is refused, never passed over."""
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, ApiKey] | None:
-        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
+        text = bearer_of(request.headers.get("Authorization", ""))
+        if text is None:
             return None
-        key = verify_api_key(text.strip())
+        key = verify_api_key(text)
         if key is None:
-            raise AuthenticationFailed(
-                "This API key is unknown or revoked. Make a new one in the studio.", "invalid_key"
-            )
+            code, sentence = INVALID_KEY
+            raise AuthenticationFailed(sentence, code)
         return AnonymousUser(), key
 
     def authenticate_header(self, request: Request) -> str:

@@ -1,7 +1,8 @@
 """How much of a request body is read before anything else happens.
 
 Django under ASGI spools the whole body to disk before a view can refuse it, so the cap stands in front of Django: a
-length that is announced is refused unread, one that is not is counted as it arrives.
+length that is announced is refused unread, one that is not is counted as it arrives. And a body of more than JSON is
+read from those only whom we know.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from studio.api.problems import DISK_FULL, Problem, document
+from studio.api.strangers import refusal
 
 JSON_BYTES = 1024 * 1024
 MULTIPART_BYTES = 64 * 1024
@@ -45,6 +47,10 @@ class BodyLimit:
         limit = body_limit(scope["method"], scope["path"])
         if _announced(scope) > limit:
             await _answer(too_large(limit), receive, send)
+            return
+        stranger = await refusal(scope) if limit > JSON_BYTES else None
+        if stranger is not None:
+            await _answer(stranger, receive, send)
             return
         counted = _Counted(receive, send, limit)
         try:
@@ -99,6 +105,7 @@ async def _answer(problem: Problem, receive: Receive, send: Send) -> None:
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
+        *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
     ]
     await send({"type": "http.response.start", "status": problem.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": True})

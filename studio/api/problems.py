@@ -149,6 +149,11 @@ def not_found() -> Problem:
     return Problem(404, "not_found", "There is nothing here under this address, or it is not yours to see.")
 
 
+def not_authenticated(code: str = "not_authenticated", sentence: str = "") -> Problem:
+    """For code outside of REST framework's views, which answers the same."""
+    return Problem(401, code, sentence or SENTENCES[code], headers={"WWW-Authenticate": "Bearer"})
+
+
 def document(problem: Problem) -> dict[str, Any]:
     """The JSON of a problem."""
     body: dict[str, Any] = {

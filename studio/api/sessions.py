@@ -1,11 +1,8 @@
 """Endpoints of the browser's session: sign in with a password, sign out, who am I; and tickets for the feed."""
 
-import hashlib
-from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import authenticate, login, logout
-from django.db.models.functions import Now
 from django.middleware.csrf import get_token
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -16,16 +13,12 @@ from rest_framework.views import APIView
 
 from studio.accounts.models import User
 from studio.api.authentication import BrowserAuthentication, actor_of
-from studio.api.models import FailedSignIn
+from studio.api.guesses import count_guess, forgive
 from studio.api.problems import Problem
 from studio.api.views import WorkspaceView
 from studio.jobs.identity import TICKET_SECONDS, issue_ticket
 from studio.workspaces.models import Role
 from studio.workspaces.selectors import memberships_of
-
-FAILURES_OF_AN_ADDRESS = 10
-FAILURES_OF_A_PLACE = 50
-WINDOW = timedelta(minutes=15)
 
 
 class UserSerializer(serializers.Serializer[Any]):
@@ -116,22 +109,9 @@ def _session(request: Request, user: User) -> dict[str, Any]:
 
 def _sign_in(request: Request, email: str, password: str) -> User:
     """The user with this password. After too many failures nobody gets in for a while, not even with the right one."""
-    address, place = _hash(f"email:{email}"), _hash(f"from:{request.META.get('REMOTE_ADDR', '')}")
-    recent = FailedSignIn.objects.filter(created_at__gt=Now() - WINDOW)
-    if (
-        recent.filter(who=address).count() >= FAILURES_OF_AN_ADDRESS
-        or recent.filter(who=place).count() >= FAILURES_OF_A_PLACE
-    ):
-        wait = str(int(WINDOW.total_seconds()))
-        sentence = "Too many wrong passwords. Wait 15 minutes, or use a sign-in link."
-        raise Problem(429, "too_many_requests", sentence, headers={"Retry-After": wait})
+    guess = count_guess(email, request.META.get("REMOTE_ADDR", ""))
     user = authenticate(request._request, username=email, password=password)
     if not isinstance(user, User):
-        FailedSignIn.objects.bulk_create([FailedSignIn(who=address), FailedSignIn(who=place)])
-        FailedSignIn.objects.filter(created_at__lt=Now() - WINDOW).delete()
         raise Problem(401, "wrong_credentials", "This address and password do not belong together. Try again.")
+    forgive(guess)
     return user
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

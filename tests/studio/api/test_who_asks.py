@@ -1,10 +1,13 @@
 """Sessions, API keys, roles and workspaces at the door of the API."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -89,6 +92,38 @@ def test_guessing_is_stopped_even_for_the_right_password(browser: Browser) -> No
     assert browser.sign_in().status_code == 200
 
 
+def test_a_right_password_does_not_count(browser: Browser) -> None:
+    for _ in range(11):
+        assert browser.sign_in().status_code == 200
+    assert FailedSignIn.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_guesses_sent_at_once_do_not_pass_the_limit(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each password takes a while to look at; the control is that several are looked at together."""
+    looked_at, together = [], []
+
+    def slow(*_: Any, **__: Any) -> None:
+        looked_at.append(1)
+        time.sleep(0.5)
+        together.append(len(looked_at) - len(together))
+
+    monkeypatch.setattr("studio.api.sessions.authenticate", slow)
+    browsers = [Browser() for _ in range(24)]
+    with ThreadPoolExecutor(24) as pool:
+        codes = list(pool.map(guess, browsers))
+    assert sorted(codes) == [401] * 10 + [429] * 14
+    assert len(looked_at) == 10
+    assert max(together) > 1
+
+
+def guess(browser: Browser) -> int:
+    try:
+        return browser.sign_in(password="guess").status_code
+    finally:
+        connection.close()
+
+
 def test_only_hashes_of_failed_sign_ins_are_kept(browser: Browser) -> None:
     browser.sign_in(password="guess")
     assert "ana" not in str(list(FailedSignIn.objects.values()))
@@ -149,7 +184,7 @@ def test_an_administrator_makes_lists_and_revokes_keys(admin_api: Api, home: Wor
 
     listed = admin_api.get("/api-keys").json()["results"]
     assert [key["name"] for key in listed] == ["shop", "test"]
-    assert made["key"].split("_")[2] not in json.dumps(listed)
+    assert made["key"].split("_", 2)[2] not in json.dumps(listed)
 
     assert admin_api.delete(f"/api-keys/{made['id']}").status_code == 204
     assert shop.get("/assets").status_code == 401

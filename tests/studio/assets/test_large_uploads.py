@@ -1,4 +1,4 @@
-"""Bodies that are too large, on a real server: refused early, and no disk is filled with them."""
+"""Bodies that are too large or from nobody, on a real server: refused early, and no disk is filled with them."""
 
 import json
 import socket
@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from studio.api.limits import BodyLimit
+from studio.workspaces.models import Workspace
+from studio.workspaces.services import create_api_key
 from tests.studio.servers import serving
 
 MEGABYTE = 1024**2
@@ -27,6 +29,24 @@ def server(spool: Path) -> Iterator[str]:
     environment = {"AQ_MAX_UPLOAD_BYTES": str(LIMIT), "TMPDIR": str(spool)}
     with serving("studio.asgi:application", **environment) as (address, _):
         yield address
+
+
+@pytest.fixture
+def known(
+    home: Workspace, bundle: Path, media_dir: Path, process_env: dict[str, str], spool: Path
+) -> Iterator[httpx.Client]:
+    """A client with a key, of a server with a database."""
+    _, key = create_api_key(home, "test")
+    places = {"AQ_MEDIA_DIR": str(media_dir), "AQ_MAX_UPLOAD_BYTES": str(LIMIT), "TMPDIR": str(spool)}
+    with (
+        serving("studio.asgi:application", **(process_env | places)) as (address, _),
+        httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client,
+    ):
+        yield client
+
+
+def spooled(spool: Path) -> int:
+    return sum(file.stat().st_size for file in spool.rglob("*") if file.is_file())
 
 
 class Endless:
@@ -61,15 +81,43 @@ def test_ten_gigabytes_that_are_announced_are_refused_unread(server: str) -> Non
     assert (problem["code"], problem["detail"]) == ("too_large", "This is larger than 4 MB. Send a smaller file.")
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/api/v1/assets"), ("PUT", "/api/v1/assets/x/mask")])
+UPLOADS = pytest.mark.parametrize(("method", "path"), [("POST", "/api/v1/assets"), ("PUT", "/api/v1/assets/x/mask")])
+
+
+@UPLOADS
+@pytest.mark.django_db(transaction=True)
 def test_ten_gigabytes_of_unknown_length_are_refused_and_not_stored(
-    server: str, spool: Path, method: str, path: str
+    known: httpx.Client, spool: Path, method: str, path: str
 ) -> None:
     upload = Endless(TEN_GIGABYTES)
-    answer = httpx.request(method, server + path, content=iter(upload), timeout=60)
+    answer = known.request(method, path, content=iter(upload))
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
-    assert upload.sent < LIMIT + 64 * MEGABYTE
-    assert sum(file.stat().st_size for file in spool.rglob("*") if file.is_file()) == 0
+    assert LIMIT <= upload.sent < LIMIT + 64 * MEGABYTE  # the control: of somebody known it was read up to the limit
+    assert spooled(spool) == 0
+
+
+@UPLOADS
+def test_of_who_is_not_signed_in_nothing_is_read(server: str, spool: Path, method: str, path: str) -> None:
+    """The server of this test has no database: it need not even be asked."""
+    seen = []
+
+    class Watched(Endless):
+        def __iter__(self) -> Iterator[bytes]:
+            for piece in super().__iter__():
+                seen.append(spooled(spool))
+                yield piece
+
+    answer = httpx.request(method, server + path, content=iter(Watched(LIMIT)), timeout=60)
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert max(seen) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_that_is_wrong_opens_no_upload_either(known: httpx.Client) -> None:
+    headers = {"Authorization": "Bearer aq_12345678_wrong"}
+    answer = known.post("/api/v1/assets", content=iter(Endless(TEN_GIGABYTES)), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_key")
 
 
 def test_json_has_a_limit_of_its_own(server: str) -> None:
@@ -89,12 +137,13 @@ async def test_a_disk_that_fills_while_a_body_is_spooled_is_told() -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/api/v1/assets", "headers": []}
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/jobs", "headers": []}
     await BodyLimit(full)(scope, nothing_more, send)
     assert sent[0]["status"] == 507
     assert json.loads(sent[1]["body"])["code"] == "disk_full"
 
 
-def test_below_the_limit_the_request_is_looked_at(server: str) -> None:
-    answer = httpx.post(f"{server}/api/v1/assets", content=b"\xff" * (LIMIT - MEGABYTE), timeout=60)
-    assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
+@pytest.mark.django_db(transaction=True)
+def test_below_the_limit_the_request_is_looked_at(known: httpx.Client) -> None:
+    answer = known.post("/api/v1/assets", content=b"\xff" * (LIMIT - MEGABYTE))
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
