@@ -54,7 +54,8 @@ def test_the_photos_are_what_the_project_draws(module, name: str, monkeypatch: p
 
     monkeypatch.setattr(module, "Camera", small)
     drawn = module.draw().astype(np.float32)
-    photo = np.asarray(Image.open(PHOTOS / f"{name}.jpg", formats=("JPEG",)))
+    with Image.open(PHOTOS / f"{name}.jpg", formats=("JPEG",)) as file:
+        photo = np.asarray(file)
     shown = cv2.resize(photo, drawn.shape[1::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
     error = np.sqrt(np.mean((drawn - shown) ** 2))
     other = np.sqrt(np.mean((drawn - shown[:, ::-1]) ** 2))  # the control: its mirror image is another picture

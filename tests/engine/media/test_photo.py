@@ -192,7 +192,9 @@ def test_clean_image_drops_metadata_and_keeps_the_picture(save, tmp_path: Path) 
     info = clean_image(source, tmp_path / "clean")
 
     data = (tmp_path / "clean").read_bytes()
-    assert b"secret" in source.read_bytes() and b"secret" not in data and not Image.open(tmp_path / "clean").getexif()
+    with Image.open(tmp_path / "clean") as clean:
+        assert not clean.getexif()
+    assert b"secret" in source.read_bytes() and b"secret" not in data
     assert (info.content_type, info.width, info.height, info.bytes) == ("image/jpeg", 420, 640, len(data))
     assert np.abs(open_photo(tmp_path / "clean").rgb.astype(int) - shot.photo.rgb).mean() < 2
 
@@ -203,7 +205,8 @@ def test_clean_image_keeps_alpha_as_png(save, tmp_path: Path) -> None:
     info = clean_image(save(encoded(image, "WEBP", lossless=True, exact=True)), tmp_path / "clean")
 
     assert info.content_type == "image/png" and info.has_alpha
-    assert (np.asarray(Image.open(tmp_path / "clean"))[..., 3] == make_shot().alpha).all()
+    with Image.open(tmp_path / "clean") as clean:
+        assert (np.asarray(clean)[..., 3] == make_shot().alpha).all()
 
 
 WITH_LITTLE_DISK = """

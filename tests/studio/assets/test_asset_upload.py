@@ -19,6 +19,13 @@ from tests.studio.rest import Api, encoded, jpeg, key_client, picture
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media_dir")]
 
 
+def opened(path: Path) -> Image.Image:
+    """A stored picture; its file is closed again."""
+    with Image.open(path) as picture:
+        picture.load()
+        return picture
+
+
 def test_a_photo_is_stored_with_thumbnail_hash_and_a_mask_job(api: Api) -> None:
     answer = api.upload(jpeg(640, 480), "lamp.jpg")
     asset = answer.json()
@@ -30,7 +37,7 @@ def test_a_photo_is_stored_with_thumbnail_hash_and_a_mask_job(api: Api) -> None:
     assert (asset["width"], asset["height"], asset["duration"]) == (640, 480, None)
     assert asset["sha256"] == hashlib.sha256(stored.read_bytes()).hexdigest()
     assert asset["bytes"] == stored.stat().st_size
-    assert Image.open(path_of(Asset.objects.get().thumbnail)).size == (480, 360)
+    assert opened(path_of(Asset.objects.get().thumbnail)).size == (480, 360)
     assert asset["mask"] | {"job": None} == {
         "state": "pending",
         "source": "auto",
@@ -50,7 +57,7 @@ def test_files_lie_in_the_folder_of_workspace_and_asset(api: Api, home: Workspac
 
 def test_transparency_is_the_mask(api: Api) -> None:
     asset = api.upload(encoded(picture(200, 200, "RGBA"), "PNG"), "cup.png").json()
-    mask = Image.open(path_of(Asset.objects.get().mask_file))
+    mask = opened(path_of(Asset.objects.get().mask_file))
 
     assert asset["content_type"] == "image/png"
     assert (asset["mask"]["state"], asset["mask"]["source"], asset["mask"]["job"]) == ("ready", "alpha", None)
@@ -70,13 +77,13 @@ def test_orientation_is_applied_and_metadata_dropped(api: Api) -> None:
     stored = path_of(Asset.objects.get().file)
 
     assert (asset["width"], asset["height"]) == (240, 320)
-    assert not dict(Image.open(stored).getexif())
+    assert not dict(opened(stored).getexif())
     assert b"secret" not in stored.read_bytes()
 
 
 def test_cmyk_becomes_rgb(api: Api) -> None:
     assert api.upload(encoded(picture(mode="CMYK"), "JPEG")).status_code == 201
-    assert Image.open(path_of(Asset.objects.get().file)).mode == "RGB"
+    assert opened(path_of(Asset.objects.get().file)).mode == "RGB"
 
 
 def test_the_content_decides_not_the_name(api: Api) -> None:
