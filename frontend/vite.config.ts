@@ -21,5 +21,5 @@ export default defineConfig({
       "/ws": { target: studio, ws: true },
     },
   },
-  test: { environment: "node", include: ["src/**/*.test.ts"] },
+  test: { environment: "node", include: ["src/**/*.test.{ts,tsx}"] },
 });

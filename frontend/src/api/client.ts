@@ -1,6 +1,7 @@
 import type { FieldProblem } from "./types";
 
 export const API = "/api/v1";
+export const SESSION = "/session";
 
 /** A refused or failed request, as RFC 9457 tells it; `code` is "offline" when nothing answered. */
 export class ApiError extends Error {
@@ -20,11 +21,20 @@ export class ApiError extends Error {
 
 export const OFFLINE = "The studio does not answer. Check that it is running and that you are connected.";
 
+const SIGNED_OUT = "Your session has ended. Sign in again to go on.";
+
 let workspace: string | null = null;
 
 /** Every later request names this workspace. */
 export function setWorkspaceHeader(id: string | null): void {
   workspace = id;
+}
+
+let onSignedOut: () => void = () => {};
+
+/** Who wants to know that the studio took a request for one of nobody. */
+export function setSignedOutListener(listener: () => void): void {
+  onSignedOut = listener;
 }
 
 function cookie(name: string): string | null {
@@ -34,15 +44,25 @@ function cookie(name: string): string | null {
   return null;
 }
 
-export function requestHeaders(method: string): Record<string, string> {
+export function requestHeaders(method: string, path: string): Record<string, string> {
   const headers: Record<string, string> = { Accept: "application/json" };
-  if (workspace) headers["X-Workspace"] = workspace;
+  // Who is signed in does not depend on a workspace, and must be told also to who has just lost this one.
+  if (workspace && path !== SESSION) headers["X-Workspace"] = workspace;
   if (method !== "GET") headers["X-CSRFToken"] = cookie("csrftoken") ?? "";
   return headers;
 }
 
 /** Turns an answer that is not a success into an ApiError, whatever its body is. */
 export function problemFrom(status: number, body: string): ApiError {
+  const problem = readProblem(status, body);
+  // A wrong password is a 401 too, but nobody was signed out by it.
+  if (status !== 401 || problem.code === "wrong_credentials") return problem;
+  onSignedOut();
+  // The studio's own sentence also tells machines about their keys; here it is read by people.
+  return new ApiError(status, problem.code, SIGNED_OUT);
+}
+
+function readProblem(status: number, body: string): ApiError {
   try {
     const problem = JSON.parse(body) as Record<string, unknown>;
     const detail = String(problem.detail ?? problem.title ?? "The studio refused this request.");
@@ -66,7 +86,7 @@ interface Options {
 }
 
 export async function request<T>(method: string, path: string, options: Options = {}): Promise<T> {
-  const headers = { ...requestHeaders(method), ...options.headers };
+  const headers = { ...requestHeaders(method, path), ...options.headers };
   let body: BodyInit | undefined;
   if (options.blob) {
     body = options.blob;
@@ -76,6 +96,7 @@ export async function request<T>(method: string, path: string, options: Options 
     headers["Content-Type"] = "application/json";
   }
   let response: Response;
+  let text: string;
   try {
     response = await fetch(API + path, {
       method,
@@ -84,11 +105,11 @@ export async function request<T>(method: string, path: string, options: Options 
       signal: options.signal,
       credentials: "same-origin",
     });
+    text = await response.text();
   } catch (cause) {
     if (options.signal?.aborted) throw cause;
     throw new ApiError(0, "offline", OFFLINE);
   }
-  const text = await response.text();
   if (!response.ok) throw problemFrom(response.status, text);
   return (text ? JSON.parse(text) : undefined) as T;
 }

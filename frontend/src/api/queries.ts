@@ -1,30 +1,23 @@
-import {
-  type InfiniteData,
-  type QueryClient,
-  useInfiniteQuery,
-  useMutation,
-  useQuery,
-  useQueryClient,
-} from "@tanstack/react-query";
-import { request } from "./client";
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { ApiError, request, SESSION } from "./client";
+import { fetchJobs, putJob, refreshJobLists } from "./jobs";
+import { keys } from "./keys";
+import { withCursor } from "./pages";
 import type { Asset, Framing, Job, Model, Page, Session, Settings } from "./types";
 
-export const keys = {
-  session: ["session"] as const,
-  models: ["models"] as const,
-  jobs: ["jobs"] as const,
-  jobList: (filter: string) => ["jobs", "list", filter] as const,
-  job: (id: string) => ["jobs", "one", id] as const,
-  assets: ["assets"] as const,
-  assetList: ["assets", "list"] as const,
-  asset: (id: string) => ["assets", "one", id] as const,
-};
+/** Who is signed in; null for nobody, which is an answer like any other and not a failure to get one. */
+export const fetchSession = (): Promise<Session | null> =>
+  request<Session>("GET", SESSION).catch((error) => {
+    if (error instanceof ApiError && [401, 403].includes(error.status)) return null;
+    throw error;
+  });
 
+/** While nobody is, each look at the page asks again: a sign-in link may have been opened beside it. */
 export const useSession = () =>
   useQuery({
     queryKey: keys.session,
-    queryFn: () => request<Session>("GET", "/session"),
-    staleTime: 300_000,
+    queryFn: fetchSession,
+    staleTime: (query) => (query.state.data === null ? 0 : 300_000),
   });
 
 export const useModels = () =>
@@ -36,17 +29,11 @@ export const useModels = () =>
 
 const cursorPage = { initialPageParam: "", getNextPageParam: (page: { next: string | null }) => page.next };
 
-function withCursor(path: string, cursor: string, limit: number): string {
-  const query = new URLSearchParams({ limit: String(limit) });
-  if (cursor) query.set("cursor", cursor);
-  return `${path}${path.includes("?") ? "&" : "?"}${query}`;
-}
-
 /** `filter` is a query string of GET /jobs, for example "state=failed". */
 export const useJobs = (filter: string) =>
   useInfiniteQuery({
     queryKey: keys.jobList(filter),
-    queryFn: ({ pageParam }) => request<Page<Job>>("GET", withCursor(`/jobs?${filter}`, pageParam, 24)),
+    queryFn: ({ pageParam }) => fetchJobs(filter, pageParam),
     ...cursorPage,
   });
 
@@ -88,7 +75,7 @@ export const useCreateJob = () => {
       request<Job>("POST", "/jobs", { body: { kind, settings }, headers: { "Idempotency-Key": attempt } }),
     onSuccess: (job) => {
       cache.setQueryData(keys.job(job.id), job);
-      return cache.invalidateQueries({ queryKey: ["jobs", "list"] });
+      void refreshJobLists(cache);
     },
   });
 };
@@ -111,35 +98,3 @@ export const useDeleteAsset = () => {
 
 export const saveMask = (id: string, png: Blob) => request<Asset>("PUT", `/assets/${id}/mask`, { blob: png });
 export const automaticMask = (id: string) => request<Asset>("DELETE", `/assets/${id}/mask`);
-
-type JobPages = InfiniteData<Page<Job>>;
-
-/** Changes one job wherever the cache holds it: its own entry and every list. */
-export function updateJob(cache: QueryClient, id: string, change: (job: Job) => Job): void {
-  cache.setQueryData<Job>(keys.job(id), (job) => (job ? change(job) : job));
-  cache.setQueriesData<JobPages>({ queryKey: ["jobs", "list"] }, (data) => {
-    if (!data?.pages.some((page) => page.results.some((job) => job.id === id))) return data;
-    const pages = data.pages.map((page) => ({
-      ...page,
-      results: page.results.map((job) => (job.id === id ? change(job) : job)),
-    }));
-    return { ...data, pages };
-  });
-}
-
-export function putJob(cache: QueryClient, job: Job): void {
-  cache.setQueryData(keys.job(job.id), job);
-  updateJob(cache, job.id, () => job);
-}
-
-/** Every job the cache knows, without repeats. */
-export function knownJobs(cache: QueryClient): Job[] {
-  const found = new Map<string, Job>();
-  for (const [, data] of cache.getQueriesData<JobPages>({ queryKey: ["jobs", "list"] })) {
-    for (const page of data?.pages ?? []) for (const job of page.results) found.set(job.id, job);
-  }
-  for (const [, job] of cache.getQueriesData<Job>({ queryKey: ["jobs", "one"] })) {
-    if (job) found.set(job.id, job);
-  }
-  return [...found.values()];
-}

@@ -1,4 +1,4 @@
-import { API, ApiError, OFFLINE, problemFrom, requestHeaders } from "./client";
+import { API, ApiError, problemFrom, requestHeaders } from "./client";
 import type { Asset } from "./types";
 
 /** Uploads one photo; `onProgress` gets 0..1. XMLHttpRequest, because fetch tells no upload progress. */
@@ -10,7 +10,8 @@ export function uploadAsset(
   return new Promise((resolve, reject) => {
     const http = new XMLHttpRequest();
     http.open("POST", `${API}/assets`);
-    for (const [name, value] of Object.entries(requestHeaders("POST"))) http.setRequestHeader(name, value);
+    for (const [name, value] of Object.entries(requestHeaders("POST", "/assets")))
+      http.setRequestHeader(name, value);
     http.upload.onprogress = (event) => {
       if (event.lengthComputable) onProgress(event.loaded / event.total);
     };
@@ -18,7 +19,7 @@ export function uploadAsset(
       if (http.status >= 200 && http.status < 300) resolve(JSON.parse(http.responseText) as Asset);
       else reject(problemFrom(http.status, http.responseText));
     };
-    http.onerror = () => reject(new ApiError(0, "offline", OFFLINE));
+    http.onerror = () => reject(new ApiError(0, "offline", broken(file)));
     http.onabort = () => reject(new DOMException("Upload canceled", "AbortError"));
     signal.addEventListener("abort", () => http.abort(), { once: true });
     const form = new FormData();
@@ -29,14 +30,16 @@ export function uploadAsset(
 
 const TYPES = ["image/jpeg", "image/png", "image/webp"];
 export const PHOTO_TYPES = TYPES.join(",");
-const LARGEST = 64 * 1024 * 1024;
 
-/** Why this file need not even be sent, or null. The server decides by content; this only saves a wait. */
+/** A browser does not tell a lost line from a studio that closes the door on a file that is far too large. */
+const broken = (file: File): string =>
+  `The upload of “${file.name}” broke off. Check that you are connected; if the file is very large, save a smaller copy.`;
+
+/** Why this file need not even be sent, or null. The studio decides, by content and size; this only saves a wait. */
 export function refusal(file: { type: string; size: number; name: string }): string | null {
   if (file.type && !TYPES.includes(file.type)) {
     return `“${file.name}” is not a photo the studio can read. Use JPEG, PNG or WebP.`;
   }
-  if (file.size > LARGEST) return `“${file.name}” is larger than 64 MB. Save a smaller copy and try again.`;
   if (file.size === 0) return `“${file.name}” is empty.`;
   return null;
 }

@@ -1,27 +1,32 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { ApiError, setWorkspaceHeader } from "../api/client";
+import { useEffect, useRef, useState } from "react";
+import { setSignedOutListener, setWorkspaceHeader } from "../api/client";
 import { useSession } from "../api/queries";
 import type { Session } from "../api/types";
 import { CreatePage } from "../create/CreatePage";
 import { DraftProvider } from "../create/DraftProvider";
+import { UploadProvider } from "../create/UploadProvider";
 import { FeedProvider } from "../feed/FeedProvider";
 import { JobPage } from "../jobs/JobPage";
 import { JobsPage } from "../jobs/JobsPage";
 import { LibraryPage } from "../library/LibraryPage";
 import { Spinner } from "../ui/controls";
 import { Empty, LoadFailed } from "../ui/messages";
-import { Link, usePath } from "./router";
+import { MemberProvider } from "./member";
+import { go, Link, usePath } from "./router";
 import { Shell } from "./Shell";
 import { SignIn } from "./SignIn";
+import { checkSession, forgetAllButSession, wishedWorkspace, wishForWorkspace, workspaceOf } from "./session";
 
 export function App() {
   const session = useSession();
   const cache = useQueryClient();
+  useEffect(() => setSignedOutListener(() => checkSession(cache)), [cache]);
+  const seen = useRef(false);
+  if (session.data) seen.current = true;
   if (session.data) return <Studio session={session.data} />;
+  if (session.data === null) return <SignIn ended={seen.current} onSignedIn={() => session.refetch()} />;
   if (session.isPending) return <Splash />;
-  if (session.error instanceof ApiError && [401, 403].includes(session.error.status)) {
-    return <SignIn onSignedIn={() => cache.resetQueries()} />;
-  }
   return (
     <main className="whole">
       <LoadFailed error={session.error} retry={() => session.refetch()} />
@@ -30,16 +35,30 @@ export function App() {
 }
 
 function Studio({ session }: { session: Session }) {
-  setWorkspaceHeader(session.workspace);
-  if (session.workspace === null) return <NoWorkspace />;
+  const cache = useQueryClient();
+  const [wished, setWished] = useState(wishedWorkspace);
+  const workspace = workspaceOf(session, wished);
+  setWorkspaceHeader(workspace);
+  const role = session.workspaces.find((one) => one.id === workspace)?.role;
+  if (workspace === null || role === undefined) return <NoWorkspace />;
+  const switchTo = (id: string) => {
+    wishForWorkspace(id);
+    forgetAllButSession(cache);
+    setWished(id);
+    go("/");
+  };
   return (
-    <FeedProvider workspace={session.workspace}>
-      <DraftProvider workspace={session.workspace}>
-        <Shell session={session}>
-          <Route />
-        </Shell>
-      </DraftProvider>
-    </FeedProvider>
+    <MemberProvider key={workspace} member={{ session, workspace, role, switchTo }}>
+      <FeedProvider workspace={workspace} onRefused={() => checkSession(cache)}>
+        <DraftProvider workspace={workspace}>
+          <UploadProvider>
+            <Shell>
+              <Route />
+            </Shell>
+          </UploadProvider>
+        </DraftProvider>
+      </FeedProvider>
+    </MemberProvider>
   );
 }
 

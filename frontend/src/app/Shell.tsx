@@ -1,8 +1,6 @@
-import { useQueryClient } from "@tanstack/react-query";
-import { type ReactNode, useEffect, useRef, useState } from "react";
-import { request, sentence } from "../api/client";
+import { type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { request, SESSION, sentence } from "../api/client";
 import { useJobs } from "../api/queries";
-import type { Session } from "../api/types";
 import { useConnection } from "../feed/FeedProvider";
 import { isActive } from "../feed/reduce";
 import { generationFilter } from "../kinds";
@@ -11,6 +9,7 @@ import { facts } from "../ui/format";
 import { Icon, type IconName } from "../ui/Icon";
 import { useToast } from "../ui/messages";
 import mark from "./mark.svg";
+import { useMember } from "./member";
 import { Link, usePath } from "./router";
 import { useTheme } from "./theme";
 
@@ -20,7 +19,7 @@ const PAGES: { href: string; label: string; icon: IconName }[] = [
   { href: "/library", label: "Library", icon: "image" },
 ];
 
-export function Shell({ session, children }: { session: Session; children: ReactNode }) {
+export function Shell({ children }: { children: ReactNode }) {
   const main = useRef<HTMLElement>(null);
   return (
     <div className="shell">
@@ -36,7 +35,7 @@ export function Shell({ session, children }: { session: Session; children: React
         <Navigation />
         <div className="bar-end">
           <ThemeButton />
-          <Account session={session} />
+          <Account />
         </div>
       </header>
       <ConnectionBanner />
@@ -85,11 +84,11 @@ function ThemeButton() {
   );
 }
 
-function Account({ session }: { session: Session }) {
-  const cache = useQueryClient();
+function Account() {
+  const { session, workspace: id, switchTo } = useMember();
   const tell = useToast();
   const menu = useRef<HTMLDetailsElement>(null);
-  const workspace = session.workspaces.find((one) => one.id === session.workspace);
+  const workspace = session.workspaces.find((one) => one.id === id);
   useEffect(() => {
     const close = (event: Event) => {
       const outside = event.type === "keydown" || !menu.current?.contains(event.target as Node);
@@ -104,8 +103,8 @@ function Account({ session }: { session: Session }) {
     };
   }, []);
   const signOut = () =>
-    request("DELETE", "/session").then(
-      () => cache.resetQueries(),
+    request("DELETE", SESSION).then(
+      () => window.location.reload(),
       (error) => tell(sentence(error), "error"),
     );
   return (
@@ -120,10 +119,28 @@ function Account({ session }: { session: Session }) {
           <div className="small muted">{session.user.email}</div>
           <div className="small muted">{facts(workspace?.name, workspace?.role)}</div>
         </div>
+        {session.workspaces.length > 1 && <WorkspaceChoice current={id} onChoose={switchTo} />}
         <ThemeChoice />
         <Button onClick={signOut}>Sign out</Button>
       </div>
     </details>
+  );
+}
+
+function WorkspaceChoice({ current, onChoose }: { current: string; onChoose: (id: string) => void }) {
+  const { workspaces } = useMember().session;
+  const name = useId();
+  return (
+    <fieldset className="workspaces">
+      <legend className="label">Workspace</legend>
+      {workspaces.map((one) => (
+        <label key={one.id} className="workspace">
+          <input type="radio" name={name} checked={one.id === current} onChange={() => onChoose(one.id)} />
+          <span>{one.name}</span>
+          <span className="small muted">{one.role}</span>
+        </label>
+      ))}
+    </fieldset>
   );
 }
 

@@ -1,11 +1,21 @@
-import { type FormEvent, useId, useState } from "react";
-import { request, sentence } from "../api/client";
+import { useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useEffect, useId, useState } from "react";
+import { request, SESSION, sentence } from "../api/client";
 import { Button } from "../ui/controls";
 import { Callout } from "../ui/messages";
 import mark from "./mark.svg";
+import { forgetAllButSession } from "./session";
+
+interface SignInProps {
+  /** Somebody was signed in here a moment ago. */
+  ended: boolean;
+  onSignedIn: () => Promise<unknown>;
+}
 
 /** Shown on every address while nobody is signed in; the address is kept for afterwards. */
-export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
+export function SignIn({ ended, onSignedIn }: SignInProps) {
+  const cache = useQueryClient();
+  useEffect(() => forgetAllButSession(cache), [cache]);
   const [problem, setProblem] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const id = useId();
@@ -16,14 +26,14 @@ export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
     setBusy(true);
     setProblem(null);
     try {
-      await request("POST", "/session", {
+      await request("POST", SESSION, {
         body: { email: form.get("email"), password: form.get("password") },
       });
-      onSignedIn();
+      await onSignedIn();
     } catch (error) {
       setProblem(sentence(error));
-      setBusy(false);
     }
+    setBusy(false);
   };
 
   return (
@@ -37,7 +47,15 @@ export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
           <h1>Sign in</h1>
           <p className="muted">From a product photo to a finished video.</p>
         </div>
-        {problem && <Callout tone="error">{problem}</Callout>}
+        {problem ? (
+          <Callout tone="error">{problem}</Callout>
+        ) : (
+          ended && (
+            <Callout tone="warn" title="Your session has ended">
+              Sign in again, and you are back on the page where you were.
+            </Callout>
+          )
+        )}
         <form onSubmit={submit}>
           <div className="field">
             <label className="label" htmlFor={`${id}-email`}>

@@ -1,18 +1,22 @@
-import { useRef, useState } from "react";
+import { useState } from "react";
 import { ApiError, sentence } from "../api/client";
 import { useCreateJob } from "../api/queries";
-import type { Asset, Framing, Settings } from "../api/types";
+import type { Asset, Settings } from "../api/types";
+import { useLookOnly } from "../app/member";
 import { go } from "../app/router";
+import { attemptAt, attemptEnded } from "../jobs/attempt";
 import { panelOf } from "../kinds";
 import { Button, RadioGroup } from "../ui/controls";
-import { attemptName } from "../ui/hooks";
 import { Callout } from "../ui/messages";
 import { useDraft } from "./DraftProvider";
+import { Notes } from "./Notes";
+import { type FramingState, saysMore } from "./useFraming";
 
 interface Props {
   asset: Asset | null;
-  uploading?: boolean;
-  framing: Framing | null;
+  /** A photo is on its way to the stage. */
+  uploading: boolean;
+  framing: FramingState | null;
   /** Makes sure that the painted mask has reached the server. */
   flush: (() => Promise<void>) | null;
 }
@@ -20,7 +24,9 @@ interface Props {
 /** What shall happen: the panel of the chosen kind, what framing costs, and Generate. */
 export function ControlPanel({ asset, uploading, framing, flush }: Props) {
   const { draft, change, kinds } = useDraft();
-  const { generate, busy, problem, problems } = useGenerate(asset, flush);
+  const ready = asset !== null && !uploading;
+  const { generate, busy, late, problem, problems } = useGenerate(ready ? asset : null, framing, flush);
+  const lookOnly = useLookOnly();
   const spec = draft.kind ? kinds[draft.kind] : undefined;
   const panel = draft.kind ? panelOf(draft.kind) : null;
   const values = draft.kind ? draft.values[draft.kind] : undefined;
@@ -62,72 +68,78 @@ export function ControlPanel({ asset, uploading, framing, flush }: Props) {
         </div>
       </div>
       <div className="generate">
-        <div aria-live="polite" className="generate-notes">
-          {framing?.notices.map((notice) => (
-            <Callout key={notice.code + notice.message} tone="warn">
-              {notice.message}
-            </Callout>
-          ))}
-        </div>
+        <Notes asset={asset} framing={framing} late={late} />
         {problem && (
           <Callout tone="error" title="Nothing was started">
             {problem}
           </Callout>
         )}
         <div className="generate-stay">
-          <Button
-            type="submit"
-            look="primary"
-            className="button-large generate-button"
-            icon="sparkle"
-            busy={busy}
-            disabled={!canStart(asset)}
-          >
-            {waitingFor(asset, uploading) ?? "Generate"}
-          </Button>
+          {lookOnly ? (
+            <Callout>{lookOnly}</Callout>
+          ) : (
+            <Button
+              type="submit"
+              look="primary"
+              className="button-large generate-button"
+              icon="sparkle"
+              busy={busy}
+              disabled={!ready}
+            >
+              {uploading ? "Uploading…" : asset ? "Generate" : "Choose a photo first"}
+            </Button>
+          )}
         </div>
       </div>
     </form>
   );
 }
 
-const canStart = (asset: Asset | null) => asset !== null && asset.mask?.state !== "pending";
-
-function waitingFor(asset: Asset | null, uploading = false): string | null {
-  if (uploading) return "Uploading…";
-  if (!asset) return "Choose a photo first";
-  return asset.mask?.state === "pending" ? "Finding the product…" : null;
-}
-
-function useGenerate(asset: Asset | null, flush: Props["flush"]) {
+function useGenerate(asset: Asset | null, framing: FramingState | null, flush: Props["flush"]) {
   const { draft } = useDraft();
   const create = useCreateJob();
+  const lookOnly = useLookOnly();
   const [busy, setBusy] = useState(false);
+  const [late, setLate] = useState(false);
   const [error, setError] = useState<unknown>(null);
-  const attempt = useRef({ body: "", name: "" });
 
-  const generate = async () => {
-    if (!asset || !draft.kind || busy || !canStart(asset)) return;
-    const { kind: _, ...values } = draft.values[draft.kind] ?? {};
-    const settings: Settings = { ...values, asset_id: asset.id };
-    const body = JSON.stringify([draft.kind, settings]);
+  const start = async (kind: string, settings: Settings) => {
     // The same request again after a lost answer must not start a second job.
-    if (attempt.current.body !== body) attempt.current = { body, name: attemptName() };
-    setBusy(true);
-    setError(null);
+    const action = `generate ${JSON.stringify([kind, settings])}`;
     try {
       await flush?.();
-      const job = await create.mutateAsync({ kind: draft.kind, settings, attempt: attempt.current.name });
+      const job = await create.mutateAsync({ kind, settings, attempt: attemptAt(action, settings).name });
+      attemptEnded(action);
       go(`/videos/${job.id}`);
     } catch (refused) {
-      if (!(refused instanceof ApiError && refused.offline)) attempt.current = { body: "", name: "" };
+      attemptEnded(action, refused);
       setError(refused);
       setBusy(false);
     }
   };
 
-  const problems = fieldProblems(error);
-  return { generate, busy, problem: error === null ? null : sentence(error), problems };
+  const generate = async () => {
+    if (!asset || !draft.kind || busy || lookOnly) return;
+    const { kind: _, ...values } = draft.values[draft.kind] ?? {};
+    setBusy(true);
+    setError(null);
+    setLate(false);
+    const settled = await framing?.settled();
+    if (settled && saysMore(settled.framing, framing?.framing ?? null)) {
+      setLate(true);
+      setBusy(false);
+      return;
+    }
+    await start(draft.kind, { ...values, asset_id: asset.id });
+  };
+
+  return {
+    generate,
+    busy,
+    late,
+    problem: error === null ? null : sentence(error),
+    problems: fieldProblems(error),
+  };
 }
 
 /** "settings.camera.strength" or "camera.strength" -> what is wrong with it. */

@@ -6,54 +6,57 @@ import { Empty, LoadFailed } from "../ui/messages";
 import { ControlPanel } from "./ControlPanel";
 import { useDraft } from "./DraftProvider";
 import { Editor } from "./Editor";
-import { PhotoDrop } from "./PhotoDrop";
+import { OnItsWay, PhotoDrop } from "./PhotoDrop";
 import { PhotoStrip } from "./PhotoStrip";
-import { useDroppedPhotos, useUpload } from "./useUpload";
+import { useUploads } from "./UploadProvider";
+import { useDroppedPhotos } from "./useDroppedPhotos";
 
 /** Photo, mask and framing on the left, what shall happen on the right, Generate below it. */
 export function CreatePage() {
   const { draft, change, kinds } = useDraft();
   const models = useModels();
   const photo = useAsset(draft.assetId);
-  const uploading = useUpload((asset) => change({ type: "photo", assetId: asset.id }));
-  const over = useDroppedPhotos(uploading.start);
+  const { uploads, add } = useUploads();
+  const over = useDroppedPhotos((files) => add(files, true));
+  const coming = uploads.find((one) => one.use) ?? null;
   const gone = photo.error instanceof ApiError && photo.error.status === 404;
 
   useEffect(() => {
     if (gone) change({ type: "photo", assetId: null });
   }, [gone, change]);
 
-  if (models.isError) return <LoadFailed error={models.error} retry={() => models.refetch()} />;
-  if (models.isSuccess && Object.keys(kinds).length === 0) return <NoModel />;
+  // An error in the background takes nothing from the screen: what was loaded before is still good.
+  if (models.isError && !models.data) {
+    return <LoadFailed error={models.error} retry={() => models.refetch()} />;
+  }
+  if (models.data && Object.keys(kinds).length === 0) return <NoModel />;
 
-  const asset = uploading.upload ? null : (photo.data ?? null);
+  const asset = photo.data ?? null;
   const failed = photo.isError && !gone && draft.assetId !== null;
   return (
     <div className={over ? "create create-over" : "create"}>
       <h1 className="unseen">Create a video</h1>
       {asset ? (
-        <Editor key={asset.id} asset={asset} />
+        <Editor key={asset.id} asset={asset} uploading={coming !== null} />
       ) : (
         <>
           <section className="create-photo" aria-label="Photo">
-            {failed ? (
+            {coming ? (
+              <OnItsWay upload={coming} />
+            ) : failed ? (
               <LoadFailed error={photo.error} retry={() => photo.refetch()} />
-            ) : draft.assetId && !uploading.upload && photo.isPending ? (
+            ) : draft.assetId && photo.isPending ? (
               <div className="stage stage-empty">
                 <Spinner />
               </div>
             ) : (
-              <PhotoDrop uploading={uploading} over={over} />
+              <PhotoDrop over={over} />
             )}
           </section>
-          <ControlPanel asset={null} uploading={uploading.upload !== null} framing={null} flush={null} />
+          <ControlPanel asset={null} uploading={coming !== null} framing={null} flush={null} />
         </>
       )}
-      <PhotoStrip
-        uploading={uploading}
-        selected={asset?.id ?? null}
-        onSelect={(id) => change({ type: "photo", assetId: id })}
-      />
+      <PhotoStrip selected={asset?.id ?? null} onSelect={(id) => change({ type: "photo", assetId: id })} />
       {over && asset && <div className="drop-veil">Drop to use this photo</div>}
     </div>
   );

@@ -1,28 +1,27 @@
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { fetchFraming } from "../api/queries";
-import type { Asset, Framing } from "../api/types";
-import { panelOf } from "../kinds";
+import type { Asset } from "../api/types";
+import { useMayEdit } from "../app/member";
 import { Button } from "../ui/controls";
-import { useSettled } from "../ui/hooks";
 import { Callout } from "../ui/messages";
 import { ControlPanel } from "./ControlPanel";
 import { useDraft } from "./DraftProvider";
 import { Stage } from "./Stage";
 import { clampBrush, StageToolbar, type Tool } from "./StageToolbar";
+import { useFraming } from "./useFraming";
 import { useMask } from "./useMask";
 import { FITTED, type Viewport } from "./viewport";
 
 /** One photo on the stage, with its mask and framing, beside the controls. */
-export function Editor({ asset }: { asset: Asset }) {
+export function Editor({ asset, uploading }: { asset: Asset; uploading: boolean }) {
   const mask = useMask(asset);
-  const framing = useFraming(asset, mask.save === "saved");
+  const framing = useFraming(asset, mask.save);
+  const mayEdit = useMayEdit();
   const [tool, setTool] = useState<Tool>("look");
   const [brush, setBrush] = useState(0.05);
   const [showMask, setShowMask] = useState(true);
   const [view, setView] = useState<Viewport>(FITTED);
   const { draft } = useDraft();
-  const ready = mask.base !== null;
+  const ready = mask.base !== null && mayEdit;
   const label = String(draft.values[draft.kind ?? ""]?.format ?? "");
 
   return (
@@ -35,43 +34,34 @@ export function Editor({ asset }: { asset: Asset }) {
           onShowMask={setShowMask}
           onView={setView}
         />
-        <Stage {...{ asset, mask, framing, tool, brush, showMask, view, label }} onView={setView} />
+        <Stage
+          {...{ asset, mask, tool, brush, showMask, view, label }}
+          framing={framing.framing}
+          onView={setView}
+        >
+          {framing.state === "working" && (
+            <div className="stage-chip stage-chip-late" role="status">
+              <span className="spinner" aria-hidden="true" /> Working out the framing…
+            </div>
+          )}
+        </Stage>
         <MaskTrouble
           asset={asset}
           failed={mask.failed}
           painted={mask.history.steps.length > 0}
-          onPaint={() => setTool("brush")}
+          onPaint={mayEdit ? () => setTool("brush") : null}
         />
       </section>
-      <ControlPanel asset={asset} framing={framing} flush={mask.flush} />
+      <ControlPanel asset={asset} uploading={uploading} framing={framing} flush={mask.flush} />
     </>
   );
-}
-
-/** The framing of the draft as it was a moment ago; null while the server cannot tell one. */
-function useFraming(asset: Asset, maskSaved: boolean): Framing | null {
-  const { draft } = useDraft();
-  const values = draft.kind ? draft.values[draft.kind] : undefined;
-  const { seed: _seed, steps: _steps, ...relevant } = values ?? {};
-  const mask = asset.mask ? `${asset.mask.state} ${asset.mask.source} ${asset.mask.url?.split("?")[0]}` : "";
-  const settled = useSettled(JSON.stringify({ ...relevant, asset_id: asset.id }), 250);
-  const query = useQuery({
-    queryKey: ["framing", settled, mask],
-    queryFn: ({ signal }) => fetchFraming(JSON.parse(settled), signal),
-    enabled:
-      draft.kind !== null && panelOf(draft.kind) !== null && asset.mask?.state !== "pending" && maskSaved,
-    placeholderData: keepPreviousData,
-    staleTime: 60_000,
-    retry: false,
-  });
-  return query.isError ? null : (query.data ?? null);
 }
 
 interface TroubleProps {
   asset: Asset;
   failed: boolean;
   painted: boolean;
-  onPaint: () => void;
+  onPaint: (() => void) | null;
 }
 
 function MaskTrouble({ asset, failed, painted, onPaint }: TroubleProps) {
@@ -84,9 +74,11 @@ function MaskTrouble({ asset, failed, painted, onPaint }: TroubleProps) {
       tone="warn"
       title="The product was not found automatically"
       action={
-        <Button icon="brush" onClick={onPaint}>
-          Paint it
-        </Button>
+        onPaint && (
+          <Button icon="brush" onClick={onPaint}>
+            Paint it
+          </Button>
+        )
       }
     >
       {asset.mask?.error ?? "Paint over it with the brush, so that it keeps its shape while the scene moves."}

@@ -1,40 +1,69 @@
 import { useRef } from "react";
 import { PHOTO_TYPES } from "../api/upload";
+import { useLookOnly } from "../app/member";
 import { Button, ProgressBar } from "../ui/controls";
 import { percent } from "../ui/format";
 import { Icon } from "../ui/Icon";
 import { Callout } from "../ui/messages";
-import type { useUpload } from "./useUpload";
+import { useUploads } from "./UploadProvider";
+import type { Upload } from "./uploadQueue";
 
-type Uploading = ReturnType<typeof useUpload>;
-
-/** Where a photo comes in: dropped, pasted, chosen; and how far it has come. */
-export function PhotoDrop({ uploading, over }: { uploading: Uploading; over: boolean }) {
-  const { upload, problem } = uploading;
-  if (upload) return <OnItsWay uploading={uploading} />;
+/** Where a photo comes in: dropped, pasted, chosen. */
+export function PhotoDrop({ over }: { over: boolean }) {
+  const { add } = useUploads();
+  const lookOnly = useLookOnly();
+  if (lookOnly) return <PickOne />;
   return (
     <div className={over ? "stage stage-empty drop drop-over" : "stage stage-empty drop"}>
       <span className="drop-picture" aria-hidden="true">
         <Icon name="image" size={32} />
       </span>
       <h2>{over ? "Drop to begin" : "Start with a product photo"}</h2>
-      <p className="muted">Drop it here, paste it, or choose one. JPEG, PNG or WebP up to 64 MB.</p>
-      <ChooseButton onFile={uploading.start} />
-      {problem && <Callout tone="error">{problem}</Callout>}
+      <p className="muted">Drop it here, paste it, or choose one. JPEG, PNG or WebP.</p>
+      <ChooseButton onFiles={(files) => add(files, true)} />
+      <UploadProblems />
     </div>
   );
 }
 
-function OnItsWay({ uploading }: { uploading: Uploading }) {
-  const { upload, cancel } = uploading;
-  if (!upload) return null;
+const PickOne = () => (
+  <div className="stage stage-empty drop">
+    <span className="drop-picture" aria-hidden="true">
+      <Icon name="image" size={32} />
+    </span>
+    <h2>Look at a photo of this workspace</h2>
+    <p className="muted">Pick one below to see its product mask and how a video would frame it.</p>
+  </div>
+);
+
+/** Why some of the photos that were given last are not here. */
+export function UploadProblems() {
+  const { problems } = useUploads();
+  if (problems.length === 0) return null;
+  return (
+    <Callout tone="error">
+      {problems.map((problem) => (
+        <p key={problem}>{problem}</p>
+      ))}
+    </Callout>
+  );
+}
+
+export function OnItsWay({ upload }: { upload: Upload }) {
+  const { uploads, cancel } = useUploads();
   const sent = upload.fraction >= 1;
+  const more = uploads.length - 1;
   return (
     <div className="stage stage-empty uploading">
       <img src={upload.preview} alt="" className="uploading-photo" />
       <div className="uploading-note">
         <strong>{sent ? "Checking the photo…" : `Uploading ${percent(upload.fraction)}`}</strong>
         <ProgressBar value={upload.fraction} waiting={sent} label={`Uploading ${upload.name}`} />
+        {more > 0 && (
+          <span className="small muted">
+            {more === 1 ? "1 more photo follows" : `${more} more photos follow`}
+          </span>
+        )}
         <Button look="quiet" icon="close" onClick={cancel}>
           Cancel
         </Button>
@@ -43,7 +72,12 @@ function OnItsWay({ uploading }: { uploading: Uploading }) {
   );
 }
 
-export function ChooseButton({ onFile, small }: { onFile: (file: File) => void; small?: boolean }) {
+interface ChooseProps {
+  onFiles: (files: File[]) => void;
+  small?: boolean;
+}
+
+export function ChooseButton({ onFiles, small }: ChooseProps) {
   const input = useRef<HTMLInputElement>(null);
   return (
     <>
@@ -51,19 +85,20 @@ export function ChooseButton({ onFile, small }: { onFile: (file: File) => void; 
         ref={input}
         className="unseen"
         type="file"
+        multiple
         accept={PHOTO_TYPES}
         tabIndex={-1}
         aria-label="Photo file"
         onChange={(event) => {
-          const file = event.target.files?.[0];
-          if (file) onFile(file);
+          const files = [...(event.target.files ?? [])];
+          if (files.length > 0) onFiles(files);
           event.target.value = "";
         }}
       />
       {small ? (
         <button type="button" className="strip-add" onClick={() => input.current?.click()}>
           <Icon name="plus" />
-          <span>Add photo</span>
+          <span>Add photos</span>
         </button>
       ) : (
         <Button look="primary" className="button-large" icon="upload" onClick={() => input.current?.click()}>

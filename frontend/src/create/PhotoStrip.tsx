@@ -1,26 +1,49 @@
 import { useId } from "react";
+import { sentence } from "../api/client";
 import { useAssets } from "../api/queries";
 import { stableUrl } from "../api/stableUrl";
+import { useMayEdit } from "../app/member";
+import { Button, ProgressBar } from "../ui/controls";
 import { Callout } from "../ui/messages";
-import { ChooseButton } from "./PhotoDrop";
-import type { useUpload } from "./useUpload";
+import { ChooseButton, UploadProblems } from "./PhotoDrop";
+import { useUploads } from "./UploadProvider";
 
 interface Props {
-  uploading: ReturnType<typeof useUpload>;
   selected: string | null;
   onSelect: (id: string) => void;
 }
 
-/** The workspace's photos, newest first: samples and everything that was uploaded. */
-export function PhotoStrip({ uploading, selected, onSelect }: Props) {
+/** The workspace's photos, newest first: samples, everything that was uploaded, and what is on its way. */
+export function PhotoStrip({ selected, onSelect }: Props) {
   const assets = useAssets();
+  const { uploads, add } = useUploads();
+  const mayEdit = useMayEdit();
   const name = useId();
   const photos = assets.data?.pages.flatMap((page) => page.results) ?? [];
   return (
     <section className="strip" aria-label="Photos">
-      {selected && uploading.problem && <Callout tone="error">{uploading.problem}</Callout>}
+      {selected && <UploadProblems />}
+      {assets.isError && !assets.data && (
+        <Callout
+          tone="error"
+          title="Your photos could not be loaded"
+          action={
+            <Button icon="again" onClick={() => assets.refetch()}>
+              Try again
+            </Button>
+          }
+        >
+          {sentence(assets.error)}
+        </Callout>
+      )}
       <div className="strip-row">
-        <ChooseButton small onFile={uploading.start} />
+        {mayEdit && <ChooseButton small onFiles={(files) => add(files, true)} />}
+        {uploads.map((one) => (
+          <span key={one.id} className="strip-photo strip-upload" title={one.name}>
+            <img src={one.preview} alt="" />
+            <ProgressBar value={one.fraction} waiting={one.fraction >= 1} label={`Uploading ${one.name}`} />
+          </span>
+        ))}
         <fieldset className="strip-photos">
           <legend className="unseen">Your photos</legend>
           {photos.map((asset) => (
@@ -42,7 +65,7 @@ export function PhotoStrip({ uploading, selected, onSelect }: Props) {
           {assets.isPending && [1, 2, 3].map((one) => <span key={one} className="strip-photo skeleton" />)}
           {assets.hasNextPage && (
             <button type="button" className="strip-more" onClick={() => assets.fetchNextPage()}>
-              Older
+              {assets.isFetchNextPageError ? "Try again" : "Older"}
             </button>
           )}
         </fieldset>

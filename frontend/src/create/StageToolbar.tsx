@@ -1,4 +1,5 @@
 import { useEffect } from "react";
+import { useMayEdit } from "../app/member";
 import { IconButton, RadioGroup, Slider } from "../ui/controls";
 import { Icon } from "../ui/Icon";
 import type { Mask, SaveState } from "./useMask";
@@ -29,35 +30,38 @@ export function StageToolbar(props: ToolbarProps) {
   const { mask, tool, onTool, brush, onBrush, showMask, onShowMask, view, onView } = props;
   useShortcuts(props);
   const { steps, undone } = mask.history;
+  const mayEdit = useMayEdit();
   return (
     <div className="toolbar" role="toolbar" aria-label="Mask and view">
-      <RadioGroup
-        legend="Tool"
-        hideLegend
-        look="tabs"
-        value={tool}
-        onChange={onTool}
-        choices={[
-          {
-            value: "look",
-            label: "Framing",
-            picture: <Icon name="crop" size={18} />,
-            hint: "See the framing (V)",
-          },
-          {
-            value: "brush",
-            label: "Brush",
-            picture: <Icon name="brush" size={18} />,
-            hint: "Add to the product (B)",
-          },
-          {
-            value: "eraser",
-            label: "Eraser",
-            picture: <Icon name="eraser" size={18} />,
-            hint: "Take from the product (E)",
-          },
-        ]}
-      />
+      {mayEdit && (
+        <RadioGroup
+          legend="Tool"
+          hideLegend
+          look="tabs"
+          value={tool}
+          onChange={onTool}
+          choices={[
+            {
+              value: "look",
+              label: "Framing",
+              picture: <Icon name="crop" size={18} />,
+              hint: "See the framing (V)",
+            },
+            {
+              value: "brush",
+              label: "Brush",
+              picture: <Icon name="brush" size={18} />,
+              hint: "Add to the product (B)",
+            },
+            {
+              value: "eraser",
+              label: "Eraser",
+              picture: <Icon name="eraser" size={18} />,
+              hint: "Take from the product (E)",
+            },
+          ]}
+        />
+      )}
       {tool !== "look" && (
         <Slider
           label="Size"
@@ -71,26 +75,30 @@ export function StageToolbar(props: ToolbarProps) {
         />
       )}
       <div className="toolbar-group">
-        <IconButton
-          icon="undo"
-          label="Undo"
-          keys="Control+Z"
-          disabled={steps.length === 0}
-          onClick={() => mask.change({ type: "undo" })}
-        />
-        <IconButton
-          icon="redo"
-          label="Redo"
-          keys="Control+Shift+Z"
-          disabled={undone.length === 0}
-          onClick={() => mask.change({ type: "redo" })}
-        />
-        <IconButton
-          icon="reset"
-          label="Back to the automatic mask"
-          disabled={!mask.canReset}
-          onClick={() => mask.change({ type: "reset" })}
-        />
+        {mayEdit && (
+          <>
+            <IconButton
+              icon="undo"
+              label="Undo"
+              keys="Control+Z"
+              disabled={steps.length === 0}
+              onClick={() => mask.change({ type: "undo" })}
+            />
+            <IconButton
+              icon="redo"
+              label="Redo"
+              keys="Control+Shift+Z"
+              disabled={undone.length === 0}
+              onClick={() => mask.change({ type: "redo" })}
+            />
+            <IconButton
+              icon="reset"
+              label="Back to the automatic mask"
+              disabled={!mask.canReset}
+              onClick={() => mask.change({ type: "reset" })}
+            />
+          </>
+        )}
         <IconButton
           icon="eye"
           label="Show the mask"

@@ -1,6 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useMemo, useReducer, useRef, useState } from "react";
-import { automaticMask, keys, saveMask } from "../api/queries";
+import { keys } from "../api/keys";
+import { automaticMask, saveMask } from "../api/queries";
 import type { Asset } from "../api/types";
 import { emptyHistory, historyReducer, visible, wanted } from "./history";
 import { compose, emptyMask, loadMask, type MaskCanvas, toPng } from "./maskPixels";

@@ -1,5 +1,5 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
+import { createContext, type ReactNode, useContext, useEffect, useRef, useState } from "react";
 import { type Connection, FeedSocket } from "./socket";
 import { FeedSync } from "./sync";
 
@@ -12,15 +12,25 @@ function feedAddress(workspace: string): string {
   return `${scheme}://${window.location.host}/ws/v1/feed?workspace=${workspace}`;
 }
 
+interface FeedProps {
+  workspace: string;
+  /** The feed takes this page for one of nobody, or of nobody in this workspace. */
+  onRefused: () => void;
+  children: ReactNode;
+}
+
 /** Holds the page's one live connection while a member is signed in. */
-export function FeedProvider({ workspace, children }: { workspace: string; children: ReactNode }) {
+export function FeedProvider({ workspace, onRefused, children }: FeedProps) {
+  const refused = useRef(onRefused);
+  refused.current = onRefused;
   const cache = useQueryClient();
   const [connection, setConnection] = useState<Connection>("connecting");
 
   useEffect(() => {
     const sync = new FeedSync(cache, (message) => socket.send(message));
     const socket: FeedSocket = new FeedSocket(feedAddress(workspace), {
-      onOpen: () => sync.opened(),
+      onHello: () => sync.opened(),
+      onRefused: () => refused.current(),
       onMessage: (message) => sync.receive(message),
       onConnection: setConnection,
     });
@@ -34,6 +44,7 @@ export function FeedProvider({ workspace, children }: { workspace: string; child
     });
     return () => {
       unsubscribe();
+      sync.stop();
       window.clearTimeout(timer);
       socket.stop();
     };

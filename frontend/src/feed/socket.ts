@@ -5,12 +5,16 @@ export type FeedMessage =
   | { type: "hello"; workspace: string }
   | { type: "ping" }
   | { type: "events"; job_id: string; events: JobEvent[] }
-  | { type: "job_changed"; job_id: string; state: string };
+  | { type: "job_changed"; job_id: string; state: string; kind?: string }
+  | { type: "queue_moved"; queue: string };
 
 export type Connection = "connecting" | "open" | "lost";
 
 interface Listener {
-  onOpen: () => void;
+  /** The feed has let this page in. */
+  onHello: () => void;
+  /** The feed did not let this page in, or not any longer. */
+  onRefused: () => void;
   onMessage: (message: FeedMessage) => void;
   onConnection: (state: Connection) => void;
 }
@@ -18,12 +22,19 @@ interface Listener {
 /** No word for this long after the server once pinged means the connection is dead though it looks open. */
 const SILENCE_MS = 50_000;
 
+/** A connection that ends sooner was no success: the next try waits longer. */
+const STEADY_MS = 5_000;
+
+/** Not signed in, or not a member of the workspace; now or not any more. */
+const REFUSED = [4401, 4403];
+
 /** One WebSocket that comes back by itself until `stop`. */
 export class FeedSocket {
   private socket: WebSocket | null = null;
   private attempt = 0;
   private timer: number | undefined;
   private silence: number | undefined;
+  private steady: number | undefined;
   private stopped = false;
 
   constructor(
@@ -47,30 +58,39 @@ export class FeedSocket {
     document.removeEventListener("visibilitychange", this.visible);
     window.clearTimeout(this.timer);
     window.clearTimeout(this.silence);
+    window.clearTimeout(this.steady);
     this.socket?.close();
   }
 
   private connect(): void {
     const socket = new WebSocket(this.url);
     this.socket = socket;
-    socket.onopen = () => {
-      this.attempt = 0;
-      this.listener.onConnection("open");
-      this.listener.onOpen();
-    };
     socket.onmessage = (event) => {
       const message = JSON.parse(event.data as string) as FeedMessage;
+      if (message.type === "hello") this.welcomed();
       if (message.type === "ping") this.expectMore();
       this.listener.onMessage(message);
     };
-    socket.onclose = () => {
-      if (this.socket === socket) this.retry();
+    socket.onclose = (event) => {
+      if (this.socket !== socket) return;
+      this.retry();
+      if (REFUSED.includes(event.code)) this.listener.onRefused();
     };
+  }
+
+  /** Only now it works: a socket also opens for who is refused a moment later. */
+  private welcomed(): void {
+    this.steady = window.setTimeout(() => {
+      this.attempt = 0;
+    }, STEADY_MS);
+    this.listener.onConnection("open");
+    this.listener.onHello();
   }
 
   private retry(): void {
     this.socket = null;
     window.clearTimeout(this.silence);
+    window.clearTimeout(this.steady);
     if (this.stopped) return;
     this.listener.onConnection("lost");
     this.timer = window.setTimeout(() => this.connect(), reconnectDelay(this.attempt, Math.random()));
@@ -92,7 +112,6 @@ export class FeedSocket {
   private readonly now = (): void => {
     if (this.socket || this.stopped) return;
     window.clearTimeout(this.timer);
-    this.attempt = 0;
     this.connect();
   };
 

@@ -1,9 +1,12 @@
 import type { QueryClient } from "@tanstack/react-query";
 import { request } from "../api/client";
-import { keys, knownJobs, putJob, updateJob } from "../api/queries";
+import { fetchJobs, knownJobs, putJob, refreshJobLists, updateJob } from "../api/jobs";
+import { keys } from "../api/keys";
 import type { Job, JobEvent } from "../api/types";
+import { generationFilter, isGeneration } from "../kinds";
 import { applyEvents, isActive, isTerminal } from "./reduce";
 import type { FeedMessage } from "./socket";
+import { Soon } from "./soon";
 
 type Send = (message: unknown) => void;
 
@@ -12,7 +15,12 @@ export class FeedSync {
   /** Up to where each watched job's log was read; a job is watched from the moment it is in here. */
   private readonly read = new Map<string, number>();
   private readonly asked = new Map<string, number>();
-  private listTimer: number | undefined;
+  /** Jobs that a list must be asked about, and those that no list has: chores of the studio, or far back. */
+  private readonly sought = new Set<string>();
+  private readonly foreign = new Set<string>();
+  private readonly lists = new Soon(() => this.refreshLists());
+  private readonly filtered = new Soon(() => refreshJobLists(this.cache, hasState));
+  private readonly places = new Soon(() => this.refreshPlaces());
 
   constructor(
     private readonly cache: QueryClient,
@@ -24,7 +32,12 @@ export class FeedSync {
     this.send({ type: "watch_workspace" });
     if (this.read.size > 0) this.send({ type: "watch", jobs: Object.fromEntries(this.read) });
     this.watchActive();
-    void this.cache.invalidateQueries({ queryKey: keys.jobs });
+    this.lists.call();
+    void this.cache.invalidateQueries({ queryKey: keys.oneJob });
+  }
+
+  stop(): void {
+    for (const task of [this.lists, this.filtered, this.places]) task.stop();
   }
 
   /** Watches the unfinished jobs that the cache has learned of. */
@@ -40,7 +53,9 @@ export class FeedSync {
 
   receive(message: FeedMessage): void {
     if (message.type === "events") this.events(message.job_id, message.events);
-    if (message.type === "job_changed") this.changed(message.job_id, message.state as Job["state"]);
+    if (message.type === "queue_moved") this.places.call();
+    if (message.type !== "job_changed" || (message.kind && !isGeneration(message.kind))) return;
+    this.changed(message.job_id, message.state as Job["state"]);
   }
 
   private events(id: string, events: JobEvent[]): void {
@@ -75,23 +90,43 @@ export class FeedSync {
 
   private changed(id: string, state: Job["state"]): void {
     const job = knownJobs(this.cache).find((known) => known.id === id);
-    if (!job || this.queueMoved(state)) this.refreshLists();
-    if (!job) return;
+    if (state !== "queued") this.places.call();
+    if (!job) {
+      this.lookFor(id);
+      return;
+    }
+    if (job.state !== state) this.filtered.call();
     if (isTerminal(state) && isActive(job) && !this.read.has(id)) void this.refetch(id);
     if (!isTerminal(state)) this.watchActive();
   }
 
-  /** A job that started or ended moves the ones that wait behind it. */
-  private queueMoved(state: Job["state"]): boolean {
-    return isTerminal(state) && knownJobs(this.cache).some((job) => job.state === "queued");
+  private lookFor(id: string): void {
+    if (this.foreign.has(id)) return;
+    this.sought.add(id);
+    this.lists.call();
   }
 
-  private refreshLists(): void {
-    if (this.listTimer !== undefined) return;
-    this.listTimer = window.setTimeout(() => {
-      this.listTimer = undefined;
-      void this.cache.invalidateQueries({ queryKey: keys.jobs });
-    }, 250);
+  private async refreshLists(): Promise<void> {
+    const sought = [...this.sought];
+    this.sought.clear();
+    await refreshJobLists(this.cache);
+    const known = new Set(knownJobs(this.cache).map((job) => job.id));
+    for (const id of sought) if (!known.has(id)) this.foreign.add(id);
+  }
+
+  /** Where the waiting jobs on the screen stand now: one request for all, another for one far back in a long queue. */
+  private async refreshPlaces(): Promise<void> {
+    const waiting = knownJobs(this.cache, "active").filter((job) => job.state === "queued");
+    if (waiting.length === 0) return;
+    const page = await fetchJobs(generationFilter("queued"), "", 100).catch(() => null);
+    if (!page) return;
+    for (const fresh of page.results) updateJob(this.cache, fresh.id, (job) => withPlace(job, fresh));
+    if (page.next === null) return;
+    const found = new Set(page.results.map((job) => job.id));
+    for (const job of waiting) {
+      const watched = this.cache.getQueryCache().find({ queryKey: keys.job(job.id), type: "active" });
+      if (watched && !found.has(job.id)) void this.refetch(job.id);
+    }
   }
 
   private async refetch(id: string): Promise<void> {
@@ -99,3 +134,9 @@ export class FeedSync {
     if (job) putJob(this.cache, job);
   }
 }
+
+const hasState = (filter: string): boolean => new URLSearchParams(filter).has("state");
+
+/** Its events may have told meanwhile that it waits no longer. */
+const withPlace = (job: Job, fresh: Job): Job =>
+  job.state === "queued" ? { ...job, queue: fresh.queue, eta_seconds: fresh.eta_seconds } : job;

@@ -1,12 +1,11 @@
-import { useRef } from "react";
 import { sentence } from "../api/client";
 import { useCancelJob, useCreateJob } from "../api/queries";
 import type { Job, Settings } from "../api/types";
 import { go } from "../app/router";
 import { useDraft } from "../create/DraftProvider";
 import { panelOf } from "../kinds";
-import { attemptName } from "../ui/hooks";
 import { useToast } from "../ui/messages";
+import { attemptAt, attemptEnded } from "./attempt";
 
 /** The settings that give this very video again: what was asked, with the seed that was chosen for it. */
 export function settingsOf(job: Job): Settings {
@@ -20,20 +19,22 @@ export function useJobActions(job: Job) {
   const tell = useToast();
   const { change } = useDraft();
   const panel = panelOf(job.kind);
-  const attempts = useRef(new Map<string, string>());
 
   const start = async (name: string, settings: Settings) => {
-    // One name until an answer came: two clicks, or a retry after a lost answer, make one job.
-    const attempt = attempts.current.get(name) ?? attemptName();
-    attempts.current.set(name, attempt);
+    const action = `${job.id} ${name}`;
+    const attempt = attemptAt(action, settings);
     try {
-      const { kind: _, ...rest } = settings as Settings & { kind?: string };
-      const made = await create.mutateAsync({ kind: job.kind, settings: rest as Settings, attempt });
+      const { kind: _, ...rest } = attempt.body as Settings & { kind?: string };
+      const made = await create.mutateAsync({
+        kind: job.kind,
+        settings: rest as Settings,
+        attempt: attempt.name,
+      });
+      attemptEnded(action);
       go(`/videos/${made.id}`);
     } catch (error) {
+      attemptEnded(action, error);
       tell(sentence(error), "error");
-    } finally {
-      attempts.current.delete(name);
     }
   };
 

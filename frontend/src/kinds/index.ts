@@ -22,11 +22,16 @@ export interface KindPanel {
   rows: (asked: Values, used: Values | null) => [label: string, value: string][];
   /** Width through height of the video these settings ask for. */
   aspect: (settings: Values) => number;
+  /** Frames per second of that video. */
+  fps: (values: Values) => number;
   /** The same settings for another result: a new seed. */
   vary: (settings: Settings) => Settings;
 }
 
 const PANELS: Record<string, KindPanel> = { image_to_video: imageToVideo };
+
+/** Other kinds are the studio's own chores, such as automatic masks, and of no concern to the page. */
+export const isGeneration = (kind: string): boolean => kind in PANELS;
 
 export const panelOf = (kind: string): KindPanel | null => PANELS[kind] ?? null;
 

@@ -3,37 +3,44 @@ import { sentence } from "../api/client";
 import { useAssets, useDeleteAsset } from "../api/queries";
 import { stableUrl } from "../api/stableUrl";
 import type { Asset } from "../api/types";
+import { useLookOnly, useMayEdit } from "../app/member";
 import { go } from "../app/router";
 import { useDraft } from "../create/DraftProvider";
-import { ChooseButton } from "../create/PhotoDrop";
-import { useDroppedPhotos, useUpload } from "../create/useUpload";
+import { ChooseButton, UploadProblems } from "../create/PhotoDrop";
+import { useUploads } from "../create/UploadProvider";
+import { useDroppedPhotos } from "../create/useDroppedPhotos";
 import { Confirm } from "../ui/Confirm";
 import { Button, IconButton, ProgressBar } from "../ui/controls";
 import { facts, fileSize, percent } from "../ui/format";
-import { Callout, Empty, LoadFailed, useToast } from "../ui/messages";
+import { Empty, LoadFailed, useToast } from "../ui/messages";
 
 /** The photos of the workspace: add, use, delete. */
 export function LibraryPage() {
   const assets = useAssets();
-  const tell = useToast();
-  const uploading = useUpload((asset) => tell(`“${asset.name}” is in the library`));
-  const over = useDroppedPhotos(uploading.start);
+  const { uploads, add, cancel } = useUploads();
+  const lookOnly = useLookOnly();
+  const addHere = (files: File[]) => add(files, false);
+  const over = useDroppedPhotos(addHere);
   const photos = assets.data?.pages.flatMap((page) => page.results) ?? [];
   return (
     <>
       <div className="page-head">
         <h1>Library</h1>
-        <ChooseButton onFile={uploading.start} />
+        {lookOnly === null && <ChooseButton onFiles={addHere} />}
       </div>
-      {uploading.problem && <Callout tone="error">{uploading.problem}</Callout>}
-      {uploading.upload && (
-        <div className="library-upload">
-          <span>{facts(uploading.upload.name, percent(uploading.upload.fraction))}</span>
-          <ProgressBar
-            value={uploading.upload.fraction}
-            waiting={uploading.upload.fraction >= 1}
-            label={`Uploading ${uploading.upload.name}`}
-          />
+      {lookOnly && <p className="muted page-note">{lookOnly}</p>}
+      <UploadProblems />
+      {uploads.length > 0 && (
+        <div className="library-uploads">
+          {uploads.map((one) => (
+            <div key={one.id} className="library-upload">
+              <span>{facts(one.name, one.fraction > 0 ? percent(one.fraction) : "waiting")}</span>
+              <ProgressBar value={one.fraction} waiting={one.fraction >= 1} label={`Uploading ${one.name}`} />
+            </div>
+          ))}
+          <Button look="quiet" icon="close" onClick={cancel}>
+            Cancel
+          </Button>
         </div>
       )}
       {assets.isPending ? (
@@ -46,7 +53,9 @@ export function LibraryPage() {
         <LoadFailed error={assets.error} retry={() => assets.refetch()} />
       ) : photos.length === 0 ? (
         <Empty icon="image" title="No photos yet">
-          Drop product photos anywhere on this page, paste them, or choose them above.
+          {lookOnly
+            ? "Nobody has added a product photo to this workspace."
+            : "Drop product photos anywhere on this page, paste them, or choose them above."}
         </Empty>
       ) : (
         <ul className="cards">
@@ -64,7 +73,7 @@ export function LibraryPage() {
           </Button>
         </div>
       )}
-      {over && <div className="drop-veil">Drop to add this photo</div>}
+      {over && <div className="drop-veil">Drop to add these photos</div>}
     </>
   );
 }
@@ -72,6 +81,7 @@ export function LibraryPage() {
 function PhotoCard({ asset }: { asset: Asset }) {
   const { change } = useDraft();
   const remove = useDeleteAsset();
+  const mayEdit = useMayEdit();
   const tell = useToast();
   const [asking, setAsking] = useState(false);
   const use = () => {
@@ -97,7 +107,9 @@ function PhotoCard({ asset }: { asset: Asset }) {
             {facts(`${asset.width} × ${asset.height}`, fileSize(asset.bytes))}
           </span>
         </div>
-        <IconButton icon="trash" label={`Delete ${asset.name}`} onClick={() => setAsking(true)} />
+        {mayEdit && (
+          <IconButton icon="trash" label={`Delete ${asset.name}`} onClick={() => setAsking(true)} />
+        )}
       </div>
       {asking && (
         <Confirm

@@ -1,0 +1,13 @@
+/** The names under which the query cache holds the server's data. */
+export const keys = {
+  session: ["session"] as const,
+  models: ["models"] as const,
+  jobs: ["jobs"] as const,
+  jobLists: ["jobs", "list"] as const,
+  jobList: (filter: string) => ["jobs", "list", filter] as const,
+  oneJob: ["jobs", "one"] as const,
+  job: (id: string) => ["jobs", "one", id] as const,
+  assets: ["assets"] as const,
+  assetList: ["assets", "list"] as const,
+  asset: (id: string) => ["assets", "one", id] as const,
+};

@@ -1,0 +1,32 @@
+import type { QueryClient } from "@tanstack/react-query";
+import { keys } from "../api/keys";
+import type { Session } from "../api/types";
+
+/**
+ * Something was refused as if nobody were signed in: ask once who is. Many refusals at a time ask one question, and
+ * while the page already knows that nobody is, there is nothing to ask.
+ */
+export function checkSession(cache: QueryClient): void {
+  const session = cache.getQueryState(keys.session);
+  if (!session?.data || session.fetchStatus === "fetching") return;
+  void cache.invalidateQueries({ queryKey: keys.session });
+}
+
+/** What belongs to a member or a workspace must not be seen by the next. */
+export function forgetAllButSession(cache: QueryClient): void {
+  const others = {
+    predicate: (query: { queryKey: readonly unknown[] }) => query.queryKey[0] !== keys.session[0],
+  };
+  void cache.cancelQueries(others);
+  cache.removeQueries(others);
+}
+
+const STORE = "aquarius.workspace";
+
+export const wishedWorkspace = (): string | null => localStorage.getItem(STORE);
+export const wishForWorkspace = (id: string): void => localStorage.setItem(STORE, id);
+
+/** The workspace that was chosen here last, as long as its member still is one; otherwise the studio's choice. */
+export function workspaceOf(session: Session, wished: string | null): string | null {
+  return session.workspaces.some((one) => one.id === wished) ? wished : session.workspace;
+}

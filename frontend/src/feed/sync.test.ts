@@ -1,0 +1,144 @@
+import { InfiniteQueryObserver, QueryClient, QueryObserver } from "@tanstack/react-query";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { fetchJobs, knownJobs } from "../api/jobs";
+import { keys } from "../api/keys";
+import type { Job } from "../api/types";
+import { generationFilter } from "../kinds";
+import { FeedSync } from "./sync";
+
+const job = (number: number, change: Partial<Job> = {}): Job =>
+  ({
+    id: `job-${String(number).padStart(4, "0")}`,
+    kind: "image_to_video",
+    state: "succeeded",
+    settings: { asset_id: "a" },
+    notices: [],
+    queue: null,
+    eta_seconds: null,
+    created_at: new Date(Date.UTC(2026, 0, 1) + number * 1000).toISOString(),
+    ...change,
+  }) as Job;
+
+/** The studio's jobs, newest first, in pages of 24 by their place. */
+let stored: Job[] = [];
+const asked: string[] = [];
+
+function studio(url: string): Response {
+  asked.push(url);
+  const { pathname, searchParams } = new URL(url, "http://studio");
+  const id = pathname.split("/")[4];
+  if (id) return new Response(JSON.stringify(stored.find((one) => one.id === id)));
+  const state = searchParams.get("state");
+  const rows = stored.filter((one) => one.kind === "image_to_video" && (!state || state.includes(one.state)));
+  const start = Number(searchParams.get("cursor") ?? 0);
+  const end = start + Number(searchParams.get("limit"));
+  const next = end < rows.length ? String(end) : null;
+  return new Response(JSON.stringify({ results: rows.slice(start, end), next }));
+}
+
+const cache = new QueryClient({ defaultOptions: { queries: { retry: false, staleTime: 60_000 } } });
+const leaving: (() => void)[] = [];
+let sync: FeedSync;
+
+function showList(filter: string) {
+  const observer = new InfiniteQueryObserver(cache, {
+    queryKey: keys.jobList(filter),
+    queryFn: ({ pageParam }) => fetchJobs(filter, pageParam),
+    initialPageParam: "",
+    getNextPageParam: (page: { next: string | null }) => page.next,
+  });
+  leaving.push(observer.subscribe(() => {}));
+  return observer;
+}
+
+const settle = () => vi.advanceTimersByTimeAsync(3_000);
+const changed = (id: string, state: Job["state"], kind?: string) =>
+  sync.receive({ type: "job_changed", job_id: id, state, kind });
+
+beforeEach(async () => {
+  vi.useFakeTimers();
+  vi.stubGlobal("document", { cookie: "" });
+  vi.stubGlobal("fetch", async (url: string) => studio(url));
+  stored = Array.from({ length: 100 }, (_, at) => job(100 - at));
+  sync = new FeedSync(cache, () => {});
+  const all = showList(generationFilter());
+  await settle();
+  for (const _ of [2, 3, 4]) await all.fetchNextPage();
+  asked.length = 0;
+});
+
+afterEach(() => {
+  for (const leave of leaving.splice(0)) leave();
+  sync.stop();
+  cache.clear();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+describe("what the feed makes the page ask again", () => {
+  it("is one page for a new job, however far the list was scrolled", async () => {
+    stored.unshift(job(101, { state: "queued", queue: { position: 1 } }));
+    changed("job-0101", "queued");
+    changed("job-0101", "running");
+    await settle();
+    expect(asked.filter((url) => !url.includes("state="))).toHaveLength(1);
+    expect(knownJobs(cache)).toHaveLength(97);
+  });
+
+  it("is nothing more for a chore that no list has, once that is known", async () => {
+    for (const state of ["queued", "running", "succeeded"] as const) {
+      changed("mask-1", state);
+      await settle();
+    }
+    expect(asked).toHaveLength(1);
+  });
+
+  it("is nothing at all for a chore that is told as one", async () => {
+    changed("mask-2", "queued", "product_mask");
+    await settle();
+    expect(asked).toEqual([]);
+  });
+
+  it("is the list of one state when a job came to it, and no other", async () => {
+    showList(generationFilter("succeeded"));
+    await settle();
+    asked.length = 0;
+    stored[0] = job(100, { state: "failed" });
+    changed("job-0100", "failed");
+    await settle();
+    expect(asked).toHaveLength(1);
+    expect(asked[0]).toContain("state=succeeded");
+  });
+
+  it("is the places of the waiting jobs when the queue moved, in one request for many messages", async () => {
+    stored.unshift(job(101, { state: "queued", queue: { position: 7 } }));
+    changed("job-0101", "queued");
+    await settle();
+    asked.length = 0;
+    stored[0] = job(101, { state: "queued", queue: { position: 2 } });
+    for (let time = 0; time < 20; time += 1) sync.receive({ type: "queue_moved", queue: "engine" });
+    await settle();
+    expect(asked).toHaveLength(1);
+    expect(knownJobs(cache).find((one) => one.id === "job-0101")?.queue?.position).toBe(2);
+  });
+
+  it("is nothing when the queue moved and none of the shown jobs waits", async () => {
+    sync.receive({ type: "queue_moved", queue: "engine" });
+    await settle();
+    expect(asked).toEqual([]);
+  });
+
+  it("does not put a job back into the queue that has started meanwhile", async () => {
+    stored.unshift(job(101, { state: "queued", queue: { position: 1 } }));
+    const one = new QueryObserver(cache, {
+      queryKey: keys.job("job-0101"),
+      queryFn: () => stored[0] as Job,
+    });
+    leaving.push(one.subscribe(() => {}));
+    await settle();
+    sync.receive({ type: "queue_moved", queue: "engine" });
+    cache.setQueryData(keys.job("job-0101"), job(101, { state: "running" }));
+    await settle();
+    expect(one.getCurrentResult().data).toMatchObject({ state: "running", queue: null });
+  });
+});
