@@ -2,6 +2,7 @@ import { useState } from "react";
 import { ApiError } from "../api/client";
 import { useJob } from "../api/queries";
 import type { Job } from "../api/types";
+import { useLookOnly } from "../app/member";
 import { Link } from "../app/router";
 import { isActive } from "../feed/reduce";
 import { panelOf } from "../kinds";
@@ -71,13 +72,16 @@ function Trouble({ job }: { job: Job }) {
 
 function Actions({ job }: { job: Job }) {
   const actions = useJobActions(job);
+  const lookOnly = useLookOnly();
   const [asking, setAsking] = useState(false);
   if (isActive(job)) {
     return (
       <div className="job-actions">
-        <Button className="job-wide" icon="stop" busy={actions.canceling} onClick={() => setAsking(true)}>
-          {actions.canceling ? "Canceling" : "Cancel"}
-        </Button>
+        {lookOnly === null && (
+          <Button className="job-wide" icon="stop" busy={actions.canceling} onClick={() => setAsking(true)}>
+            {actions.canceling ? "Canceling" : "Cancel"}
+          </Button>
+        )}
         <Button look="quiet" icon="settings" onClick={actions.use}>
           Use these settings
         </Button>
@@ -109,23 +113,29 @@ function Actions({ job }: { job: Job }) {
           <Icon name="download" /> <span>Download MP4</span>
         </a>
       )}
-      <Button
-        look={done ? "plain" : "primary"}
-        icon="again"
-        disabled={actions.starting}
-        onClick={actions.again}
-      >
-        Again
-      </Button>
-      {actions.vary && (
-        <Button
-          icon="dice"
-          disabled={actions.starting}
-          onClick={actions.vary}
-          title="The same settings with a new seed"
-        >
-          Vary
-        </Button>
+      {lookOnly === null ? (
+        <>
+          <Button
+            look={done ? "plain" : "primary"}
+            icon="again"
+            disabled={actions.starting}
+            onClick={actions.again}
+          >
+            Again
+          </Button>
+          {actions.vary && (
+            <Button
+              icon="dice"
+              disabled={actions.starting}
+              onClick={actions.vary}
+              title="The same settings with a new seed"
+            >
+              Vary
+            </Button>
+          )}
+        </>
+      ) : (
+        <p className="small muted job-wide">{lookOnly}</p>
       )}
       <Button look="quiet" icon="settings" onClick={actions.use}>
         Use these settings

@@ -1,6 +1,7 @@
 import { stableUrl } from "../api/stableUrl";
 import type { Job } from "../api/types";
 import { isActive } from "../feed/reduce";
+import { panelOf } from "../kinds";
 import { ProgressBar } from "../ui/controls";
 import { useCountdown } from "../ui/hooks";
 import { Icon } from "../ui/Icon";
@@ -10,6 +11,7 @@ import { activity, progressText } from "./words";
 /** The video, or how far it has come, in its own format. */
 export function JobStage({ job, aspect }: { job: Job; aspect: number }) {
   const result = job.result?.asset;
+  const fps = panelOf(job.kind)?.fps({ ...job.settings, ...job.result?.settings }) ?? 24;
   const shape = result ? result.width / result.height : aspect;
   return (
     <section className="job-stage" aria-label="Video">
@@ -17,7 +19,7 @@ export function JobStage({ job, aspect }: { job: Job; aspect: number }) {
         className="job-frame"
         style={{ aspectRatio: String(shape), "--aspect": shape } as React.CSSProperties}
       >
-        {result ? <Player key={result.id} asset={result} /> : <Unfinished job={job} />}
+        {result ? <Player key={result.id} asset={result} fps={fps} /> : <Unfinished job={job} />}
       </div>
       {isActive(job) && <LiveProgress job={job} />}
     </section>

@@ -4,11 +4,10 @@ import type { Asset } from "../api/types";
 import { IconButton } from "../ui/controls";
 import { clock } from "../ui/format";
 import { Icon } from "../ui/Icon";
-
-const FRAME = 1 / 24;
+import { cannotPlay, frameAt, timeOfFrame } from "./playing";
 
 /** Plays a silent video: play and pause, a seek bar, single frames, loop and full screen. */
-export function Player({ asset }: { asset: Asset }) {
+export function Player({ asset, fps }: { asset: Asset; fps: number }) {
   const root = useRef<HTMLDivElement>(null);
   const video = useRef<HTMLVideoElement>(null);
   const [url] = useState(() => stableUrl(`content ${asset.id}`, asset.urls.content));
@@ -21,22 +20,23 @@ export function Player({ asset }: { asset: Asset }) {
 
   const toggle = () => {
     const player = video.current;
-    if (player?.paused) void player.play().catch(() => setFailed(true));
+    if (player?.paused) void player.play().catch((error) => cannotPlay(error) && setFailed(true));
     else player?.pause();
   };
   const seek = (to: number) => {
     const player = video.current;
     if (!player) return;
-    const at = Math.min(length, Math.max(0, to));
+    const at = timeOfFrame(frameAt(to, fps), fps, length);
     player.currentTime = at;
     setTime(at);
   };
+  const step = (frames: number) => seek(timeOfFrame(frameAt(time, fps) + frames, fps, length));
   const keys = (event: KeyboardEvent) => {
     const onControl = (event.target as HTMLElement).closest("button, input");
     const steps = new Map<string, () => void>([
       ["k", toggle],
-      [",", () => seek(time - FRAME)],
-      [".", () => seek(time + FRAME)],
+      [",", () => step(-1)],
+      [".", () => step(1)],
       ["f", () => fullScreen(root.current)],
       ["l", () => setLoop(!loop)],
     ]);
@@ -45,10 +45,10 @@ export function Player({ asset }: { asset: Asset }) {
       steps.set("ArrowLeft", () => seek(time - 0.5));
       steps.set("ArrowRight", () => seek(time + 0.5));
     }
-    const step = steps.get(event.key);
-    if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
+    const act = steps.get(event.key);
+    if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    step();
+    act();
   };
 
   if (failed) return <PlayerFailed asset={asset} />;
@@ -88,7 +88,7 @@ export function Player({ asset }: { asset: Asset }) {
           aria-valuetext={`${time.toFixed(1)} of ${length.toFixed(1)} seconds`}
           min={0}
           max={length || 1}
-          step={FRAME}
+          step={1 / fps}
           value={Math.min(time, length)}
           style={
             { "--share": `${length ? (Math.min(time, length) / length) * 100 : 0}%` } as React.CSSProperties

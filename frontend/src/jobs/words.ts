@@ -8,9 +8,9 @@ export function title(job: Job): string {
   return panelOf(job.kind)?.title(job.settings).trim() || photo || "Untitled video";
 }
 
-/** "9:16 · 5 s · Orbit left", with what Auto chose once that is known. */
+/** "9:16 · 5 s · Orbit left", as it was asked for. */
 export function summary(job: Job): string {
-  return panelOf(job.kind)?.summary({ ...job.settings, ...job.result?.settings }) ?? job.kind;
+  return panelOf(job.kind)?.summary(job.settings) ?? job.kind;
 }
 
 const STAGES: Record<string, string> = {

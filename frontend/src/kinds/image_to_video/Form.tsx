@@ -5,7 +5,7 @@ import { bounds, choices, field, readField } from "../schema";
 import { PromptField } from "./PromptField";
 import { CameraPicture, FormatPicture, SubjectPicture } from "./pictures";
 import { SeedField } from "./SeedField";
-import { CAMERA, CAMERA_HINT, FORMAT_HINT, SUBJECT, SUBJECT_HINT, word } from "./words";
+import { CAMERA, CAMERA_HINT, FORMAT_HINT, hasStrength, SUBJECT, SUBJECT_HINT, word } from "./words";
 
 /** The form of image-to-video. What the model's schema does not have is not shown. */
 export function Form(props: PanelProps) {
@@ -80,7 +80,7 @@ function CameraSection({ schema, values, onChange }: PanelProps) {
         {...{ schema, values, onChange }}
         path="camera.strength"
         label="Camera strength"
-        off={move === "static"}
+        choice={move}
       />
     </section>
   );
@@ -109,7 +109,7 @@ function SubjectSection({ schema, values, onChange }: PanelProps) {
         {...{ schema, values, onChange }}
         path="subject.strength"
         label="Subject strength"
-        off={motion === "still"}
+        choice={motion}
       />
     </section>
   );
@@ -118,12 +118,11 @@ function SubjectSection({ schema, values, onChange }: PanelProps) {
 interface StrengthProps extends Omit<PanelProps, "problems"> {
   path: string;
   label: string;
-  /** There is nothing to be strong. */
-  off: boolean;
+  choice: string;
 }
 
-function Strength({ schema, values, onChange, path, label, off }: StrengthProps) {
-  if (!field(schema, path)) return null;
+function Strength({ schema, values, onChange, path, label, choice }: StrengthProps) {
+  if (!field(schema, path) || !hasStrength(choice)) return null;
   const value = readField<number>(values, path);
   return (
     <Slider
@@ -133,7 +132,6 @@ function Strength({ schema, values, onChange, path, label, off }: StrengthProps)
       {...bounds(schema, path, { min: 0.1, max: 1 })}
       step={0.05}
       text={percent(value)}
-      disabled={off}
       onChange={(next) => onChange(path, next)}
     />
   );

@@ -2,8 +2,9 @@ import { facts, percent } from "../../ui/format";
 import type { KindPanel } from "..";
 import { readField, type Values } from "../schema";
 import { Form } from "./Form";
+import { outcome } from "./outcome";
 import { randomSeed } from "./seed";
-import { CAMERA, SUBJECT, word } from "./words";
+import { CAMERA, hasStrength, SUBJECT, word } from "./words";
 
 function text(values: Values, path: string): string {
   const value = readField<unknown>(values, path);
@@ -15,25 +16,28 @@ const subject = (values: Values) => word(SUBJECT, text(values, "subject.motion")
 
 const seconds = (values: Values) => `${Number(readField<number>(values, "seconds").toFixed(1))} s`;
 
-/** "Orbit left, 60 %", and whether it was left to the prompt and the model. */
-function move(name: string, strength: number | undefined, asked: string, used: string): string {
-  const chosen = asked === "auto" && used !== "auto" ? `${name} (chosen by Auto)` : name;
-  const moves = !["static", "still", "auto"].includes(used);
-  return moves && strength !== undefined ? `${chosen}, ${percent(strength)}` : chosen;
+/** "Orbit left, 60 %"; what is not moved has no strength, and what Auto does follows from elsewhere. */
+function motion(name: string, chosen: string, strength: number | undefined): string {
+  return hasStrength(chosen) && strength !== undefined ? `${name}, ${percent(strength)}` : name;
 }
 
 function rows(asked: Values, used: Values | null): [string, string][] {
-  const values = { ...asked, ...used };
-  const cameraMove = [text(asked, "camera.move"), text(values, "camera.move")] as const;
-  const subjectMotion = [text(asked, "subject.motion"), text(values, "subject.motion")] as const;
+  const values = { ...used, ...asked, seed: used?.seed ?? asked.seed };
   const all: [string, string][] = [
     ["Format", text(values, "format")],
     ["Length", seconds(values)],
     ["Frames per second", text(values, "fps")],
     ["Shorter side", text(values, "short_side") && `${text(values, "short_side")} px`],
-    ["Camera move", move(camera(values), readField(values, "camera.strength"), ...cameraMove)],
-    ["Subject motion", move(subject(values), readField(values, "subject.strength"), ...subjectMotion)],
+    [
+      "Camera move",
+      motion(camera(values), text(values, "camera.move"), readField(values, "camera.strength")),
+    ],
+    [
+      "Subject motion",
+      motion(subject(values), text(values, "subject.motion"), readField(values, "subject.strength")),
+    ],
     ["Prompt", text(values, "prompt")],
+    ...(used ? outcome(asked, used) : []),
     ["Seed", text(values, "seed")],
     ["Steps", text(values, "steps")],
   ];
@@ -51,5 +55,6 @@ export const imageToVideo: KindPanel = {
   summary: (values) => facts(text(values, "format"), seconds(values), camera(values)),
   rows,
   aspect,
+  fps: (values) => Number(text(values, "fps")) || 24,
   vary: (settings) => ({ ...settings, seed: randomSeed() }),
 };

@@ -54,3 +54,6 @@ export const FORMAT_HINT: Record<string, string> = {
 };
 
 export const word = (words: Record<string, string>, value: string): string => words[value] ?? value;
+
+/** Whether a chosen motion can be more or less: standing still cannot, and Auto takes no word on it. */
+export const hasStrength = (choice: string): boolean => !["auto", "static", "still"].includes(choice);

@@ -1,0 +1,35 @@
+import { describe, expect, it } from "vitest";
+import { cannotPlay, frameAt, timeOfFrame } from "./playing";
+
+describe.each([24, 25, 30])("single frames at %i frames per second", (fps) => {
+  const length = 5;
+  const step = (time: number, by: number) => timeOfFrame(frameAt(time, fps) + by, fps, length);
+
+  it("show every frame once on the way to the end, and again on the way back", () => {
+    const seen = [0];
+    let time = 0;
+    for (let at = 1; at < length * fps; at += 1) {
+      time = step(time, 1);
+      seen.push(Math.floor(time * fps));
+    }
+    expect(seen).toEqual(Array.from({ length: length * fps }, (_, at) => at));
+    for (let at = 1; at < length * fps; at += 1) time = step(time, -1);
+    expect(time).toBe(0);
+  });
+
+  it("stay on the last frame and on the first", () => {
+    expect(frameAt(step(length, 1), fps)).toBe(length * fps - 1);
+    expect(step(0, -1)).toBe(0);
+  });
+});
+
+describe("a video that does not play", () => {
+  it("is not broken when a quick pause came between", () => {
+    expect(cannotPlay(new DOMException("interrupted by pause()", "AbortError"))).toBe(false);
+    expect(cannotPlay(new DOMException("no gesture", "NotAllowedError"))).toBe(false);
+  });
+
+  it("is broken when the browser knows no way to play it", () => {
+    expect(cannotPlay(new DOMException("no source", "NotSupportedError"))).toBe(true);
+  });
+});
