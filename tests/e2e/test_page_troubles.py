@@ -1,0 +1,145 @@
+"""What the page does when a session ends, an answer is lost or the server fails at one thing: nothing gets lost."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
+
+from tests.e2e import steps
+
+Visit = Callable[..., Page]
+BROKEN = json.dumps({"status": 500, "code": "internal_error", "detail": "Something went wrong on our side."})
+
+
+def break_down(route: Route) -> None:
+    route.fulfill(status=500, content_type="application/problem+json", body=BROKEN)
+
+
+def test_a_session_that_ended_leads_to_sign_in_and_back(page: Page) -> None:
+    cookies = page.context.cookies()
+    expect(page.get_by_role("navigation")).to_be_visible()
+    page.context.clear_cookies(name="aq_session")
+    page.get_by_role("link", name="Library").click()
+    expect(page.get_by_text("Your session has ended")).to_be_visible()
+    expect(page.locator("body")).not_to_contain_text("API key")
+    assert page.url.endswith("/library")
+
+    # Signed in by a link in another tab: the next look at this one shows where it was.
+    page.context.add_cookies(cookies)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))")
+    expect(page.get_by_role("heading", name="Library")).to_be_visible()
+
+
+def test_a_feed_that_throws_the_page_out_is_asked_ever_less_often(visit: Visit) -> None:
+    page = visit("/library")
+    opened: list[str] = []
+
+    def refuse(socket: WebSocketRoute) -> None:
+        opened.append(socket.url)
+        socket.close(code=4403)
+
+    page.route_web_socket(re.compile("/ws/v1/feed"), refuse)
+    page.goto("/videos")
+    expect(page.get_by_text("Reconnecting to the studio.")).to_be_visible()
+    page.wait_for_timeout(6000)
+    assert 2 <= len(opened) <= 8
+    # The studio says that the session still holds, so the page stays what it is.
+    expect(page.get_by_role("heading", name="Videos")).to_be_visible()
+
+
+def test_a_lost_answer_does_not_make_a_second_video(page: Page) -> None:
+    steps.take_sample(page)
+    steps.make_it_quick(page)
+    made: list[str] = []
+
+    def lose_the_answer(route: Route) -> None:
+        if route.request.method != "POST":
+            route.fallback()
+            return
+        made.append(route.fetch().json()["id"])
+        break_down(route)
+
+    page.route("**/api/v1/jobs", lose_the_answer)
+    page.get_by_role("button", name="Generate").click()
+    expect(page.get_by_text("Nothing was started")).to_be_visible()
+    page.unroute("**/api/v1/jobs")
+    assert steps.generate(page) == made[0]
+    steps.finished_video(page)
+
+    page.route("**/api/v1/jobs", lose_the_answer)
+    page.get_by_role("button", name="Vary").click()
+    expect(page.get_by_text("Something went wrong on our side.")).to_be_visible()
+    page.unroute("**/api/v1/jobs")
+    page.get_by_role("button", name="Vary").click()
+    page.wait_for_url(f"**/videos/{made[1]}")
+
+
+def test_the_editor_survives_an_error_in_the_background(page: Page) -> None:
+    steps.take_sample(page)
+    steps.tool(page, "Brush")
+    before = steps.painted_share(page)
+    steps.drag(page, page.get_by_test_id("mask-layer"), (0.05, 0.05), (0.5, 0.05))
+    steps.comes_true(lambda: steps.painted_share(page) > before)
+    page.route(re.compile("/api/v1/(models|assets)"), break_down)
+    page.context.set_offline(True)
+    page.context.set_offline(False)
+    page.wait_for_timeout(4000)
+    expect(page.get_by_test_id("mask-layer")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    steps.comes_true(lambda: steps.painted_share(page) == before)
+
+
+def test_a_framing_that_fails_is_told_and_tried_again(visit: Visit) -> None:
+    page = visit("/library")
+    page.route("**/api/v1/framings", break_down)
+    page.goto("/")
+    page.locator("label.strip-photo").first.click()
+    expect(page.get_by_text("The framing could not be worked out")).to_be_visible()
+    expect(page.get_by_role("button", name="Generate")).to_be_enabled()
+    page.unroute("**/api/v1/framings")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_test_id("framing-window")).to_be_visible()
+    expect(page.get_by_text("The framing could not be worked out")).to_have_count(0)
+
+
+def test_all_photos_that_are_chosen_together_arrive(page: Page, tmp_path: Path) -> None:
+    page.get_by_role("button", name="Choose a photo", exact=True).wait_for()
+    before = page.locator("label.strip-photo").count()
+    photos = [steps.draw_photo(tmp_path / f"jar {number}.jpg", (300 + number, 400)) for number in range(3)]
+    page.locator("input[type=file]").last.set_input_files(photos)
+    expect(page.locator("label.strip-photo")).to_have_count(before + 3)
+    expect(page.locator(".stage img.photo")).to_have_attribute("alt", "jar 0.jpg")
+
+
+def test_a_player_that_is_started_and_stopped_quickly_goes_on(page: Page) -> None:
+    steps.take_sample(page)
+    steps.make_it_quick(page)
+    steps.generate(page)
+    video = steps.finished_video(page)
+    page.get_by_role("button", name=re.compile("Play|Pause")).focus()
+    for _ in range(7):
+        page.keyboard.press("k")
+    video.evaluate("video => { video.load(); }")
+    for _ in range(4):
+        page.keyboard.press("k")
+    page.wait_for_timeout(500)
+    expect(page.get_by_text("could not play the video")).to_have_count(0)
+
+
+@pytest.mark.parametrize("phone", [False, True])
+def test_the_editor_and_a_video_need_no_sideways_scrolling(visit: Visit, phone: bool) -> None:
+    page = visit("/", phone=phone)
+    wide = 390 if phone else 1440
+    steps.take_sample(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == wide
+    steps.tool(page, "Brush")
+    assert page.evaluate("document.documentElement.scrollWidth") == wide
+    steps.make_it_quick(page)
+    steps.generate(page)
+    expect(page.get_by_test_id("live-progress").or_(page.locator("video"))).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == wide
+    steps.finished_video(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == wide
