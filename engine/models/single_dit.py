@@ -104,6 +104,19 @@ class SingleDiT(Model):
         pooled_BC = (text_BMC * weight_BM1).sum(1) / weight_BM1.sum(1).clamp(min=1)
         return self.text_pool(pooled_BC).unflatten(-1, (-1, self.hidden))
 
+    @torch.no_grad()
+    def classes(self, k: int, strength: float) -> Tensor:
+        """[N, D]: every choice of control `k` at a strength, relative to the free one (which is zero): the meanings
+        that `said` is placed among.
+        """
+        table = self.controls.tables[k]
+        assert isinstance(table, nn.Embedding)
+        ids_NK = torch.zeros(table.num_embeddings, len(self.controls.tables), dtype=torch.long)
+        ids_NK[:, k] = torch.arange(table.num_embeddings)
+        strengths_NK = torch.full(ids_NK.shape, strength)
+        parts_NKD = self.controls(ids_NK, strengths_NK) - self.controls(torch.zeros_like(ids_NK), strengths_NK)
+        return parts_NKD[:, k].float()
+
     def _patchify(self, x_BCTHW: Tensor) -> Tensor:
         pt, ph, pw = self.patch_size
         x = x_BCTHW.unfold(2, pt, pt).unfold(3, ph, ph).unfold(4, pw, pw)
