@@ -93,23 +93,13 @@ def alignment_loss(dit: SingleDiT, features_BMC: Tensor, mask_BM: Tensor, rows: 
     with torch.no_grad():
         target_BKD = (dit.controls(ids, strengths) - dit.controls(torch.zeros_like(ids), strengths)).float()
     for k in range(ids.shape[1]):
-        classes_ND = control_classes(dit, k)
+        classes_ND = dit.classes(k, USUAL)
         spread = torch.cdist(classes_ND[1:], classes_ND[1:]).mean().square().clamp(min=1e-6)
         distance_BN = (said_BKD[:, k, None] - classes_ND).square().sum(-1) / spread
         exact = (said_BKD[:, k] - target_BKD[:, k]).square().sum(-1).mean() / spread
         loss = loss + F.cross_entropy(-SHARPNESS * distance_BN, ids[:, k]) + exact
         right &= distance_BN.argmin(1) == ids[:, k]
     return loss, right.float().mean().item()
-
-
-@torch.no_grad()
-def control_classes(dit: SingleDiT, k: int) -> Tensor:
-    """[N, D]: every choice of control k at the usual strength, relative to the free one (which is zero)."""
-    number = dit.controls.tables[k].num_embeddings
-    ids_NK = torch.zeros(number, len(dit.controls.tables), dtype=torch.long)
-    ids_NK[:, k] = torch.arange(number)
-    strengths_NK = torch.full(ids_NK.shape, USUAL)
-    return (dit.controls(ids_NK, strengths_NK) - dit.controls(torch.zeros_like(ids_NK), strengths_NK))[:, k].float()
 
 
 def channel_weights(vae: MotionVAE) -> Tensor:
