@@ -30,11 +30,11 @@ export function setWorkspaceHeader(id: string | null): void {
   workspace = id;
 }
 
-let onSignedOut: () => void = () => {};
+let onDoubt: () => void = () => {};
 
-/** Who wants to know that the studio took a request for one of nobody. */
-export function setSignedOutListener(listener: () => void): void {
-  onSignedOut = listener;
+/** Who wants to know that the studio took a request for one of nobody, or of somebody who may do less. */
+export function setDoubtListener(listener: () => void): void {
+  onDoubt = listener;
 }
 
 function cookie(name: string): string | null {
@@ -55,9 +55,10 @@ export function requestHeaders(method: string, path: string): Record<string, str
 /** Turns an answer that is not a success into an ApiError, whatever its body is. */
 export function problemFrom(status: number, body: string): ApiError {
   const problem = readProblem(status, body);
+  if (status === 403 && problem.code === "forbidden") onDoubt();
   // A wrong password is a 401 too, but nobody was signed out by it.
   if (status !== 401 || problem.code === "wrong_credentials") return problem;
-  onSignedOut();
+  onDoubt();
   // The studio's own sentence also tells machines about their keys; here it is read by people.
   return new ApiError(status, problem.code, SIGNED_OUT);
 }

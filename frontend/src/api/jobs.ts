@@ -10,21 +10,26 @@ type JobPages = InfiniteData<Page<Job>, string>;
 export const fetchJobs = (filter: string, cursor = "", limit = 24): Promise<Page<Job>> =>
   request("GET", withCursor(`/jobs?${filter}`, cursor, limit));
 
-/** Reads the first page of every list that is on the screen again: one request each, however far it was scrolled. */
+/**
+ * Reads the first page of every list that is on the screen again: one request each, however far it was scrolled.
+ * False when a list could not be had.
+ */
 export async function refreshJobLists(
   cache: QueryClient,
   which: (filter: string) => boolean = () => true,
-): Promise<void> {
+): Promise<boolean> {
   await cache.invalidateQueries({ queryKey: keys.jobLists, refetchType: "none" });
   const shown = cache.getQueryCache().findAll({ queryKey: keys.jobLists, type: "active" });
   const filters = shown.map((query) => String(query.queryKey[2])).filter(which);
-  await Promise.all(
+  const read = await Promise.all(
     filters.map(async (filter) => {
       const fresh = await fetchJobs(filter).catch(() => null);
-      if (!fresh) return;
+      if (!fresh) return false;
       cache.setQueryData<JobPages>(keys.jobList(filter), (list) => list && withFreshFirstPage(list, fresh));
+      return true;
     }),
   );
+  return read.every(Boolean);
 }
 
 /** Changes one job wherever the cache holds it: its own entry and every list. */

@@ -1,6 +1,6 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
-import { setSignedOutListener, setWorkspaceHeader } from "../api/client";
+import { setDoubtListener, setWorkspaceHeader } from "../api/client";
 import { useSession } from "../api/queries";
 import type { Session } from "../api/types";
 import { CreatePage } from "../create/CreatePage";
@@ -21,7 +21,7 @@ import { checkSession, forgetAllButSession, wishedWorkspace, wishForWorkspace, w
 export function App() {
   const session = useSession();
   const cache = useQueryClient();
-  useEffect(() => setSignedOutListener(() => checkSession(cache)), [cache]);
+  useEffect(() => setDoubtListener(() => checkSession(cache)), [cache]);
   const seen = useRef(false);
   if (session.data) seen.current = true;
   if (session.data) return <Studio session={session.data} />;

@@ -4,7 +4,7 @@ import {
   problemFrom,
   request,
   requestHeaders,
-  setSignedOutListener,
+  setDoubtListener,
   setWorkspaceHeader,
 } from "../api/client";
 import { keys } from "../api/keys";
@@ -35,7 +35,7 @@ beforeEach(() => {
   vi.stubGlobal("document", { cookie: "" });
 });
 afterEach(() => {
-  setSignedOutListener(() => {});
+  setDoubtListener(() => {});
   setWorkspaceHeader(null);
   fetched.mockReset();
   vi.unstubAllGlobals();
@@ -51,7 +51,7 @@ function signedInPage() {
     staleTime: 300_000,
   });
   const leave = observer.subscribe(() => {});
-  setSignedOutListener(() => checkSession(cache));
+  setDoubtListener(() => checkSession(cache));
   return { cache, leave };
 }
 
@@ -86,13 +86,24 @@ describe("a session that has ended", () => {
     leave();
   });
 
+  it("may also be one of somebody whose role is another by now", async () => {
+    const { cache, leave } = signedInPage();
+    const viewer = { ...member, workspaces: [{ id: "w1", name: "First", role: "viewer" }] };
+    fetched.mockImplementation(async (url) =>
+      url === "/api/v1/session" ? answer(200, viewer) : answer(403, { code: "forbidden", detail: "No." }),
+    );
+    await Promise.allSettled([request("POST", "/jobs")]);
+    await vi.waitFor(() => expect(cache.getQueryData(keys.session)).toEqual(viewer));
+    leave();
+  });
+
   it("is told without a word about API keys", () => {
     expect(problemFrom(401, JSON.stringify(refused)).message).not.toMatch(/API|Bearer|key/);
   });
 
   it("is no wrong password", () => {
     const listener = vi.fn();
-    setSignedOutListener(listener);
+    setDoubtListener(listener);
     const problem = problemFrom(401, JSON.stringify({ code: "wrong_credentials", detail: "Not together." }));
     expect(problem.message).toBe("Not together.");
     expect(listener).not.toHaveBeenCalled();

@@ -3,7 +3,7 @@ import { keys } from "../api/keys";
 import type { Session } from "../api/types";
 
 /**
- * Something was refused as if nobody were signed in: ask once who is. Many refusals at a time ask one question, and
+ * Something was refused as if nobody were signed in, or somebody with another role: ask once who is. Many refusals at a time ask one question, and
  * while the page already knows that nobody is, there is nothing to ask.
  */
 export function checkSession(cache: QueryClient): void {

@@ -3,7 +3,7 @@ import type { KindSpec } from "../api/types";
 import { bounds, choices, field } from "../kinds/schema";
 import { type Draft, type DraftAction, draftReducer, emptyDraft } from "./draft";
 
-const spec: KindSpec = {
+const spec = {
   title: "Image to video",
   schema: {
     $defs: {
@@ -25,7 +25,7 @@ const spec: KindSpec = {
     },
   },
   defaults: { format: "9:16", seconds: 5, camera: { move: "auto", strength: 0.6 }, prompt: "", seed: null },
-};
+} satisfies KindSpec;
 
 const kinds = { image_to_video: spec };
 const ready = draftReducer(emptyDraft, { type: "offered", kinds });
@@ -67,6 +67,16 @@ describe("draft", () => {
       prompt: "a very long prompt",
       seed: 7,
     });
+  });
+
+  it("takes the mask from the stage and not from the job", () => {
+    const properties = { ...spec.schema.properties, mask: { anyOf: [{ type: "string" }, { type: "null" }] } };
+    const masked = { ...spec, schema: { ...spec.schema, properties }, defaults: { ...spec.defaults, mask: null } };
+    const after = play([
+      { type: "use", kind: "image_to_video", settings: { seed: 7, mask: "mask-of-that-day" } },
+      { type: "offered", kinds: { image_to_video: masked } },
+    ]);
+    expect(values(after)).toMatchObject({ seed: 7, mask: null });
   });
 
   it("does not believe values of a wrong type or NaN", () => {

@@ -33,7 +33,8 @@ export function draftReducer(draft: Draft, action: DraftAction): Draft {
         withField(draft.values[draft.kind] ?? {}, action.path, action.value),
       );
     case "use": {
-      const { asset_id, kind: _, ...values } = action.settings;
+      // The mask is the one on the stage, where it can be corrected, not the one of that job.
+      const { asset_id, kind: _kind, mask: _mask, ...values } = action.settings;
       const assetId = typeof asset_id === "string" ? asset_id : draft.assetId;
       return withValues({ ...draft, assetId, kind: action.kind }, action.kind, values);
     }

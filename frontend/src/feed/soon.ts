@@ -6,7 +6,7 @@ export class Soon {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private last = Number.NEGATIVE_INFINITY;
 
-  constructor(private readonly task: () => Promise<void>) {}
+  constructor(private readonly task: () => Promise<unknown>) {}
 
   call(): void {
     if (this.timer !== undefined) return;

@@ -109,7 +109,7 @@ export class FeedSync {
   private async refreshLists(): Promise<void> {
     const sought = [...this.sought];
     this.sought.clear();
-    await refreshJobLists(this.cache);
+    if (!(await refreshJobLists(this.cache))) return;
     const known = new Set(knownJobs(this.cache).map((job) => job.id));
     for (const id of sought) if (!known.has(id)) this.foreign.add(id);
   }

@@ -77,7 +77,9 @@ function Actions({ job }: { job: Job }) {
   if (isActive(job)) {
     return (
       <div className="job-actions">
-        {lookOnly === null && (
+        {lookOnly ? (
+          <p className="small muted job-wide">{lookOnly}</p>
+        ) : (
           <Button className="job-wide" icon="stop" busy={actions.canceling} onClick={() => setAsking(true)}>
             {actions.canceling ? "Canceling" : "Cancel"}
           </Button>

@@ -69,7 +69,7 @@ export function LibraryPage() {
       {assets.hasNextPage && (
         <div className="more-jobs">
           <Button busy={assets.isFetchingNextPage} onClick={() => assets.fetchNextPage()}>
-            Show older photos
+            {assets.isFetchNextPageError ? "That did not work. Try again" : "Show older photos"}
           </Button>
         </div>
       )}

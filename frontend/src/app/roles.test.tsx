@@ -1,0 +1,76 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+import { renderToStaticMarkup } from "react-dom/server";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { keys } from "../api/keys";
+import type { Asset, Job } from "../api/types";
+import { DraftProvider } from "../create/DraftProvider";
+import { UploadProvider } from "../create/UploadProvider";
+import { JobPage } from "../jobs/JobPage";
+import { LibraryPage } from "../library/LibraryPage";
+import { MemberProvider, type Role } from "./member";
+
+const urls = { content: "/c", thumbnail: "/t", download: "/d" };
+const photo = { id: "a1", name: "bottle.jpg", width: 3, height: 4, bytes: 5000, urls, mask: null } as Asset;
+
+const job = (state: Job["state"]) =>
+  ({
+    id: "j1",
+    kind: "image_to_video",
+    state,
+    settings: { asset_id: "a1", format: "9:16", seconds: 5 },
+    notices: [],
+    progress: 0.4,
+    result: null,
+    error: null,
+    source_asset: photo,
+    eta_seconds: null,
+    created_at: "2026-01-01T00:00:00Z",
+  }) as unknown as Job;
+
+function seen(role: Role, page: ReactNode, state: Job["state"] = "running"): string {
+  const cache = new QueryClient({ defaultOptions: { queries: { staleTime: 60_000 } } });
+  cache.setQueryData(keys.models, []);
+  cache.setQueryData(keys.job("j1"), job(state));
+  cache.setQueryData(keys.assetList, { pages: [{ results: [photo], next: null }], pageParams: [""] });
+  const workspaces = [{ id: "w1", name: "Northlight", role }];
+  const session = { user: { id: "u", email: "a@studio.example", name: "" }, workspaces, workspace: "w1" };
+  return renderToStaticMarkup(
+    <QueryClientProvider client={cache}>
+      <MemberProvider member={{ session, workspace: "w1", role, switchTo: () => undefined }}>
+        <DraftProvider workspace="w1">
+          <UploadProvider>{page}</UploadProvider>
+        </DraftProvider>
+      </MemberProvider>
+    </QueryClientProvider>,
+  );
+}
+
+beforeEach(() => vi.stubGlobal("navigator", {}));
+afterEach(() => vi.unstubAllGlobals());
+
+const running = (role: Role) => seen(role, <JobPage id="j1" />);
+const failed = (role: Role) => seen(role, <JobPage id="j1" />, "failed");
+const library = (role: Role) => seen(role, <LibraryPage />);
+
+describe("a viewer", () => {
+  it("is told why a video cannot be canceled, made again or varied here", () => {
+    expect(running("viewer")).not.toContain("Cancel");
+    expect(running("viewer")).toContain("You are a viewer of this workspace");
+    expect(failed("viewer")).toContain("You are a viewer of this workspace");
+    for (const word of ["Again", "Vary"]) expect(failed("viewer")).not.toContain(word);
+  });
+
+  it("is told why photos cannot be added or deleted here", () => {
+    expect(library("reviewer")).toContain("You are a reviewer of this workspace");
+    for (const word of ["Choose a photo", "Delete bottle.jpg"]) expect(library("reviewer")).not.toContain(word);
+  });
+});
+
+describe("an editor", () => {
+  it("is offered all of it", () => {
+    expect(running("editor")).toContain("Cancel");
+    for (const word of ["Again", "Vary"]) expect(failed("editor")).toContain(word);
+    for (const word of ["Choose a photo", "Delete bottle.jpg"]) expect(library("editor")).toContain(word);
+  });
+});
