@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from pydantic import ValidationError
 from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -142,13 +142,19 @@ class EventsView(WorkspaceView):
     @extend_schema(
         operation_id="jobs_events",
         parameters=[OpenApiParameter("after", int, description="Only events with a larger seq; 0 unless told.")],
-        responses={(200, "application/json"): EventPageSerializer, (200, "text/event-stream"): OpenApiTypes.STR},
+        responses={
+            (200, "application/json"): EventPageSerializer,
+            (200, "text/event-stream"): OpenApiTypes.STR,
+            204: OpenApiResponse(description="The stream of a job that has ended, from its last event on."),
+        },
     )
     def get(self, request: Request, job_id: UUID) -> Response | StreamingHttpResponse:
         """Read the events of a job, or follow them as server-sent events until the job ends."""
         job = access_job(self.actor, job_id)
         after = _after(request)
         if isinstance(request.accepted_renderer, EventStreamRenderer):
+            if State(job.state).is_terminal and after >= job.last_seq:
+                return Response(status=204)  # nothing will come: an EventSource then does not connect again
             return event_stream(stream_events(self.actor, job, after))
         found = events_after(job, after, limit=EVENTS_OF_A_PAGE)
         return Response({"results": found, "next_seq": found[-1]["seq"] if found else after})
@@ -169,7 +175,12 @@ def _idempotency_key(request: Request) -> str | None:
 
 
 def _after(request: Request) -> int:
-    text = request.query_params.get("after") or request.headers.get("Last-Event-ID") or "0"
+    """The larger of the two: an EventSource that comes back sends its first address again, and how far it has come."""
+    return max(_seq(request.query_params.get("after")), _seq(request.headers.get("Last-Event-ID")))
+
+
+def _seq(text: str | None) -> int:
+    text = text or "0"
     if not (text.isascii() and text.isdigit() and len(text) <= 9):
         raise invalid([FieldError("after", "out_of_range", "Give the seq of the last event you have, or 0.")])
     return int(text)

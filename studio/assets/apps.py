@@ -6,6 +6,8 @@ class AssetsConfig(AppConfig):
 
     def ready(self) -> None:
         from studio.assets.masks import PRODUCT_MASK
-        from studio.jobs.kinds import register
+        from studio.assets.selectors import existing
+        from studio.jobs.kinds import register, register_owner
 
         register(PRODUCT_MASK)
+        register_owner(existing)

@@ -4,6 +4,7 @@ The state is read from the row and its job, so there is nothing that could disag
 """
 
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +14,14 @@ from pydantic import BaseModel, ConfigDict
 from studio.assets import files
 from studio.assets.models import Asset, MaskSource
 from studio.jobs.engine_client import MaskOutput
+from studio.jobs.errors import Refused
 from studio.jobs.kinds import JobKind
 from studio.jobs.models import TERMINAL, Job
 from studio.jobs.services import cancel_job, create_job
-from studio.media import path_of
+from studio.media import file_name, path_of
 
 KIND = "product_mask"
+AUTO = "auto"
 
 
 class MaskState(StrEnum):
@@ -54,6 +57,31 @@ def mask_error(asset: Asset) -> str | None:
     return error["message"] if error else "The mask was not made. Paint it with the brush, or reset it to try again."
 
 
+# A mask's file never changes, so its name tells it from every other mask of the photo: a job keeps it in its settings.
+
+
+def mask_id(asset: Asset) -> str:
+    """The mask that the photo has now; AUTO while it has none, and the product is to be found."""
+    return PurePosixPath(asset.mask_file).stem if asset.mask_file else AUTO
+
+
+def mask_file(asset: Asset, mask_id: str) -> str | None:
+    """The stored name of one of the photo's masks; None for AUTO."""
+    return None if mask_id == AUTO else file_name(asset.workspace_id, asset.id, f"{mask_id}.png")
+
+
+def has_mask(asset: Asset, mask_id: str) -> bool:
+    """Whether the photo has this mask, now or still for a job that was made with it."""
+    stored = mask_file(asset, mask_id)
+    return stored is None or path_of(stored).is_file()
+
+
+def is_kept(asset: Asset, mask_id: str) -> bool:
+    """Whether a job was made with this mask, so that it can be made again."""
+    jobs = Job.objects.filter(workspace_id=asset.workspace_id, settings__asset_id=str(asset.id))
+    return jobs.filter(settings__mask=mask_id).exists()
+
+
 def queue_mask(asset: Asset) -> None:
     """Start the search for the product, in the transaction that writes the asset; save the asset after it."""
     asset.mask_source = MaskSource.AUTO
@@ -79,7 +107,7 @@ def _cancel(job: Job) -> None:
 def _prepare(job: Job) -> dict[str, Any]:
     asset = Asset.objects.filter(workspace_id=job.workspace_id, pk=job.settings["asset_id"]).first()
     if asset is None:
-        raise ValueError("The photo was deleted before its mask was made.")
+        raise Refused("The photo was deleted before its mask was made.")
     return {"photo": path_of(asset.file)}
 
 
@@ -88,9 +116,18 @@ def _finish(job: Job, output: MaskOutput, fence: int) -> dict[str, Any]:
     asset = Asset.objects.select_for_update(of=("self",)).filter(workspace_id=job.workspace_id, mask_job=job).first()
     if asset is None:
         return {"asset_id": job.settings["asset_id"], "used": False}
-    asset.mask_file = files.publish(output.path, asset.workspace_id, asset.id, files.fresh_name("mask", ".png"))
+    asset.mask_file = files.publish(output.path, asset.workspace_id, asset.id, _file_of(job, fence))
     asset.save(update_fields=["mask_file"])
     return {"asset_id": job.settings["asset_id"], "used": True}
+
+
+def _discard(job: Job, fence: int) -> None:
+    files.remove(file_name(job.workspace_id, UUID(job.settings["asset_id"]), _file_of(job, fence)))
+
+
+def _file_of(job: Job, fence: int) -> str:
+    """Its own for each attempt, and the same when the end of one has to be written again."""
+    return f"mask-{job.id.hex[-12:]}-{fence}.png"
 
 
 PRODUCT_MASK = JobKind(
@@ -99,4 +136,5 @@ PRODUCT_MASK = JobKind(
     settings_model=ProductMaskSettings,
     prepare=_prepare,
     finish=_finish,
+    discard=_discard,
 )

@@ -19,3 +19,8 @@ def assets_by_id(workspace_id: UUID, ids: Iterable[str]) -> dict[str, Asset]:
     """Those of the named assets that are still there and belong to the workspace, in one query."""
     rows = Asset.objects.filter(workspace_id=workspace_id, pk__in=set(ids)).select_related("mask_job")
     return {str(asset.id): asset for asset in rows}
+
+
+def existing(ids: set[UUID]) -> set[UUID]:
+    """Those of the ids that are assets, of whichever workspace: the sweeper asks whose files are still needed."""
+    return set(Asset.objects.filter(pk__in=ids).values_list("pk", flat=True))

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from studio.assets import files
 from studio.assets.masks import KIND as MASK_KIND
-from studio.assets.masks import drop_mask_job, queue_mask
+from studio.assets.masks import drop_mask_job, is_kept, mask_id, queue_mask
 from studio.assets.models import Asset, AssetKind, MaskSource
 from studio.assets.photos import store_painted_mask, store_photo
 from studio.brands.models import Product
@@ -127,7 +127,8 @@ def _use_own_mask(asset: Asset, alpha_mask: str | None) -> None:
 
 
 def _drop_mask_file(asset: Asset) -> None:
-    """The file of a mask that is replaced goes after the commit; the photo's own transparency stays for a reset."""
+    """The file of a mask that is replaced goes after the commit, unless a job was made with it; the photo's own
+    transparency stays for a reset."""
     old = asset.mask_file
-    if old and PurePosixPath(old).name != ALPHA_MASK:
+    if old and PurePosixPath(old).name != ALPHA_MASK and not is_kept(asset, mask_id(asset)):
         transaction.on_commit(lambda: files.remove(old))

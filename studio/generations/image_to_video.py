@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any, Protocol
 
+from studio.assets.masks import mask_file, mask_id
 from studio.assets.models import Asset
 from studio.assets.selectors import assets_by_id
-from studio.assets.videos import add_video
+from studio.assets.videos import add_video, discard_video, video_id
 from studio.generations.presenting import present_result
 from studio.generations.settings import ImageToVideoSettings
+from studio.jobs.errors import ModelReplaced
 from studio.jobs.kinds import JobKind
 from studio.jobs.models import Job
 from studio.media import path_of
@@ -25,20 +27,17 @@ class MadeVideo(Protocol):
     timings: dict[str, float]
 
 
-class ModelReplaced(ValueError):
-    """The model that the job was promised is not installed any more."""
-
-    code = "model_replaced"
-
-
 def _prepare(job: Job) -> dict[str, Any]:
-    """The photo and its mask as they are now. Without a mask the engine makes one itself."""
+    """The photo, with the mask that it had when the job was made. Without one the engine finds the product itself."""
     _require_model(job)
     asset = Asset.objects.get(workspace_id=job.workspace_id, pk=job.settings["asset_id"])
+    settings = ImageToVideoSettings.model_validate(job.settings)
+    mask = mask_file(asset, settings.mask or mask_id(asset))
     return {
-        "request": ImageToVideoSettings.model_validate(job.settings).request(),
+        "request": settings.request(),
         "photo": path_of(asset.file),
-        "mask": path_of(asset.mask_file) if asset.mask_file else None,
+        "mask": path_of(mask) if mask else None,
+        "digest": job.model["digest"] if job.model else None,
     }
 
 
@@ -52,8 +51,13 @@ def _require_model(job: Job) -> None:
 
 def _finish(job: Job, output: MadeVideo, fence: int) -> dict[str, Any]:
     source = Asset.objects.get(workspace_id=job.workspace_id, pk=job.settings["asset_id"])
-    video = add_video(source, output.path, width=output.width, height=output.height, seconds=output.seconds)
+    size = {"width": output.width, "height": output.height}
+    video = add_video(video_id(job.id, fence), source, output.path, **size, seconds=output.seconds)
     return {"asset_id": str(video.id), "settings": output.settings, "timings": output.timings}
+
+
+def _discard(job: Job, fence: int) -> None:
+    discard_video(job.workspace_id, video_id(job.id, fence))
 
 
 def _present(job: Job) -> dict[str, Any] | None:
@@ -68,5 +72,6 @@ IMAGE_TO_VIDEO = JobKind(
     settings_model=ImageToVideoSettings,
     prepare=_prepare,
     finish=_finish,
+    discard=_discard,
     present=_present,
 )

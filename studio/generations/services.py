@@ -4,10 +4,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from studio.assets.models import AssetKind
+from studio.assets.masks import has_mask, mask_id
+from studio.assets.models import Asset, AssetKind
 from studio.assets.services import lock_for_job
-from studio.generations.settings import SETTINGS
+from studio.generations.capabilities import filled_settings, require_possible
+from studio.generations.settings import SETTINGS, ImageToVideoSettings
 from studio.jobs.errors import UnknownKind
 from studio.jobs.models import Job
 from studio.jobs.services import create_job
@@ -23,7 +27,7 @@ class AssetMissing(ValueError):
 def create_generation(
     actor: Actor, kind: str, settings: dict[str, Any], *, metadata: dict[str, Any], idempotency: str | None
 ) -> Job:
-    """A queued job, pinned to the model that is installed now.
+    """A queued job, pinned to the model that is installed now and to the mask that the photo has now.
 
     Raises Forbidden, UnknownKind, pydantic.ValidationError, AssetMissing and IdempotencyConflict.
     """
@@ -32,9 +36,10 @@ def create_generation(
     if kind not in SETTINGS or kind not in model.kinds:
         known = ", ".join(name for name in model.kinds if name in SETTINGS)
         raise UnknownKind(f"This studio makes no {kind!r}. It makes: {known}.")
-    valid = SETTINGS[kind].model_validate(settings)
+    valid = _checked(kind, settings, model.capabilities.get(kind, {}))
+    pinned = {}
     if idempotency is None or not _was_used(actor, idempotency):
-        _require_photo(actor, valid.model_dump()["asset_id"])
+        pinned["mask"] = _mask_of(_require_photo(actor, valid.asset_id), valid.mask)
     return create_job(
         actor.workspace,
         kind,
@@ -42,8 +47,15 @@ def create_generation(
         created_by=actor.user,
         metadata=metadata,
         model=model.identity,
+        pinned=pinned,
         idempotency=idempotency,
     )
+
+
+def _checked(kind: str, settings: dict[str, Any], can: dict[str, Any]) -> ImageToVideoSettings:
+    valid = SETTINGS[kind].model_validate(filled_settings(SETTINGS[kind], can, settings))
+    require_possible(valid, can)
+    return valid
 
 
 def _was_used(actor: Actor, idempotency: str) -> bool:
@@ -51,7 +63,15 @@ def _was_used(actor: Actor, idempotency: str) -> bool:
     return Job.objects.filter(workspace=actor.workspace, idempotency_key=idempotency).exists()
 
 
-def _require_photo(actor: Actor, asset_id: UUID) -> None:
+def _require_photo(actor: Actor, asset_id: UUID) -> Asset:
     asset = lock_for_job(actor.workspace.id, asset_id)
     if asset is None or asset.kind != AssetKind.IMAGE:
         raise AssetMissing("There is no photo with this id in your workspace. Upload it first.")
+    return asset
+
+
+def _mask_of(asset: Asset, asked: str | None) -> str:
+    if asked is not None and not has_mask(asset, asked):
+        missing = PydanticCustomError("not_found", "The photo has no such mask any more. Leave this out to use its own")
+        raise ValidationError.from_exception_data("mask", [InitErrorDetails(type=missing, loc=("mask",), input=asked)])
+    return asked or mask_id(asset)

@@ -3,9 +3,10 @@
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from engine.requests import ImageToVideo
+from studio.generations.capabilities import default_settings, narrowed_schema
 
 
 class ImageToVideoSettings(ImageToVideo):
@@ -13,24 +14,31 @@ class ImageToVideoSettings(ImageToVideo):
 
     kind: Literal["image_to_video"] = Field("image_to_video", exclude=True)  # the job has it
     asset_id: UUID = Field(title="Photo", description="The photo that is set in motion.")
+    mask: str | None = Field(
+        None,
+        pattern="^(auto|mask-[0-9a-z-]{1,50})$",
+        title="Mask",
+        description="Which mask of the photo, as the settings of an earlier job name it; auto: the product is found "
+        "anew. Empty: the mask that the photo has when the job is made.",
+    )
 
     def request(self) -> ImageToVideo:
         """What the engine is asked."""
-        return ImageToVideo.model_validate(self.model_dump(exclude={"asset_id"}))
+        return ImageToVideo.model_validate(self.model_dump(exclude={"asset_id", "mask"}))
 
 
-SETTINGS: dict[str, type[BaseModel]] = {"image_to_video": ImageToVideoSettings}
+SETTINGS: dict[str, type[ImageToVideoSettings]] = {"image_to_video": ImageToVideoSettings}
 TITLES = {"image_to_video": "Video from a photo"}
+OF_THE_STUDIO = {"kind", "mask"}  # set by the studio itself: no form asks for them
 
 
-def form_of(kind: str) -> dict[str, Any]:
-    """What a form needs to ask for a generation of this kind: title, JSON Schema and defaults of its settings."""
-    schema = SETTINGS[kind].model_json_schema()
-    del schema["properties"]["kind"]
-    return {"title": TITLES[kind], "schema": schema, "defaults": _defaults(kind)}
+def form_of(kind: str, can: dict[str, Any]) -> dict[str, Any]:
+    """What a form needs to ask for a generation of this kind: title, JSON Schema and defaults of its settings.
 
-
-def _defaults(kind: str) -> dict[str, Any]:
-    fields = SETTINGS[kind].model_fields
-    chosen = {name: field.get_default() for name, field in fields.items() if not field.is_required() and name != "kind"}
-    return {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in chosen.items()}
+    `can`: the capabilities of the bundle that would make it; the form shows no more than that.
+    """
+    schema, defaults = narrowed_schema(SETTINGS[kind], can), default_settings(SETTINGS[kind], can)
+    for name in OF_THE_STUDIO:
+        schema["properties"].pop(name, None)
+        defaults.pop(name, None)
+    return {"title": TITLES[kind], "schema": schema, "defaults": defaults}

@@ -1,23 +1,29 @@
 """The engine, as jobs see it. The only module of the studio that imports `engine.generate` and `engine.mask`.
 
 Both are imported inside functions that only a worker calls: the web process never loads torch. A worker holds one
-engine and one masker for its whole life.
+engine and one masker, for its whole life or until another bundle is installed.
 """
 
+import gc
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.conf import settings
 
-from studio.jobs.errors import Canceled
+from engine.bundles import MANIFEST, Bundle, BundleError, read_bundle, sha256_of
+from studio.jobs.errors import Canceled, ModelReplaced, Refused
 from studio.jobs.kinds import Run
 
 if TYPE_CHECKING:
     from engine.generate import Engine
     from engine.mask import Masker
+
+logger = logging.getLogger(__name__)
+
+Model = TypeVar("Model")
 
 
 @dataclass(frozen=True)
@@ -30,39 +36,79 @@ class MaskOutput:
 
 
 def runner(kind: str) -> Callable[[dict[str, Any], Run], Any]:
-    """Raises ValueError for a kind that the engine does not run."""
+    """Raises Refused for a kind that the engine does not run."""
     runners = {"image_to_video": generate_video, "product_mask": make_mask}
     if kind not in runners:
-        raise ValueError(f"The engine does not run jobs of kind {kind!r}.")
+        raise Refused(f"The engine does not run jobs of kind {kind!r}.")
     return runners[kind]
 
 
 def preload(kind: str) -> None:
     """Loads what jobs of this kind need, before the first of them asks."""
-    loaders: dict[str, Callable[[], Any]] = {"image_to_video": load_engine, "product_mask": load_masker}
+    loaders: dict[str, Callable[[], Any]] = {"image_to_video": engines.get, "product_mask": maskers.get}
     loaders.get(kind, lambda: None)()
 
 
-@cache
-def load_engine() -> "Engine":
+class Held(Generic[Model]):
+    """The one model of its sort that this process has loaded, and the digest of the bundle that it came from."""
+
+    def __init__(self, load: Callable[[Bundle], Model]) -> None:
+        self._load = load
+        self._model: Model | None = None
+        self._digest = ""
+
+    def get(self, digest: str | None = None) -> Model:
+        """The model of the bundle with this digest, or of the one that is installed now.
+
+        Loaded where another one is held; the other one goes first, since two do not fit. Raises ModelReplaced when the
+        asked bundle is not the installed one any more, BundleError when that one cannot be used.
+        """
+        wanted = digest or _installed_digest()
+        if self._model is None or self._digest != wanted:
+            self.forget()
+            bundle = read_bundle(Path(settings.AQ_BUNDLE))
+            if bundle.digest != wanted:
+                raise ModelReplaced("The model that this job was made for has been replaced. Send it again.")
+            logger.info("loading %s %s, %s", bundle.name, bundle.version, bundle.digest)
+            self._model, self._digest = self._load(bundle), bundle.digest
+        return self._model
+
+    def forget(self) -> None:
+        self._model, self._digest = None, ""
+        gc.collect()
+
+
+def _load_engine(bundle: Bundle) -> "Engine":
     from engine.generate import Engine
 
-    return Engine.load(Path(settings.AQ_BUNDLE))
+    return Engine(bundle)
 
 
-@cache
-def load_masker() -> "Masker":
+def _load_masker(bundle: Bundle) -> "Masker":
     from engine.mask import Masker
 
-    return Masker.load(Path(settings.AQ_BUNDLE))
+    return Masker(bundle)
+
+
+engines: "Held[Engine]" = Held(_load_engine)
+maskers: "Held[Masker]" = Held(_load_masker)
+
+
+def _installed_digest() -> str:
+    """What `Bundle.digest` would be, without reading the weights: asked before each run."""
+    manifest = Path(settings.AQ_BUNDLE) / MANIFEST
+    if not manifest.is_file():
+        raise BundleError(f"There is no model bundle at {settings.AQ_BUNDLE}.")
+    return "sha256:" + sha256_of(manifest)
 
 
 def generate_video(inputs: dict[str, Any], run: Run) -> Any:
-    """inputs: {request: ImageToVideo, photo: Path, mask: Path | None} -> engine.generate.Generated."""
+    """inputs: {request: ImageToVideo, photo: Path, mask: Path | None, digest: str | None}, where digest names the
+    bundle that must make it -> engine.generate.Generated."""
     from engine import events as told
 
     run.progress("load", 0.0)
-    engine = load_engine()
+    engine = engines.get(inputs.get("digest"))
     try:
         return engine.generate(
             inputs["request"],
@@ -80,7 +126,7 @@ def make_mask(inputs: dict[str, Any], run: Run) -> MaskOutput:
     """inputs: {photo: Path} -> the product's mask as a PNG in the work folder."""
     from PIL import Image
 
-    mask = load_masker().mask(inputs["photo"])
+    mask = maskers.get().mask(inputs["photo"])
     if run.is_canceled():
         raise Canceled
     path = run.workdir / "mask.png"

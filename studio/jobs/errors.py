@@ -8,6 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from engine.bundles import BundleError
+from engine.media.errors import MediaError
+
 logger = logging.getLogger(__name__)
 
 
@@ -15,7 +18,19 @@ class Canceled(Exception):
     """The run stops because it was asked to: by the user, or because this worker is going away."""
 
 
-class UnknownKind(ValueError):
+class Refused(ValueError):
+    """What a handler tells the user: the job cannot be done. The message is a sentence that says what to do."""
+
+    code = "invalid_request"
+
+
+class ModelReplaced(Refused):
+    """The model that the job was promised is not installed any more."""
+
+    code = "model_replaced"
+
+
+class UnknownKind(Refused):
     """No room has registered this kind of job."""
 
 
@@ -44,13 +59,17 @@ DISK_FULL = Failure(
 WORKER_LOST = Failure(
     "worker_lost", "The worker stopped before the job was done, as often as it was tried. Try again.", True
 )
+MODEL_UNAVAILABLE = Failure(
+    "model_unavailable", "The model is missing or damaged. Ask the studio's administrator to install it again.", True
+)
 
 
 def failure_from(error: BaseException) -> Failure:
     """The failure that a handler's exception means.
 
-    A `ValueError` carries its own sentence (and its own `code`, as MediaError does). What nobody foresaw becomes
-    `internal_error` with an incident id; its traceback goes to the log under that id and to nobody else.
+    Only what was written for users speaks to them: `Refused`, the engine's MediaError, and what pydantic says of the
+    settings. Whatever else happens, also a ValueError of some library, becomes `internal_error` with an incident id;
+    its traceback goes to the log under that id and to nobody else.
     """
     if _is_out_of_memory(error):
         return OUT_OF_MEMORY
@@ -60,14 +79,12 @@ def failure_from(error: BaseException) -> Failure:
         return DISK_FULL
     if isinstance(error, ValidationError):
         return Failure("invalid_request", _sentences(error), False)
-    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
-        return Failure(_code_of(error), str(error) or "The request is not valid.", False)
+    if isinstance(error, Refused | MediaError):
+        return Failure(error.code, str(error), False)
+    if isinstance(error, BundleError):
+        logger.error("a job's model cannot be used", exc_info=error)  # it names folders of the server
+        return MODEL_UNAVAILABLE
     return _incident(error)
-
-
-def _code_of(error: ValueError) -> str:
-    code = getattr(error, "code", None)
-    return code if isinstance(code, str) and code else "invalid_request"
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -27,15 +30,39 @@ def work_folders() -> dict[tuple[UUID, int], Path]:
 
 
 def publish(output: Path, stored: Path) -> None:
-    """Gives a finished file its stored name, whole or not at all, and leaves the output where it is."""
+    """Gives a finished file its stored name, whole or not at all, and leaves the output where it is.
+
+    What it holds is on the disk before the name is: a row that is committed after this names a file that even a power
+    cut leaves whole.
+    """
     stored.parent.mkdir(parents=True, exist_ok=True)
     draft = stored.with_name(f".{stored.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     try:
+        _link_or_copy(output, draft)
+        flush(draft)
+        draft.replace(stored)
+    except OSError:
+        draft.unlink(missing_ok=True)  # a full disk is not to be kept full
+        raise
+    flush(stored.parent)
+    flush(stored.parent.parent)
+
+
+def _link_or_copy(output: Path, draft: Path) -> None:
+    try:
         os.link(output, draft)
     except OSError:  # a file system without hard links, or the output lies on another one
         shutil.copyfile(output, draft)
-    draft.replace(stored)
+
+
+def flush(place: Path) -> None:
+    """Waits until a file's content, or a folder's names, are on the disk."""
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_preview(workspace_id: UUID, job_id: UUID, name: str, jpeg: bytes) -> str:
@@ -55,3 +82,25 @@ def remove_previews(workspace_id: UUID, job_id: UUID) -> None:
 
 def remove_work_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def quiet_folders(seconds: float) -> dict[UUID, Path]:
+    """The folders of stored files by their owner (an asset or a job) to which nothing was added for so long."""
+    before = time.time() - seconds
+    found = {}
+    for place in _owner_folders():
+        with suppress(FileNotFoundError, ValueError):
+            owner = UUID(place.name)
+            if place.stat().st_mtime < before:
+                found[owner] = place
+    return found
+
+
+def _owner_folders() -> Iterator[Path]:
+    return (Path(settings.AQ_MEDIA_DIR)).glob("*-*-*-*-*/*-*-*-*-*")
+
+
+def remove_drafts(folder: Path) -> None:
+    """What was half published by a process that was killed."""
+    for draft in folder.glob(".*"):
+        draft.unlink(missing_ok=True)

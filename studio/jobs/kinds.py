@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
 
 from pydantic import BaseModel
 
@@ -39,7 +40,7 @@ def _as_stored(job: "Job") -> dict[str, Any] | None:
     return job.result
 
 
-def _nothing(job: "Job") -> None:
+def _nothing(*_: Any) -> None:
     return None
 
 
@@ -48,13 +49,15 @@ class JobKind:
     """How one kind of job is validated, run and finished.
 
     prepare(job)        in the worker, before the run: the inputs of the run (paths on disk, the request).
-                        A ValueError fails the job with its sentence.
+                        `errors.Refused` fails the job with its sentence.
     run(inputs, run)    in the worker, outside any transaction: does the work, returns its output, raises
                         `errors.Canceled` when `run.is_canceled()`. None: `engine_client` has it under the kind's name.
     finish(job, output, fence)
                         inside the transaction that marks the job succeeded: writes rows, publishes files, returns the
                         JSON result. It is called again if the database goes away before that commit, so it links or
-                        copies files out of the work folder (`files.publish`) and never moves them.
+                        copies files out of the work folder (`files.publish`), never moves them, and gives them names
+                        that job and fence decide: a second time overwrites the first.
+    discard(job, fence) after a `finish` that was rolled back: removes the files that it may have published.
     present(job)        the stored result as the API shows it (signed URLs are made here, never stored).
     on_end(job)         inside the transaction that ends the job without success (failed, canceled, expired).
     preload()           once when a worker of this queue starts, before its first job.
@@ -66,6 +69,7 @@ class JobKind:
     prepare: Callable[["Job"], dict[str, Any]]
     finish: Callable[["Job", Any, int], dict[str, Any]]
     run: Callable[[dict[str, Any], Run], Any] | None = None
+    discard: Callable[["Job", int], None] = field(default=_nothing)
     present: Callable[["Job"], dict[str, Any] | None] = field(default=_as_stored)
     on_end: Callable[["Job"], None] = field(default=_nothing)
     preload: Callable[[], None] | None = None
@@ -97,3 +101,25 @@ def is_known(name: str) -> bool:
 
 def kinds_of(queue: str) -> list[JobKind]:
     return [kind for kind in _kinds.values() if kind.queue == queue]
+
+
+# --- who owns stored files --------------------------------------------------------------------------------------------
+
+Owned = Callable[[set[UUID]], set[UUID]]
+
+_owners: list[Owned] = []
+
+
+def register_owner(owned: Owned) -> None:
+    """Makes known whose files a room keeps: `owned` says which of the ids are still its rows'.
+
+    The sweeper removes the folders of stored files that no room claims (see `sweeper.clear_orphans`).
+    """
+    if owned not in _owners:
+        _owners.append(owned)
+
+
+def owned_by_rooms(ids: set[UUID]) -> set[UUID]:
+    """Those of the ids that some room's rows have."""
+    assert _owners, "the rooms have registered what they own"
+    return set().union(*(owned(ids) for owned in _owners))

@@ -104,6 +104,7 @@ class JobEvent(WorkspaceOwned):
             # The last line of defence: the database itself refuses a second end.
             models.UniqueConstraint(fields=["job"], condition=Q(type__in=TERMINAL), name="jobs_one_terminal_event"),
         ]
+        indexes = [models.Index(fields=["created_at"], name="jobs_event_age")]
 
     def __str__(self) -> str:
         return f"{self.job_id} #{self.seq} {self.type}"

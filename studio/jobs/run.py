@@ -63,7 +63,7 @@ def _work(job: Job, run: "CurrentRun") -> Any:
 
 
 def runner_of(kind: JobKind) -> Callable[[dict[str, Any], Any], Any]:
-    """The kind's own runner, or the engine's. Raises ValueError when there is none."""
+    """The kind's own runner, or the engine's. Raises Refused when there is none."""
     return kind.run or engine_client.runner(kind.name)
 
 

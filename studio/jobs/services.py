@@ -29,11 +29,13 @@ def create_job(
     priority: int = 0,
     deadline: datetime | None = None,
     model: dict[str, Any] | None = None,
+    pinned: dict[str, Any] | None = None,
     idempotency: str | None = None,
 ) -> Job:
     """A queued job: row, event and doorbell in one transaction.
 
-    With `idempotency` the same key and request give the job that was made first.
+    `pinned` are settings that the caller decides now, for what was left open. With `idempotency` the same key and
+    request give the job that was made first, whatever is pinned by now.
     Raises UnknownKind, pydantic.ValidationError (both ValueErrors) and IdempotencyConflict.
     """
     handler = find_kind(kind)
@@ -42,7 +44,7 @@ def create_job(
         workspace=workspace,
         kind=kind,
         queue=handler.queue,
-        settings=valid,
+        settings=valid | (pinned or {}),
         metadata=metadata or {},
         priority=priority,
         deadline=deadline,
@@ -132,20 +134,21 @@ def finish(lease: Lease, output: Any) -> Job:
     """
     try:
         with locked(lease) as job:
-            kind = find_kind(job.kind)
-            result = kind.finish(job, output, lease.fence)
-            _end(
-                job,
-                State.SUCCEEDED,
-                "succeeded",
-                result=result,
-                progress=1.0,
-                eta_seconds=None,
-                model=getattr(output, "model", None) or job.model,
-            )
+            try:
+                _publish_and_end(job, output, lease.fence)
+            except BaseException:
+                # Nothing is committed yet. Where the commit itself fails nobody knows: the sweeper sees what is left.
+                find_kind(job.kind).discard(job, lease.fence)
+                raise
             return job
     except LeaseLost:
         return _already_finished(lease)
+
+
+def _publish_and_end(job: Job, output: Any, fence: int) -> None:
+    result = find_kind(job.kind).finish(job, output, fence)
+    model = getattr(output, "model", None) or job.model
+    _end(job, State.SUCCEEDED, "succeeded", result=result, progress=1.0, eta_seconds=None, model=model)
 
 
 def _already_finished(lease: Lease) -> Job:

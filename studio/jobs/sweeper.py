@@ -7,9 +7,11 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import islice
 from types import FrameType
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
@@ -18,17 +20,22 @@ from studio.celery import broker_url, is_sql, publish_doorbell
 from studio.jobs import files, outbox, services
 from studio.jobs.database import AWAY
 from studio.jobs.errors import WORKER_LOST
-from studio.jobs.models import FeedTicket, Job, Outbox, State, WorkerRow
+from studio.jobs.kinds import owned_by_rooms
+from studio.jobs.models import TERMINAL, FeedTicket, Job, JobEvent, Outbox, State, WorkerRow
 
 logger = logging.getLogger(__name__)
 
 CLEAR_SECONDS = 10.0
 RING_SECONDS = 2.0
+TRIM_SECONDS = 600.0
 KEEP_OUTBOX = timedelta(hours=1)
 KEEP_PREVIEWS = timedelta(hours=1)
+KEEP_ORPHANS = timedelta(hours=1)
+KEEP_EVENTS = timedelta(days=30)
 KEEP_WORKER_ROWS = timedelta(minutes=10)
 KEEP_IDEMPOTENCY_KEYS = timedelta(hours=24)
 BATCH = 200
+TRIM_BATCH = 20_000
 
 
 def sweep_forever(every: float = 1.0) -> None:
@@ -41,8 +48,9 @@ def sweep_forever(every: float = 1.0) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     logger.info("sweeper ready")
-    due = {ring_waiting: 0.0, clear_away: 0.0}
     pauses = {ring_waiting: RING_SECONDS, clear_away: CLEAR_SECONDS}
+    pauses |= {clear_orphans: TRIM_SECONDS, trim_logs: TRIM_SECONDS}
+    due = dict.fromkeys(pauses, 0.0)
     while not stopped.wait(every):
         sweep()
         for step, at in due.items():
@@ -172,3 +180,38 @@ def clear_work_folders() -> int:
     for place in stale:
         files.remove_work_folder(place)
     return len(stale)
+
+
+def clear_orphans() -> int:
+    """Stored files that no row names: their process was killed, or the disk filled up, before the row was committed.
+
+    An asset's folder goes when there is no such asset, a job's (its previews) when the job has long ended.
+    """
+    folders = files.quiet_folders(KEEP_ORPHANS.total_seconds())
+    removed = 0
+    for ids in _in_batches(set(folders)):
+        owned = owned_by_rooms(ids) | _with_previews(ids)
+        for owner in ids - owned:
+            files.remove_work_folder(folders[owner])
+            removed += 1
+        for owner in owned:
+            files.remove_drafts(folders[owner])
+    return removed
+
+
+def _with_previews(ids: set[UUID]) -> set[UUID]:
+    jobs = Job.objects.filter(pk__in=ids).exclude(finished_at__lt=Now() - KEEP_PREVIEWS)
+    return set(jobs.values_list("pk", flat=True))
+
+
+def _in_batches(ids: set[UUID]) -> Iterator[set[UUID]]:
+    rest = iter(ids)
+    while batch := set(islice(rest, 1000)):
+        yield batch
+
+
+def trim_logs() -> int:
+    """Events of jobs that ended a month ago, but for the last, which says how they ended."""
+    old = JobEvent.objects.filter(created_at__lt=Now() - KEEP_EVENTS, job__finished_at__lt=Now() - KEEP_EVENTS)
+    batch = old.exclude(type__in=TERMINAL).order_by("created_at").values_list("pk", flat=True)[:TRIM_BATCH]
+    return JobEvent.objects.filter(pk__in=list(batch)).delete()[0]

@@ -1,23 +1,35 @@
 """Reading models."""
 
+import logging
 from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
 
-from engine.bundles import MANIFEST, Bundle, read_bundle
+from engine.bundles import MANIFEST, Bundle, BundleError, read_bundle
+
+logger = logging.getLogger(__name__)
+
+
+class ModelUnavailable(BundleError):
+    """No model can be used now. It tells users so; what is wrong with which folder is for the log."""
 
 
 def installed_models() -> list[Bundle]:
-    """The bundles that jobs may use, verified. Raises BundleError when one is missing or damaged."""
+    """The bundles that jobs may use, verified. Raises ModelUnavailable when one is missing or damaged."""
     return [default_model()]
 
 
 def default_model() -> Bundle:
-    """The bundle that new jobs are pinned to. Raises BundleError."""
+    """The bundle that new jobs are pinned to. Raises ModelUnavailable."""
     manifest = settings.AQ_BUNDLE / MANIFEST
     changed = manifest.stat().st_mtime_ns if manifest.is_file() else 0
-    return _verified(settings.AQ_BUNDLE, changed)
+    try:
+        return _verified(settings.AQ_BUNDLE, changed)
+    except BundleError as error:
+        logger.error("the model cannot be used: %s", error)
+        sentence = "The studio's model is missing or damaged. Ask the studio's administrator to install it again."
+        raise ModelUnavailable(sentence) from error
 
 
 @lru_cache(maxsize=4)

@@ -45,5 +45,5 @@ class ModelListView(WorkspaceView):
 
 
 def _present(bundle: Bundle) -> dict[str, Any]:
-    kinds = {kind: form_of(kind) for kind in bundle.kinds if kind in SETTINGS}
+    kinds = {kind: form_of(kind, bundle.capabilities.get(kind, {})) for kind in bundle.kinds if kind in SETTINGS}
     return {"id": bundle.name, **bundle.identity, "kinds": kinds}

@@ -45,6 +45,7 @@ def test_a_job_is_accepted_with_all_its_settings(api: Api, photo: dict[str, Any]
     assert (answer.status_code, answer.headers["Location"]) == (202, f"/api/v1/jobs/{job['id']}")
     assert job["settings"] == {
         "asset_id": photo["id"],
+        "mask": "auto",
         "format": "9:16",
         "seconds": 4.0,
         "fps": 24,

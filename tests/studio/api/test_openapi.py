@@ -33,7 +33,7 @@ def test_it_is_openapi_3_1_and_every_operation_may_refuse() -> None:
 def test_settings_of_a_job_are_the_engines_own_request() -> None:
     schemas = document()["components"]["schemas"]
     settings, request = schemas["ImageToVideoSettings"]["properties"], ImageToVideo.model_json_schema()["properties"]
-    assert set(settings) == set(request) - {"kind"} | {"asset_id"}
+    assert set(settings) == set(request) - {"kind"} | {"asset_id", "mask"}
     assert settings["seconds"] == request["seconds"]
     assert schemas["Camera"]["properties"]["strength"]["maximum"] == 1.0
 

@@ -4,10 +4,10 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -15,8 +15,9 @@ from django.conf import settings
 from PIL import Image
 
 from engine import events as told
+from engine.bundles import Bundle, BundleError, write_bundle
 from studio.jobs import engine_client
-from studio.jobs.errors import Canceled
+from studio.jobs.errors import Canceled, ModelReplaced, failure_from
 
 ALL_VIEWS = "from django.urls import get_resolver; get_resolver().url_patterns"
 LOADED = "import sys; loaded = {'torch', 'engine.generate', 'engine.mask', 'diffusers'} & set(sys.modules)"
@@ -67,15 +68,19 @@ class FakeRun:
         return self.canceled
 
 
-@dataclass
 class FakeEngine:
-    """Stands for the engine by its contract, without its weights."""
+    """Stands for the engine and the masker by their contract, without weights. `loads` and `most` are of them all."""
 
-    loads: int = 0
+    loads: ClassVar[list[str]] = []
+    alive: ClassVar["WeakSet[FakeEngine]"] = WeakSet()
+    most: ClassVar[int] = 0  # at one time
 
-    def load(self, bundle: Path) -> "FakeEngine":
-        self.loads += 1
-        return self
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.itself = self  # as models are: only the garbage collector ends them
+        FakeEngine.loads.append(bundle.version)
+        FakeEngine.alive.add(self)
+        FakeEngine.most = max(FakeEngine.most, len(FakeEngine.alive))
 
     def generate(
         self,
@@ -99,23 +104,29 @@ class FakeEngine:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEngine]:
-    fake = FakeEngine()
+def engine(monkeypatch: pytest.MonkeyPatch, bundle: Path) -> Iterator[type[FakeEngine]]:
     generate, mask = ModuleType("engine.generate"), ModuleType("engine.mask")
-    generate.Engine = mask.Masker = fake  # type: ignore[attr-defined]
+    generate.Engine = mask.Masker = FakeEngine  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "engine.generate", generate)
     monkeypatch.setitem(sys.modules, "engine.mask", mask)
     forget_models()
-    yield fake
+    FakeEngine.loads, FakeEngine.most = [], 0
+    yield FakeEngine
     forget_models()
 
 
 def forget_models() -> None:
-    engine_client.load_engine.cache_clear()
-    engine_client.load_masker.cache_clear()
+    engine_client.engines.forget()
+    engine_client.maskers.forget()
 
 
-def test_what_the_engine_tells_becomes_the_jobs_words(engine: FakeEngine, tmp_path: Path) -> None:
+def install(bundle: Path, version: str) -> str:
+    """Replaces the bundle by another version; its digest."""
+    kinds = ("image_to_video",)
+    return write_bundle(bundle, name="test-nano", version=version, kinds=kinds, capabilities={}, provenance={}).digest
+
+
+def test_what_the_engine_tells_becomes_the_jobs_words(engine: type[FakeEngine], tmp_path: Path) -> None:
     run = FakeRun(tmp_path)
     out = engine_client.generate_video({"request": None, "photo": tmp_path / "p.png"}, run)
     assert out == tmp_path / "video.mp4"
@@ -127,19 +138,61 @@ def test_what_the_engine_tells_becomes_the_jobs_words(engine: FakeEngine, tmp_pa
     ]
 
 
-def test_the_engines_cancel_is_the_jobs(engine: FakeEngine, tmp_path: Path) -> None:
+def test_the_engines_cancel_is_the_jobs(engine: type[FakeEngine], tmp_path: Path) -> None:
     with pytest.raises(Canceled):
         engine_client.generate_video({"request": None, "photo": tmp_path}, FakeRun(tmp_path, canceled=True))
 
 
-def test_a_model_is_loaded_once_for_the_workers_whole_life(engine: FakeEngine, tmp_path: Path) -> None:
+def test_a_model_is_loaded_once_for_the_workers_whole_life(engine: type[FakeEngine], tmp_path: Path) -> None:
     engine_client.preload("image_to_video")
     for _ in range(3):
         engine_client.generate_video({"request": None, "photo": tmp_path}, FakeRun(tmp_path))
-    assert engine.loads == 1
+    assert engine.loads == ["1"]
 
 
-def test_a_mask_is_a_gray_picture_of_the_photos_size(engine: FakeEngine, tmp_path: Path) -> None:
+def make_with(digest: str | None, tmp_path: Path) -> None:
+    engine_client.generate_video({"request": None, "photo": tmp_path, "digest": digest}, FakeRun(tmp_path))
+
+
+def test_another_model_is_loaded_when_a_job_is_pinned_to_it_and_the_old_one_goes_first(
+    engine: type[FakeEngine], bundle: Path, tmp_path: Path
+) -> None:
+    for version in ("2", "2", "3"):
+        make_with(install(bundle, version), tmp_path)
+    assert (engine.loads, engine.most) == (["2", "3"], 1)
+
+
+def test_a_job_that_is_pinned_to_nothing_takes_what_is_installed(
+    engine: type[FakeEngine], bundle: Path, tmp_path: Path
+) -> None:
+    engine_client.make_mask({"photo": tmp_path}, FakeRun(tmp_path))
+    install(bundle, "2")
+    for _ in range(2):
+        engine_client.make_mask({"photo": tmp_path}, FakeRun(tmp_path))
+    assert (engine.loads, engine.most) == (["1", "2"], 1)
+
+
+def test_a_model_that_is_gone_is_refused_and_the_next_job_runs(
+    engine: type[FakeEngine], bundle: Path, tmp_path: Path
+) -> None:
+    gone, there = install(bundle, "2"), install(bundle, "3")
+    with pytest.raises(ModelReplaced, match="has been replaced"):
+        make_with(gone, tmp_path)
+    assert engine.loads == []
+    make_with(there, tmp_path)
+    assert engine.loads == ["3"]
+
+
+def test_no_bundle_at_all_is_told_without_its_place(engine: type[FakeEngine], bundle: Path, tmp_path: Path) -> None:
+    (bundle / "bundle.json").unlink()
+    with pytest.raises(BundleError) as error:
+        make_with(None, tmp_path)
+    failure = failure_from(error.value)
+    assert failure.code == "model_unavailable"
+    assert str(bundle) in str(error.value) and str(bundle) not in failure.message
+
+
+def test_a_mask_is_a_gray_picture_of_the_photos_size(engine: type[FakeEngine], tmp_path: Path) -> None:
     output = engine_client.make_mask({"photo": tmp_path / "p.png"}, FakeRun(tmp_path))
     with Image.open(output.path) as picture:
         assert (picture.format, picture.mode, picture.size) == ("PNG", "L", (8, 6))

@@ -11,7 +11,7 @@ from django.utils import timezone
 from studio import media
 from studio.celery import publish_doorbell
 from studio.jobs import files, lease, services, sweeper
-from studio.jobs.models import FeedTicket, Job, Outbox, WorkerRow
+from studio.jobs.models import FeedTicket, Job, JobEvent, Outbox, WorkerRow
 from studio.workspaces.models import Workspace
 from tests.chaos.kinds import QUEUE
 from tests.studio.jobs.conftest import MakeJob, data_of, events_of
@@ -132,3 +132,21 @@ def test_previews_and_work_folders_of_the_dead_go(make_job: MakeJob) -> None:
     assert [media.path_of(preview).exists() for preview in previews] == [True, False]
     assert [folder.exists() for folder in folders] == [True, False]
     assert Job.objects.get(pk=ended.pk).preview is None
+
+
+def test_the_log_of_a_job_that_ended_long_ago_keeps_how_it_ended(make_job: MakeJob) -> None:
+    old, recent, waiting = make_job(), make_job(), make_job()
+    for job in (old, recent):
+        services.cancel_job(job)
+    long_ago = Now() - timedelta(days=31)
+    JobEvent.objects.all().update(created_at=long_ago)
+    Job.objects.filter(pk=old.pk).update(finished_at=long_ago)
+    assert sweeper.trim_logs() == 1
+    assert [events_of(job) for job in (old, recent, waiting)] == [["canceled"], ["queued", "canceled"], ["queued"]]
+
+
+def test_what_happened_since_a_moment_is_found_by_an_index(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("EXPLAIN SELECT DISTINCT job_id FROM jobs_jobevent WHERE created_at > now()")
+        assert "jobs_event_age" in str(cursor.fetchall())
