@@ -93,6 +93,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/brands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description List brands, newest first. */
+        get: operations["brands_list"];
+        put?: never;
+        /** @description Make a brand. */
+        post: operations["brands_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/brands/{brand_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Read a brand. */
+        get: operations["brands_read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Rename a brand or change its colours. What is left out stays. */
+        patch: operations["brands_change"];
+        trace?: never;
+    };
     "/api/v1/framings": {
         parameters: {
             query?: never;
@@ -179,6 +215,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description List members, newest first. */
+        get: operations["members_list"];
+        put?: never;
+        /** @description Add a person with a role of at most your own. Who has no account yet gets one, and a sign-in link. */
+        post: operations["members_add"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/members/{member_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Take a member out of the workspace, at once. Refused for the last owner. */
+        delete: operations["members_remove"];
+        options?: never;
+        head?: never;
+        /** @description Change a member's role. Refused for the last owner. */
+        patch: operations["members_change"];
+        trace?: never;
+    };
     "/api/v1/models": {
         parameters: {
             query?: never;
@@ -194,6 +266,42 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/products": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description List products, newest first. */
+        get: operations["products_list"];
+        put?: never;
+        /** @description Make a product of a brand. Its id is what an upload takes as `product_id`. */
+        post: operations["products_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/products/{product_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Read a product. */
+        get: operations["products_read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Rename a product or replace its facts. What is left out stays. */
+        patch: operations["products_change"];
         trace?: never;
     };
     "/api/v1/session": {
@@ -236,6 +344,20 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description A person in the workspace. */
+        AddedMember: {
+            /**
+             * Format: uuid
+             * @description Of the membership, not of the user.
+             */
+            id: string;
+            user: components["schemas"]["User"];
+            role: components["schemas"]["RoleEnum"];
+            /** Format: date-time */
+            created_at: string;
+            /** @description Signs the new person in once; shown this once. Null for who had an account already. */
+            sign_in_url: string | null;
+        };
         /** @description A photo that was uploaded or a video that was made. */
         Asset: {
             /** Format: uuid */
@@ -265,6 +387,20 @@ export interface components {
             readonly content: string;
             readonly thumbnail: string;
             readonly download: string;
+        };
+        /** @description A brand's look. */
+        Brand: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            /** @description The most important first. */
+            colours: string[];
+            /** Format: date-time */
+            created_at: string;
+        };
+        BrandPage: {
+            results: components["schemas"]["Brand"][];
+            next: string | null;
         };
         /** @description One entry of a job's append-only log. */
         Event: {
@@ -421,6 +557,22 @@ export interface components {
         };
         /** @enum {string} */
         MaskStateEnum: "pending" | "ready" | "failed" | "none";
+        /** @description A person in the workspace. */
+        Member: {
+            /**
+             * Format: uuid
+             * @description Of the membership, not of the user.
+             */
+            id: string;
+            user: components["schemas"]["User"];
+            role: components["schemas"]["RoleEnum"];
+            /** Format: date-time */
+            created_at: string;
+        };
+        MemberPage: {
+            results: components["schemas"]["Member"][];
+            next: string | null;
+        };
         /** @description An installed model and what it can make. */
         Model: {
             id: string;
@@ -438,6 +590,10 @@ export interface components {
         };
         ModelPage: {
             results: components["schemas"]["Model"][];
+        };
+        NewBrandRequest: {
+            name: string;
+            colours?: string[];
         };
         NewFramingRequest: {
             /** Format: uuid */
@@ -462,11 +618,40 @@ export interface components {
             /** @default editor */
             role: components["schemas"]["RoleEnum"];
         };
+        NewMemberRequest: {
+            /** Format: email */
+            email: string;
+            /** @default  */
+            name: string;
+            /** @default editor */
+            role: components["schemas"]["RoleEnum"];
+        };
+        NewProductRequest: {
+            name: string;
+            facts?: {
+                [key: string]: string;
+            };
+            /** Format: uuid */
+            brand_id: string;
+        };
         Notice: {
             code: string;
             message: string;
         };
         NullEnum: null;
+        PatchedBrandChangeRequest: {
+            name?: string;
+            colours?: string[];
+        };
+        PatchedMemberChangeRequest: {
+            role?: components["schemas"]["RoleEnum"];
+        };
+        PatchedProductChangeRequest: {
+            name?: string;
+            facts?: {
+                [key: string]: string;
+            };
+        };
         /** @description Why a request was refused (RFC 9457). */
         Problem: {
             type: string;
@@ -483,6 +668,24 @@ export interface components {
             field: string;
             code: string;
             detail: string;
+        };
+        /** @description What a brand sells, and what is true of it. */
+        Product: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            brand_id: string;
+            name: string;
+            /** @description What copy may state, and nothing else. */
+            facts: {
+                [key: string]: string;
+            };
+            /** Format: date-time */
+            created_at: string;
+        };
+        ProductPage: {
+            results: components["schemas"]["Product"][];
+            next: string | null;
         };
         Queue: {
             /** @description 1 is the next to start. */
@@ -975,6 +1178,147 @@ export interface operations {
             };
         };
     };
+    brands_list: {
+        parameters: {
+            query?: {
+                /** @description The value of `next` from the page before. */
+                cursor?: string;
+                /** @description Rows of a page, 1 to 100; 30 unless told. */
+                limit?: number;
+            };
+            header?: {
+                /** @description Where a member of several workspaces acts; the first one joined unless told. A key needs none. */
+                "X-Workspace"?: components["parameters"]["Workspace"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrandPage"];
+                };
+            };
+            /** @description The request was refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    brands_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where a member of several workspaces acts; the first one joined unless told. A key needs none. */
+                "X-Workspace"?: components["parameters"]["Workspace"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBrandRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Brand"];
+                };
+            };
+            /** @description The request was refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    brands_read: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where a member of several workspaces acts; the first one joined unless told. A key needs none. */
+                "X-Workspace"?: components["parameters"]["Workspace"];
+            };
+            path: {
+                brand_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Brand"];
+                };
+            };
+            /** @description The request was refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    brands_change: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where a member of several workspaces acts; the first one joined unless told. A key needs none. */
+                "X-Workspace"?: components["parameters"]["Workspace"];
+            };
+            path: {
+                brand_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedBrandChangeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Brand"];
+                };
+            };
+            /** @description The request was refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     framings_create: {
         parameters: {
             query?: never;
@@ -1015,7 +1359,7 @@ export interface operations {
             query?: {
                 /** @description The value of `next` from the page before. */
                 cursor?: string;
-                /** @description One or more, with commas. */
+                /** @description One or more, with commas. Unless told, the kinds that can be asked for: without those that the studio starts by itself, as `product_mask` after an upload. */
                 kind?: string;
                 /** @description Rows of a page, 1 to 100; 30 unless told. */
                 limit?: number;
@@ -1198,6 +1542,146 @@ export interface operations {
             };
         };
     };
+    members_list: {
+        parameters: {
+            query?: {
+                /** @description The value of `next` from the page before. */
+                cursor?: string;
+                /** @description Rows of a page, 1 to 100; 30 unless told. */
+                limit?: number;
+            };
+            header?: {
+                /** @description Where a member of several workspaces acts; the first one joined unless told. A key needs none. */
+                "X-Workspace"?: components["parameters"]["Workspace"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberPage"];
+                };
+            };
+            /** @description The request was refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    members_add: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where a member of several workspaces acts; the first one joined unless told. A key needs none. */
+                "X-Workspace"?: components["parameters"]["Workspace"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMemberRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddedMember"];
+                };
+            };
+            /** @description The request was refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    members_remove: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where a member of several workspaces acts; the first one joined unless told. A key needs none. */
+                "X-Workspace"?: components["parameters"]["Workspace"];
+            };
+            path: {
+                member_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request was refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    members_change: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where a member of several workspaces acts; the first one joined unless told. A key needs none. */
+                "X-Workspace"?: components["parameters"]["Workspace"];
+            };
+            path: {
+                member_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedMemberChangeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            /** @description The request was refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     models_list: {
         parameters: {
             query?: never;
@@ -1216,6 +1700,149 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelPage"];
+                };
+            };
+            /** @description The request was refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    products_list: {
+        parameters: {
+            query?: {
+                /** @description Only this brand's. */
+                brand_id?: string;
+                /** @description The value of `next` from the page before. */
+                cursor?: string;
+                /** @description Rows of a page, 1 to 100; 30 unless told. */
+                limit?: number;
+            };
+            header?: {
+                /** @description Where a member of several workspaces acts; the first one joined unless told. A key needs none. */
+                "X-Workspace"?: components["parameters"]["Workspace"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductPage"];
+                };
+            };
+            /** @description The request was refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    products_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where a member of several workspaces acts; the first one joined unless told. A key needs none. */
+                "X-Workspace"?: components["parameters"]["Workspace"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewProductRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Product"];
+                };
+            };
+            /** @description The request was refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    products_read: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where a member of several workspaces acts; the first one joined unless told. A key needs none. */
+                "X-Workspace"?: components["parameters"]["Workspace"];
+            };
+            path: {
+                product_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Product"];
+                };
+            };
+            /** @description The request was refused. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    products_change: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where a member of several workspaces acts; the first one joined unless told. A key needs none. */
+                "X-Workspace"?: components["parameters"]["Workspace"];
+            };
+            path: {
+                product_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedProductChangeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Product"];
                 };
             };
             /** @description The request was refused. */
