@@ -52,7 +52,7 @@ class FramingsView(WorkspaceView):
             settings = ImageToVideo.model_validate(asked)
         except ValidationError as error:
             raise invalid(field_errors(error, "settings")) from error
-        return Response(_present(preview_framing(asset, settings), asset))
+        return Response(_present(*preview_framing(asset, settings)))
 
 
 def _photo(actor: Actor, asset_id: Any) -> Asset:
@@ -65,10 +65,10 @@ def _photo(actor: Actor, asset_id: Any) -> Asset:
     return asset
 
 
-def _present(framing: Framing, asset: Asset) -> dict[str, Any]:
-    x0, y0, x1, y1 = framing.window
+def _present(framing: Framing, size: tuple[int, int]) -> dict[str, Any]:
+    (x0, y0, x1, y1), (width, height) = framing.window, size
     return {
-        "window": [x0 / asset.width, y0 / asset.height, x1 / asset.width, y1 / asset.height],
+        "window": [x0 / width, y0 / height, x1 / width, y1 / height],
         "extended": framing.extended,
         "strength_scale": framing.strength_scale,
         "notices": [{"code": notice.code, "message": notice.message} for notice in framing.notices],
