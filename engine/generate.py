@@ -7,7 +7,6 @@ T key times after the first, h w field grid, H W photo grid.
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +18,10 @@ import torch
 from torch import Tensor
 
 from engine.bundles import SHIPPED, Bundle, BundleError, read_bundle, sampling_of
-from engine.conditions import GRIDS, KEYS, control_tensors, dense_condition
+from engine.clock import Clock, OnEvent
+from engine.conditions import CAMERA_IDS, GRIDS, KEYS, SUBJECT_IDS, control_tensors, dense_condition
 from engine.describe import describe_motion
-from engine.events import Canceled, Notice, Preview, Progress, Stage
+from engine.events import Canceled, Notice, Preview
 from engine.mask import Masker
 from engine.media.colour import to_rgb
 from engine.media.compose import preview_jpeg
@@ -37,11 +37,10 @@ from engine.requests import MAX_SEED, Camera, ImageToVideo
 from engine.samplers import euler, guided, shifted_times
 from engine.weights import check_parts, load_model, load_tokenizer
 
-OnEvent = Callable[[Progress | Preview | Notice], None]
 IsCanceled = Callable[[], bool]
 PREVIEW_EVERY = 3  # denoising steps
-# Share of the whole job that each stage begins at: measured on 5 s of 1080x1920 on two cores.
-BEGINS: dict[Stage, float] = {"load": 0.0, "prepare": 0.0, "denoise": 0.1, "render": 0.2}
+USUAL_STRENGTH = 0.6  # of the meanings that a prompt is compared with; the one that the text encoder was taught at
+FITTED_NOTICE = 0.97  # a motion that had to be made smaller than this share of what was announced is told
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,15 @@ class Prepared:
     picture_BCHW: Tensor  # rgb in [-1, 1] and mask in [0, 1], on the model's grid
     camera: Camera  # as the framing allows it
     notices: list[Notice]
+
+    def fit(self, fields: MotionFields) -> tuple[MotionFields, float]:
+        """The model's fields within the canvas, and the factor that this took beyond what the framing announced.
+
+        A camera that is left to the model has no strength to be asked for less: there the path itself is shortened.
+        """
+        if self.camera.move == "auto" and self.framing.strength_scale < 1:
+            fields = fields.scaled(self.framing.strength_scale)
+        return fit_to_canvas(fields, self.framing)
 
 
 class Engine:
@@ -104,7 +112,7 @@ class Engine:
 
         Raises MediaError for a photo that cannot be used, Canceled when `is_canceled` said so; both leave no file.
         """
-        clock = _Clock(on_event)
+        clock = Clock(on_event)
         seed = secrets.randbelow(MAX_SEED) if request.seed is None else request.seed
         clock.enter("prepare")
         prepared = self.prepare(request, photo, mask)
@@ -118,10 +126,13 @@ class Engine:
             if is_canceled():
                 raise Canceled
             if step % PREVIEW_EVERY == 0 and step < request.steps:
-                shown, _ = fit_to_canvas(fields, prepared.framing)
+                shown, _ = prepared.fit(fields)
                 on_event(Preview(preview_jpeg(small, shown, step / request.steps), step))
         assert fields is not None
-        made, fitted = fit_to_canvas(fields, prepared.framing)
+        made, fitted = prepared.fit(fields)
+        if fitted < FITTED_NOTICE:
+            prepared.notices.append(_fitted(fitted))
+            on_event(prepared.notices[-1])
         clock.enter("render", request.frames)
         render_video(
             prepared.layers,
@@ -196,6 +207,18 @@ class Engine:
             return read_mask(mask_path, photo.size)
         return photo.alpha if photo.alpha is not None else self.masker.mask(photo.rgb)
 
+    @torch.inference_mode()
+    def understood(self, prompt: str) -> dict[str, str]:
+        """What the prompt says of camera and subject: the control of the nearest meaning, where it says anything."""
+        token_ids, token_mask = self.tokenizer([prompt])
+        said_KD = self.dit.said(self.text(token_ids, token_mask), token_mask)[0].float()
+        found = {}
+        for k, (name, choices) in enumerate((("camera", CAMERA_IDS), ("subject", SUBJECT_IDS))):
+            nearest = int((self.dit.classes(k, USUAL_STRENGTH) - said_KD[k]).square().sum(-1).argmin())
+            if nearest:  # the first is the free one: nothing said
+                found[name] = choices[nearest]
+        return found
+
     def _report(
         self,
         request: ImageToVideo,
@@ -206,13 +229,14 @@ class Engine:
         out: Path,
         timings: dict[str, float],
     ) -> Generated:
+        """`settings`: the request with its seed, which makes the same video again, and beside it what came of it."""
         width, height = request.size
         settings = request.model_dump(mode="json") | {"seed": seed}
-        settings["camera"]["strength"] = round(prepared.camera.strength * fitted, 4)
-        settings["decided_by"] = {
-            "camera": _decided_by(request.camera.move, request.prompt),
-            "subject": _decided_by(request.subject.motion, request.prompt),
-        }
+        settings["applied_strength"] = round(prepared.camera.strength * fitted, 4)
+        free = {"camera": request.camera.move == "auto", "subject": request.subject.motion == "auto"}
+        said = self.understood(request.prompt) if request.prompt.strip() else {}
+        settings["understood"] = {name: choice for name, choice in said.items() if free[name]}
+        settings["decided_by"] = {name: _decided_by(is_free, said.get(name)) for name, is_free in free.items()}
         settings["measured"] = describe_motion(fields, prepared.picture_BCHW[0, 3].numpy())
         settings["window"] = [round(v, 2) for v in prepared.framing.window]
         return Generated(
@@ -262,38 +286,15 @@ def _motion_fields(fields_CThw: np.ndarray, plate: np.ndarray) -> MotionFields:
     )
 
 
-def _decided_by(choice: str, prompt: str) -> str:
+def _decided_by(is_free: bool, understood: str | None) -> str:
     """Who chose a motion: an explicit control always wins over the prompt."""
-    if choice != "auto":
+    if not is_free:
         return "control"
-    return "prompt" if prompt.strip() else "model"
+    return "prompt" if understood else "model"
 
 
-class _Clock:
-    """Progress and timings of one generation."""
-
-    def __init__(self, on_event: OnEvent) -> None:
-        self.on_event, self.started = on_event, time.monotonic()
-        self.entered: list[tuple[Stage, float]] = []
-        self.steps = 1
-
-    def enter(self, stage: Stage, steps: int = 1) -> None:
-        self.entered.append((stage, time.monotonic()))
-        self.steps = steps
-        self.step(0)
-
-    def step(self, done: int) -> None:
-        stage = self.entered[-1][0]
-        following = [begin for begin in BEGINS.values() if begin > BEGINS[stage]]
-        end = min(following, default=1.0)
-        fraction = BEGINS[stage] + (end - BEGINS[stage]) * done / self.steps
-        elapsed = time.monotonic() - self.started
-        eta = elapsed * (1 - fraction) / fraction if fraction > 0.05 else None
-        self.on_event(Progress(stage, done, self.steps, round(fraction, 4), None if eta is None else round(eta, 1)))
-
-    def finish(self) -> dict[str, float]:
-        """Seconds per stage, and in all."""
-        now = time.monotonic()
-        ends = [at for _, at in self.entered[1:]] + [now]
-        timings = {stage: round(end - at, 3) for (stage, at), end in zip(self.entered, ends, strict=True)}
-        return timings | {"total": round(now - self.started, 3)}
+def _fitted(factor: float) -> Notice:
+    return Notice(
+        "motion_fitted",
+        f"The motion would have shown what lies beyond the photo: it was made {round(factor * 100)} % as large.",
+    )

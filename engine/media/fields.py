@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from engine.media.framing import Framing
+from engine.media.framing import MIN_SCALE, Framing
 
 _SUBDIVISIONS = 4  # between two keys, where an interpolated path can overshoot both
+_FREE = 0.5  # of the way to the canvas' border: a flow that is held back there goes this far unchanged
+_RESERVE = 0.012  # of the window: for what is between keys and cells
 
 
 class Moment(NamedTuple):
@@ -61,6 +62,10 @@ class MotionFields:
         flow = np.zeros((keys, *grid, 2), np.float32)
         return cls(flow, flow.copy(), np.zeros((keys, *grid), np.float32), plate)
 
+    def scaled(self, factor: float) -> MotionFields:
+        """The same path, shorter: both flows times `factor`."""
+        return replace(self, scene_flow=self.scene_flow * factor, product_flow=self.product_flow * factor)
+
     def at(self, u: float) -> Moment:
         """The fields at time `u` in [0, 1] of the clip: Catmull-Rom through the keys, so the speed never jumps."""
         if not 0.0 <= u <= 1.0:
@@ -70,29 +75,23 @@ class MotionFields:
 
 
 def fit_to_canvas(fields: MotionFields, framing: Framing) -> tuple[MotionFields, float]:
-    """Scale both flows back, by one factor, until no pixel of the window looks outside the canvas of `framing`.
+    """Keep the window from looking outside the canvas of `framing`.
 
-    The product is bound only on sides where the photo cuts it: elsewhere there is nothing but air beyond the canvas.
-    Returns the fields and the factor (1: nothing had to change). One factor for the clip keeps the path's shape.
+    The scene's reach sets one factor for both flows and the whole clip, which keeps the path's shape; together with the
+    framing's own scale it is never below half of what was asked. What is asked beyond the canvas even then is held back
+    near that border alone. The product is held back on the sides where it runs on beyond photo or canvas, and nowhere
+    else: elsewhere there is nothing but air. Returns the fields and the factor (1: the move was not scaled).
     """
-    (lows, highs), cut = framing.room, framing.cut
-    factor = 1.0
-    for u in np.linspace(0.0, 1.0, _SUBDIVISIONS * (len(fields.light) - 1) + 1):
-        moment = fields.at(float(u))
-        for axis, cut_low, cut_high in ((0, cut.left, cut.right), (1, cut.top, cut.bottom)):
-            scene = _with_borders(moment.scene[..., axis])
-            product = _with_borders(moment.product[..., axis])
-            place = _border_places(scene.shape[1 - axis])
-            place = place[None, :] if axis == 0 else place[:, None]
-            to_low, to_high = place + lows[axis], 1.0 - place + highs[axis]
-            factor = min(factor, _largest_factor(-scene, to_low), _largest_factor(scene, to_high))
-            if cut_low:
-                factor = min(factor, _largest_factor(-product, to_low))
-            if cut_high:
-                factor = min(factor, _largest_factor(product, to_high))
-    if factor >= 1.0:
-        return fields, 1.0
-    return replace(fields, scene_flow=fields.scene_flow * factor, product_flow=fields.product_flow * factor), factor
+    sides = _sides(framing)
+    fits = min(_share_that_fits(fields, "scene", side) for side in sides)
+    factor = min(1.0, max(fits, MIN_SCALE / framing.strength_scale))
+    fitted = fields if factor == 1.0 else fields.scaled(factor)
+    for side, runs_on in zip(sides, framing.cut, strict=True):
+        if fits < factor and _share_that_fits(fitted, "scene", side) < 1.0:
+            fitted = replace(fitted, scene_flow=_hold_back(fitted.scene_flow, side))
+        if runs_on and _share_that_fits(fitted, "product", side) < 1.0:
+            fitted = replace(fitted, product_flow=_hold_back(fitted.product_flow, side))
+    return fitted, factor
 
 
 def extrapolate(grid: np.ndarray, cells: int) -> np.ndarray:
@@ -134,7 +133,7 @@ def _combine(weights: list[tuple[int, float]], field: np.ndarray) -> np.ndarray:
 
 
 def _with_borders(values: np.ndarray) -> np.ndarray:
-    """[h, w] at cell centres -> [h + 2, w + 2] with the window's own borders added, half a cell out."""
+    """[h, w, ...] at cell centres -> [h + 2, w + 2, ...] with the window's own borders added, half a cell out."""
     wide = extrapolate(values, 1)
     for axis in (0, 1):
         wide = np.moveaxis(wide, axis, 0).copy()
@@ -148,9 +147,46 @@ def _border_places(count: int) -> np.ndarray:
     return np.concatenate([[0.0], (np.arange(cells) + 0.5) / cells, [1.0]])
 
 
-def _largest_factor(towards: np.ndarray, room: np.ndarray) -> float:
-    """The largest factor in 0..1 for which factor * towards <= room everywhere."""
-    over = towards > room
-    if not over.any():
-        return 1.0
-    return float((np.broadcast_to(room, towards.shape)[over] / towards[over]).min())
+class _Side(NamedTuple):
+    """A border of the canvas: across x (0) or y (1), before (-1) or after (1), fractions of the window beyond it."""
+
+    axis: int
+    sign: int
+    room: float
+
+    def way_out(self, places: np.ndarray) -> np.ndarray:
+        """From places along the axis, in window coordinates, to this border of the canvas; broadcasts to [h, w]."""
+        way = self.room + (places if self.sign < 0 else 1.0 - places)
+        return way[None, :] if self.axis == 0 else way[:, None]
+
+
+def _sides(framing: Framing) -> tuple[_Side, _Side, _Side, _Side]:
+    (left, top), (right, bottom) = framing.room
+    return _Side(0, -1, left), _Side(1, -1, top), _Side(0, 1, right), _Side(1, 1, bottom)
+
+
+def _share_that_fits(fields: MotionFields, layer: Literal["scene", "product"], side: _Side) -> float:
+    """The largest factor, at most 1, by which a layer's flow never looks past one border of the canvas."""
+    flow = fields.scene_flow if layer == "scene" else fields.product_flow
+    keys = side.sign * flow[..., side.axis]
+    outward = _with_borders(np.stack([_combine(weights, keys) for weights in _between(len(keys))], -1))
+    way = side.way_out(_border_places(outward.shape[1 - side.axis]))[..., None]
+    over = outward > way
+    return float((np.broadcast_to(way, outward.shape)[over] / outward[over]).min()) if over.any() else 1.0
+
+
+def _between(keys: int) -> list[list[tuple[int, float]]]:
+    """What to weigh the keys with at times so near to each other that nothing is missed."""
+    return [_catmull_rom(float(u), keys) for u in np.linspace(0.0, 1.0, _SUBDIVISIONS * (keys - 1) + 1)]
+
+
+def _hold_back(flow: np.ndarray, side: _Side) -> np.ndarray:
+    """[T, h, w, 2] with what goes out on one side bent smoothly, so that it comes near to the border at most."""
+    count = flow.shape[2 - side.axis]
+    way = np.maximum(side.way_out((np.arange(count) + 0.5) / count) - _RESERVE, _RESERVE)
+    free = _FREE * way
+    outward = side.sign * flow[..., side.axis]
+    beyond = np.maximum(outward - free, 0.0) / (way - free)
+    held = flow.copy()
+    held[..., side.axis] = side.sign * (np.minimum(outward, free) + (way - free) * -np.expm1(-beyond))
+    return held

@@ -10,15 +10,14 @@ import numpy as np
 from PIL import Image
 
 from engine.media.colour import to_rgb, to_yuv
-from engine.media.framing import Framing, Sides
+from engine.media.continuation import continue_plain, continue_product, continue_softly
+from engine.media.framing import Framing
 from engine.media.photo import Photo
 from engine.media.plate import continue_texture
 
 _RIM = 0.004  # of the short side: pixels this near to the product may hold some of it, so the scene does not use them
 _UNSURE = 1.5  # pixels of the photo by which a mask may be off; more than the rim where a small photo is enlarged
 _FAINT = 6  # alpha below this, of 255, is noise of an automatic mask
-_SHARP_MIRROR = 0.03  # of the short side: how far mirrored edges stay sharp, and over how much they blur
-_MAX_DETAIL = 6.0  # levels of texture that a continued plain background repeats
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,10 @@ def build_layers(photo: Photo, mask: np.ndarray | None, framing: Framing, out_si
         alpha = np.zeros(part.shape[:2], np.uint8)
     else:
         alpha = _without_noise(_resample(mask, cut.part, cut.source))  # one kernel for both, or their edges part
-    unsure = max(_RIM * min(out_size), _UNSURE * out_size[0] / (framing.window[2] - framing.window[0]))
-    scene, depth = continue_texture(part, _hole(alpha, unsure))
+    if photo.backdrop and photo.alpha is not None and mask is not None and np.array_equal(mask, photo.alpha):
+        scene, depth = _behind_cut_out(photo.backdrop, part.shape)
+    else:
+        scene, depth = continue_texture(part, _hole(alpha, _unsure(framing, out_size)))
     layers = Layers(out_size, cut.origin, part, alpha, scene, depth)
     return _extend(layers, cut, framing) if any(cut.pads) else layers
 
@@ -139,6 +140,17 @@ def _without_noise(alpha: np.ndarray) -> np.ndarray:
     return cv2.LUT(alpha, levels)
 
 
+def _behind_cut_out(backdrop: tuple[int, int, int], shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Scene and depth behind a cut-out product: known exactly, so nothing is filled or corrected."""
+    colour = to_yuv(np.array([[backdrop]], np.uint8))
+    return np.ascontiguousarray(np.broadcast_to(colour, shape)), np.zeros(shape[:2], np.uint8)
+
+
+def _unsure(framing: Framing, out_size: tuple[int, int]) -> float:
+    """Canvas pixels around the product that may hold some of it."""
+    return max(_RIM * min(out_size), _UNSURE * out_size[0] / (framing.window[2] - framing.window[0]))
+
+
 def _hole(alpha: np.ndarray, unsure: float) -> np.ndarray:
     reach = 2 * max(1, round(unsure)) + 1
     element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
@@ -147,11 +159,13 @@ def _hole(alpha: np.ndarray, unsure: float) -> np.ndarray:
 
 def _extend(layers: Layers, cut: _Cut, framing: Framing) -> Layers:
     """Continue the layers to the whole canvas: the scene without the product, then the product where it is cut."""
-    pads, border = cut.pads, cv2.BORDER_REFLECT_101
-    scene = (_continue_plain if framing.continued else _continue_mirrored)(layers.scene, pads)
-    depth_border = cv2.BORDER_REPLICATE if framing.continued else border
-    alpha = _pad_alpha(layers.alpha, pads, framing.cut)
-    product = cv2.copyMakeBorder(layers.photo, *pads, border)
+    pads = cut.pads
+    if framing.continued:
+        scene = continue_plain(layers.scene, pads)
+    else:
+        scene = continue_softly(layers.scene, pads, min(layers.size))
+    depth_border = cv2.BORDER_REPLICATE if framing.continued else cv2.BORDER_REFLECT_101
+    product, alpha = continue_product(layers.photo, layers.alpha, pads, framing.cut)
     weight = alpha[..., None].astype(np.float32) / 255
     photo = np.rint(scene + (product - scene.astype(np.float32)) * weight).astype(np.uint8) if weight.any() else scene
     photo = photo.copy()
@@ -160,42 +174,3 @@ def _extend(layers: Layers, cut: _Cut, framing: Framing) -> Layers:
     return Layers(
         layers.size, layers.origin, photo, alpha, scene, cv2.copyMakeBorder(layers.depth, *pads, depth_border)
     )
-
-
-def _continue_plain(scene: np.ndarray, pads: tuple[int, int, int, int]) -> np.ndarray:
-    """The border's smooth colour runs on; its faint texture is mirrored, so that the grain does not stop."""
-    smooth = cv2.GaussianBlur(scene, (0, 0), max(1.0, 0.02 * min(scene.shape[:2])), borderType=cv2.BORDER_REPLICATE)
-    detail = np.clip(scene.astype(np.float32) - smooth, -_MAX_DETAIL, _MAX_DETAIL)
-    far = cv2.copyMakeBorder(smooth, *pads, cv2.BORDER_REPLICATE)
-    wide = np.clip(far + cv2.copyMakeBorder(detail, *pads, cv2.BORDER_REFLECT_101) + 0.5, 0, 255).astype(np.uint8)
-    top, bottom, left, right = pads
-    wide[top : wide.shape[0] - bottom, left : wide.shape[1] - right] = scene
-    return wide
-
-
-def _continue_mirrored(scene: np.ndarray, pads: tuple[int, int, int, int]) -> np.ndarray:
-    """Mirrored, and soon out of focus: nothing upside down is to be recognised."""
-    wide = cv2.copyMakeBorder(scene, *pads, cv2.BORDER_REFLECT_101)
-    short = min(scene.shape[:2])
-    soft = cv2.GaussianBlur(
-        cv2.resize(wide, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), (0, 0), 0.015 * short
-    )
-    soft = cv2.resize(soft, wide.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    outside = cv2.copyMakeBorder(np.zeros(scene.shape[:2], np.uint8), *pads, cv2.BORDER_CONSTANT, value=1)
-    away = cv2.distanceTransform(outside, cv2.DIST_L2, 3) / short
-    share = np.clip((away - _SHARP_MIRROR) / _SHARP_MIRROR, 0, 1)
-    far = share > 0
-    wide[far] = np.rint(wide[far] + (soft[far].astype(np.float32) - wide[far]) * share[far][:, None])
-    return wide
-
-
-def _pad_alpha(alpha: np.ndarray, pads: tuple[int, int, int, int], cut: Sides) -> np.ndarray:
-    top, bottom, left, right = pads
-    for pad, is_cut in (
-        ((top, 0, 0, 0), cut.top),
-        ((0, bottom, 0, 0), cut.bottom),
-        ((0, 0, left, 0), cut.left),
-        ((0, 0, 0, right), cut.right),
-    ):
-        alpha = cv2.copyMakeBorder(alpha, *pad, cv2.BORDER_REFLECT_101 if is_cut else cv2.BORDER_CONSTANT, value=0)
-    return alpha

@@ -1,11 +1,14 @@
 """Motion between the key times, and within the canvas."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engine.media.fields import MotionFields, fit_to_canvas
-from engine.media.framing import Framing, Sides
-from tests.engine.media.pictures import make_fields
+from engine.media.framing import Framing, plan_framing
+from engine.media.windows import Sides
+from tests.engine.media.pictures import camera, make_fields
 
 PLATE = np.full((4, 4, 3), 0.5, np.float32)
 
@@ -73,11 +76,31 @@ def test_fields_within_the_canvas_are_left_alone() -> None:
 def test_fields_beyond_the_canvas_are_scaled_back_as_one() -> None:
     fields = make_fields("pan", amount=0.2)
 
-    fitted, factor = fit_to_canvas(fields, canvas(0.05))
+    fitted, factor = fit_to_canvas(fields, canvas(0.15))
 
-    assert factor == pytest.approx(0.25, abs=0.01)
+    assert factor == pytest.approx(0.75, abs=0.01)
     assert np.allclose(fitted.scene_flow, fields.scene_flow * factor)
     assert np.allclose(fitted.product_flow, fields.product_flow * factor)
+
+
+def reach(flow: np.ndarray) -> float:
+    """How far beyond the left of the window a clip looks, at cell centres."""
+    centres = (np.arange(flow.shape[2]) + 0.5) / flow.shape[2]
+    return float(-(centres + flow[..., 0]).min())
+
+
+@pytest.mark.parametrize("announced", [1.0, 0.8, 0.5])
+def test_a_move_is_never_less_than_half_of_what_was_asked(announced: float) -> None:
+    fields = make_fields("pan", amount=0.6 * announced)
+
+    fitted, factor = fit_to_canvas(fields, replace(canvas(0.1), strength_scale=announced))
+
+    assert factor * announced == pytest.approx(0.5)
+    away = fitted.scene_flow.shape[2] // 2
+    assert np.allclose(fitted.scene_flow[:, :, -away:], factor * fields.scene_flow[:, :, -away:])  # as asked
+    assert reach(fitted.scene_flow) < 0.1 < reach(factor * fields.scene_flow)  # held back near the border alone
+    steps = np.diff(np.arange(18) / 18 + fitted.scene_flow[-1, 0, :, 0])
+    assert steps.min() > 0 and np.abs(np.diff(steps)).max() < 0.04  # stretched smoothly, nothing doubled or torn
 
 
 def test_a_zoom_is_measured_at_the_window_border_not_at_cell_centres() -> None:
@@ -87,9 +110,27 @@ def test_a_zoom_is_measured_at_the_window_border_not_at_cell_centres() -> None:
     assert fit_to_canvas(fields, canvas(0.1001))[1] == 1.0
 
 
-def test_the_product_is_bound_only_where_the_photo_cuts_it() -> None:
+def test_the_product_is_held_back_only_where_it_runs_on_and_only_near_that_border() -> None:
     fields = make_fields("apart", amount=0.2)
 
-    assert fit_to_canvas(fields, canvas(0.05))[1] == 1.0
-    assert fit_to_canvas(fields, canvas(0.05, Sides(left=True)))[1] == pytest.approx(0.25, abs=0.01)
-    assert fit_to_canvas(fields, canvas(0.05, Sides(right=True)))[1] == 1.0
+    assert fit_to_canvas(fields, canvas(0.05)) == (fields, 1.0)
+    assert fit_to_canvas(fields, canvas(0.05, Sides(right=True))) == (fields, 1.0)
+    fitted, factor = fit_to_canvas(fields, canvas(0.05, Sides(left=True)))
+    assert factor == 1.0 and reach(fitted.product_flow) < 0.05 < reach(fields.product_flow)
+    assert np.allclose(fitted.product_flow[:, :, 9:], fields.product_flow[:, :, 9:])
+
+
+MOVES = ("pan-left", "tilt-up", "dolly-out", "roll-left")
+
+
+@pytest.mark.parametrize("move", ["static", *MOVES])
+def test_a_product_that_the_photo_cuts_moves_as_asked(move: str) -> None:
+    """Product motions ask for a little beyond the bottom, where the photo ends."""
+    framing = plan_framing((900, 1600), (250, 700, 650, 1600), "9:16", camera(move, 0.6))
+    product = np.zeros((9, 32, 18, 2), np.float32)
+    product[..., 1] = np.linspace(0, 0.03, 9)[:, None, None]
+    fields = MotionFields(np.zeros_like(product), product, np.zeros((9, 32, 18), np.float32), PLATE)
+
+    assert framing.cut.bottom and framing.strength_scale == 1.0
+    fitted, factor = fit_to_canvas(fields, framing)
+    assert factor == 1.0 and np.allclose(fitted.product_flow, product, atol=0.004)

@@ -31,12 +31,13 @@ def needed(framing: Framing, move: str) -> tuple[float, float, float, float]:
     return x0 - sides.left * width, y0 - sides.top * height, x1 + sides.right * width, y1 + sides.bottom * height
 
 
-def test_spare_is_mirrored_silently_but_never_a_product_that_the_photo_cuts() -> None:
-    whole = plan_framing((900, 1600), (300, 500, 600, 1100), "9:16", camera("dolly-in"))
-    cut = plan_framing((900, 1600), (300, 500, 600, 1600), "9:16", camera("dolly-in"))
+@pytest.mark.parametrize("bottom", [1100, 1600])
+def test_there_is_spare_canvas_on_every_side_where_the_photo_cuts_the_product_too(bottom: int) -> None:
+    framing = plan_framing((900, 1600), (300, 500, 600, bottom), "9:16", camera("dolly-in"))
 
-    assert whole.extend.bottom == pytest.approx(SPARE * 1600) and not whole.extended and not whole.notices
-    assert cut.extend.bottom == 0 and cut.extend.top > 0
+    assert framing.extend == pytest.approx([SPARE * side for side in (900, 1600, 900, 1600)])
+    assert not framing.extended and not framing.notices
+    assert framing.cut.bottom == (bottom == 1600)
 
 
 @pytest.mark.parametrize("format", ASPECTS)
@@ -80,17 +81,71 @@ def test_a_tight_product_makes_the_move_smaller_and_says_so() -> None:
     assert inside(needed(framing, "pan-left"), (0, 0, 1000, 1000)) and inside((90, 300, 500, 700), framing.window)
 
 
-def test_mirrored_edges_are_the_last_resort() -> None:
+def test_beyond_the_photo_is_the_last_resort() -> None:
     framing = plan_framing((1000, 1000), (10, 10, 990, 990), "1:1", camera("dolly-out"))
 
-    assert framing.strength_scale == 0.5 and codes(framing) == {"edges_mirrored", "strength_reduced"}
+    assert framing.strength_scale == 0.5 and codes(framing) == {"photo_extended", "strength_reduced"}
     assert inside((10, 10, 990, 990), framing.window) and framing.extended and not framing.continued
 
 
-def test_a_product_that_cannot_fit_is_cropped_and_the_user_told() -> None:
-    framing = plan_framing((3000, 500), (200, 100, 2800, 400), "9:16", camera("static"))
+def test_a_product_that_just_fits_needs_no_air_from_beyond_the_photo() -> None:
+    framing = plan_framing((1000, 1000), (10, 10, 990, 990), "1:1", camera("static"))
 
-    assert codes(framing) == {"product_cropped"} and not framing.extended
+    assert framing.window == pytest.approx((0, 0, 1000, 1000)) and not framing.notices
+
+
+@pytest.mark.parametrize("move", MOVE_MARGINS)
+@pytest.mark.parametrize(("size", "format"), [((3000, 4000), "16:9"), ((4000, 3000), "9:16"), ((3000, 500), "9:16")])
+def test_a_product_that_no_crop_holds_is_shown_whole_and_the_photo_goes_on(size, format: str, move: str) -> None:
+    (width, height), share = size, 0.6
+    box = tuple(side * (0.5 + end * share / 2) for end in (-1, 1) for side in (width, height))
+
+    framing = plan_framing(size, box, format, camera(move))
+
+    assert inside(box, framing.window) and framing.strength_scale == 1.0
+    assert codes(framing) == {"photo_extended"} and framing.extended and not framing.continued
+    assert inside(needed(framing, move), framing.canvas)
+
+
+@pytest.mark.parametrize("background", ["scene", "plain"])
+@pytest.mark.parametrize(("cut_low", "said"), [(200.0, "extended"), (0.0, "product_cropped")])
+def test_a_product_is_cropped_only_where_the_photo_cuts_it_on_both_sides(background, cut_low: float, said: str) -> None:
+    box = (cut_low, 100.0, 1000.0, 1500.0)
+
+    framing = plan_framing((1000, 1600), box, "16:9", camera("static"), background=background)
+
+    assert any(code.endswith(said) for code in codes(framing)) and len(codes(framing)) == 1
+    if cut_low:
+        assert inside(box, framing.window) and framing.window[2] == pytest.approx(1000)
+    else:
+        assert not framing.extended and framing.cut.top and framing.cut.bottom
+
+
+@pytest.mark.parametrize("background", ["scene", "plain"])
+@pytest.mark.parametrize("move", ["dolly-out", "tilt-down", "roll-left", "auto"])
+def test_a_move_at_a_cut_side_shows_real_pixels_of_the_product(background, move: str) -> None:
+    framing = plan_framing((900, 1600), (250, 700, 650, 1600), "9:16", camera(move), background=background)
+
+    bottom = framing.window[3] + MOVE_MARGINS[move].bottom * (framing.window[3] - framing.window[1])
+    assert framing.strength_scale == 1.0 and bottom <= 1600 + 1e-6
+    assert framing.window[1] < 700 and framing.canvas[3] > 1600
+
+
+def test_specks_of_a_mask_do_not_decide_the_window() -> None:
+    mask = np.zeros((1000, 1600), np.uint8)
+    mask[400:700, 700:900] = 255
+    clean = plan_framing(LANDSCAPE, mask, "9:16", camera("pan-left"))
+    mask[2:10, 2:10] = 255
+
+    assert plan_framing(LANDSCAPE, mask, "9:16", camera("pan-left")) == clean
+    mask[0:60, 0:60] = 255
+    assert plan_framing(LANDSCAPE, mask, "9:16", camera("pan-left")) != clean
+
+
+def test_a_move_left_to_the_model_gets_its_room_whatever_strength_the_form_shows() -> None:
+    weak, strong = (plan_framing(LANDSCAPE, MIDDLE, "1:1", camera("auto", strength)) for strength in (0.1, 1.0))
+
+    assert weak == strong
 
 
 @pytest.mark.parametrize("background", ["plain", "transparent"])

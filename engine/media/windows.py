@@ -1,0 +1,172 @@
+"""Where an output window can lie over a photo: the geometry that `framing` decides with. Lengths in photo pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+Box = tuple[float, float, float, float]
+
+AIR = 0.02  # of the window, kept free around the product
+_MORE_CROP = 0.07  # a window may be this much smaller than the largest one to give the product its room
+_CUT = 0.004  # of the photo's side: a product this near to the border is taken to be cut by it
+_SOLID = 127
+_SPECK = 0.005  # of the product's area: smaller islands of an automatic mask are mistakes, and decide no framing
+
+
+class Sides(NamedTuple):
+    """One value for each side; fractions of the window's width (left, right) and height (top, bottom), or flags."""
+
+    left: float = 0.0
+    top: float = 0.0
+    right: float = 0.0
+    bottom: float = 0.0
+
+    def scaled(self, factor: float) -> Sides:
+        return Sides(*(side * factor for side in self))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A photo's size (width, height), the window's aspect, the product's box, and the sides where the photo cuts it."""
+
+    size: tuple[int, int]
+    aspect: float
+    box: Box | None
+    cut: Sides
+
+    @property
+    def spans(self) -> tuple[tuple[float, float], tuple[float, float]] | tuple[None, None]:
+        """The product's extent in x and in y."""
+        return ((self.box[0], self.box[2]), (self.box[1], self.box[3])) if self.box else (None, None)
+
+    @property
+    def widest(self) -> float:
+        """Width of the largest window inside the photo."""
+        return min(self.size[0], self.size[1] * self.aspect)
+
+    def widest_with(self, margins: Sides) -> float:
+        """Width of the largest window that leaves `margins` inside the photo."""
+        across, down = 1 + margins.left + margins.right, 1 + margins.top + margins.bottom
+        return min(self.size[0] / across, self.size[1] * self.aspect / down)
+
+    def needed(self, margins: Sides, air: float = AIR) -> float:
+        """Width of the smallest window that holds the product and its air; 0 without a product.
+
+        A product that the photo cuts anyway may lose the margin there.
+        """
+        if self.box is None:
+            return 0.0
+        cut, (left, top, right, bottom) = self.cut, self.box
+        spared = [margin if is_cut else -air for margin, is_cut in zip(margins, cut, strict=True)]
+        wide = (right - left) / (1 + spared[0] + spared[2])
+        return max(wide, (bottom - top) / (1 + spared[1] + spared[3]) * self.aspect)
+
+    def limit(self, margins: Sides) -> float:
+        """Width up to which a window need not reach past a product that the photo cuts on two opposite sides."""
+        (width, height), cut = self.size, self.cut
+        across = width / (1 + margins.left + margins.right) if cut.left and cut.right else np.inf
+        down = height / (1 + margins.top + margins.bottom) if cut.top and cut.bottom else np.inf
+        return float(min(across, down * self.aspect))
+
+
+def find_subject(mask: np.ndarray | Box | None, size: tuple[int, int], aspect: float, *, may_be_cut: bool) -> Subject:
+    """`mask` is uint8 [H, W] of the photo's size, or the product's box, or None for no product.
+
+    Raises ValueError for a mask of another size.
+    """
+    if isinstance(mask, np.ndarray):
+        if mask.shape != (size[1], size[0]):
+            raise ValueError(f"The mask is {mask.shape[1]} x {mask.shape[0]}, the photo {size[0]} x {size[1]}.")
+        box = _box_of(mask)
+    else:
+        box = mask
+    return Subject(size, aspect, box, _cut_sides(mask, box, size) if may_be_cut else Sides())
+
+
+def fit_inside(subject: Subject, margins: Sides) -> Box | None:
+    """The largest window that leaves `margins` inside the photo and holds the product, or None.
+
+    A little more may be cropped to get there, not much: the picture the user chose should stay.
+    """
+    (pw, ph), aspect, cut = subject.size, subject.aspect, subject.cut
+    widest = subject.widest_with(margins)
+    width = widest
+    if subject.box:
+        left, top, right, bottom = subject.box
+        for room, margin, is_cut in (
+            (left, margins.left, cut.left),
+            (pw - right, margins.right, cut.right),
+            (top * aspect, margins.top, cut.top),
+            ((ph - bottom) * aspect, margins.bottom, cut.bottom),
+        ):
+            if margin and not is_cut:
+                width = min(width, room / (margin + AIR))
+    if width < (1 - _MORE_CROP) * widest or width < subject.needed(margins):
+        return None
+    return place_inside(subject, width, margins)
+
+
+def place_inside(subject: Subject, width: float, margins: Sides) -> Box:
+    """A window of `width` with `margins` inside the photo, the product in its middle as far as they allow."""
+    (pw, ph), height, (span_x, span_y) = subject.size, width / subject.aspect, subject.spans
+    x = _place(width, span_x, margins.left * width, pw - margins.right * width)
+    y = _place(height, span_y, margins.top * height, ph - margins.bottom * height)
+    return x, y, x + width, y + height
+
+
+def place_growing(subject: Subject, width: float, margins: Sides) -> Box:
+    """A window that may reach beyond the photo; where the photo cuts the product it stays its margin inside."""
+    (pw, ph), cut, (span_x, span_y), height = subject.size, subject.cut, subject.spans, width / subject.aspect
+    x = _place_growing(
+        width, span_x, pw, margins.left * width if cut.left else None, margins.right * width if cut.right else None
+    )
+    y = _place_growing(
+        height, span_y, ph, margins.top * height if cut.top else None, margins.bottom * height if cut.bottom else None
+    )
+    return x, y, x + width, y + height
+
+
+def _place(length: float, product: tuple[float, float] | None, low: float, high: float) -> float:
+    """Start of the window on one axis: the product in its middle, as far as the bounds allow."""
+    middle = sum(product) / 2 if product else (low + high) / 2
+    return min(max(middle - length / 2, low), max(high - length, low))
+
+
+def _place_growing(
+    length: float, product: tuple[float, float] | None, size: float, cut_low: float | None, cut_high: float | None
+) -> float:
+    """As `_place`, first within the photo, or around it where the window is longer; then inside the cut sides."""
+    low, high = (0.0, size) if length <= size else (size - length, length)
+    start = _place(length, product, low, high)
+    if cut_high is not None:
+        start = min(start, size - cut_high - length)
+    return start if cut_low is None else max(start, cut_low)
+
+
+def _box_of(mask: np.ndarray) -> Box | None:
+    _, _, islands, _ = cv2.connectedComponentsWithStats((mask > _SOLID).astype(np.uint8))
+    islands = islands[1:]
+    if not len(islands):
+        return None
+    area = islands[:, cv2.CC_STAT_AREA]
+    x, y, width, height = islands[area >= _SPECK * area.sum(), :4].astype(float).T
+    return float(x.min()), float(y.min()), float((x + width).max()), float((y + height).max())
+
+
+def _cut_sides(mask: np.ndarray | Box | None, box: Box | None, size: tuple[int, int]) -> Sides:
+    """Sides where the product runs into the photo's border along more than a touch."""
+    if box is None:
+        return Sides()
+    (width, height), (left, top, right, bottom) = size, box
+    near_x, near_y = max(1, round(_CUT * width)), max(1, round(_CUT * height))
+    flags = Sides(left < near_x, top < near_y, right > width - near_x, bottom > height - near_y)
+    if not isinstance(mask, np.ndarray):
+        return flags
+    strips = mask[:, :near_x], mask[:near_y].T, mask[:, -near_x:], mask[-near_y:].T
+    lengths = bottom - top, right - left, bottom - top, right - left
+    contact = [(strip > _SOLID).any(1).sum() > 0.1 * length for strip, length in zip(strips, lengths, strict=True)]
+    return Sides(*(bool(flag and touches) for flag, touches in zip(flags, contact, strict=True)))

@@ -1,0 +1,146 @@
+"""What a generation reports: settings that make the same video again, and what was really done beside them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from engine.conditions import CAMERA_IDS, SUBJECT_IDS
+from engine.events import Notice
+from engine.generate import USUAL_STRENGTH, Engine, Prepared
+from engine.media.fields import MotionFields
+from engine.requests import Camera, ImageToVideo, Subject
+from tests.engine.media.pictures import make_fields, make_shot
+
+SHORT = {"seconds": 3, "short_side": 540, "steps": 4, "seed": 5}
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine.load()
+
+
+@pytest.mark.parametrize("part", ["single_dit", "motion_vae", "text"])
+def test_weights_are_half_as_large_on_disk_as_in_the_type_that_computes(engine: Engine, part: str) -> None:
+    stored = load_file(engine.bundle.file(f"{part}.safetensors"))
+    model = {"single_dit": engine.dit, "motion_vae": engine.vae, "text": engine.text}[part]
+    large = {name for name, tensor in stored.items() if tensor.ndim > 1}
+
+    assert {stored[name].dtype for name in large} == {torch.bfloat16}
+    loaded = model.state_dict()
+    assert {loaded[name].dtype for name in stored} == {torch.float32}
+    assert all(torch.equal(loaded[name], tensor.float()) for name, tensor in stored.items())
+
+
+@pytest.fixture
+def shot(tmp_path: Path) -> tuple[Path, Path]:
+    """A photo with its product left of the middle, and the mask."""
+    made = make_shot(600, 900)
+    photo, mask = np.roll(made.photo.rgb, -150, axis=1), np.roll(made.alpha, -150, axis=1)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    return tmp_path / "photo.png", tmp_path / "mask.png"
+
+
+def test_the_settings_make_the_same_video_again(engine: Engine, shot: tuple[Path, Path], tmp_path: Path) -> None:
+    photo, mask = shot
+    request = ImageToVideo(**SHORT, camera=Camera(move="pan-left", strength=1.0))
+
+    first = engine.generate(request, photo, tmp_path / "a.mp4", mask=mask)
+    again = ImageToVideo.model_validate({name: first.settings[name] for name in ImageToVideo.model_fields})
+    second = engine.generate(again, photo, tmp_path / "b.mp4", mask=mask)
+
+    assert "strength_reduced" in {notice.code for notice in first.notices}  # there is little room on the left
+    assert again == request and first.settings["applied_strength"] < 1.0
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes() and first.settings == second.settings
+    as_applied = request.model_copy(
+        update={"camera": Camera(move="pan-left", strength=first.settings["applied_strength"])}
+    )
+    engine.generate(as_applied, photo, tmp_path / "c.mp4", mask=mask)
+    assert (tmp_path / "c.mp4").read_bytes() != (tmp_path / "a.mp4").read_bytes()
+
+
+@pytest.mark.parametrize(("amount", "told"), [(0.05, False), (0.9, True)])
+def test_a_motion_that_had_to_be_made_smaller_is_told(
+    engine: Engine, shot: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, amount: float, told: bool
+) -> None:
+    def wild(request: ImageToVideo, prepared: Prepared, seed: int) -> Iterator[MotionFields]:
+        yield make_fields("pan", amount=amount)
+
+    monkeypatch.setattr(engine, "denoise", wild)
+    events: list[object] = []
+    request = ImageToVideo(**SHORT, camera=Camera(move="pan-right", strength=1.0))
+
+    made = engine.generate(request, shot[0], tmp_path / "a.mp4", mask=shot[1], on_event=events.append)
+
+    fitted = [notice for notice in made.notices if notice.code == "motion_fitted"]
+    assert bool(fitted) == told == (made.settings["applied_strength"] < 1.0)
+    assert [event for event in events if isinstance(event, Notice)] == made.notices
+    assert made.settings["applied_strength"] >= 0.5 and made.settings["camera"]["strength"] == 1.0
+
+
+def test_a_move_left_to_the_model_is_shortened_by_what_was_announced(engine: Engine) -> None:
+    framing = SimpleNamespace(strength_scale=0.5, room=((1, 1), (1, 1)), cut=(0, 0, 0, 0))
+    fields = make_fields("pan", amount=0.1)
+
+    def travel(move: str) -> float:
+        prepared = Prepared(None, framing, None, Camera(move=move), [])
+        return float(np.abs(prepared.fit(fields)[0].scene_flow).max())
+
+    assert travel("pan-left") == pytest.approx(0.1)
+    assert travel("auto") == pytest.approx(0.05)
+
+
+def says(engine: Engine, monkeypatch: pytest.MonkeyPatch, camera: str, subject: str, off: float) -> None:
+    """Let every prompt lie near to these meanings: `off` of the way to the nearest other one, or more."""
+    parts = []
+    for k, choice in enumerate((CAMERA_IDS.index(camera), SUBJECT_IDS.index(subject))):
+        classes = engine.dit.classes(k, USUAL_STRENGTH)
+        others = torch.cat([classes[:choice], classes[choice + 1 :]])
+        nearest = others[(others - classes[choice]).square().sum(-1).argmin()]
+        parts.append(classes[choice] + off * (nearest - classes[choice]))
+    monkeypatch.setattr(engine.dit, "said", lambda text, mask: torch.stack(parts)[None])
+
+
+@pytest.mark.parametrize(
+    ("camera", "subject"), [("pan-left", "auto"), ("roll-right", "turn"), ("auto", "float"), ("auto", "auto")]
+)
+@pytest.mark.parametrize(("off", "right"), [(0.4, True), (0.6, False)])
+def test_a_prompt_is_understood_as_the_control_of_the_nearest_meaning(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, camera: str, subject: str, off: float, right: bool
+) -> None:
+    says(engine, monkeypatch, camera, subject, off)
+    meant = {name: what for name, what in (("camera", camera), ("subject", subject)) if what != "auto"}
+
+    assert (engine.understood("some words") == meant) == right
+
+
+@pytest.mark.parametrize(
+    ("asked", "prompt", "decided_by", "understood"),
+    [
+        ({}, "some words", {"camera": "prompt", "subject": "model"}, {"camera": "pan-left"}),
+        ({}, "  ", {"camera": "model", "subject": "model"}, {}),
+        ({"camera": Camera(move="static")}, "some words", {"camera": "control", "subject": "model"}, {}),
+        (
+            {"subject": Subject(motion="float")},
+            "words",
+            {"camera": "prompt", "subject": "control"},
+            {"camera": "pan-left"},
+        ),
+    ],
+)
+def test_who_decided_is_reported(
+    engine: Engine, shot: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    asked: dict[str, object], prompt: str, decided_by: dict[str, str], understood: dict[str, str],
+) -> None:  # fmt: skip
+    says(engine, monkeypatch, "pan-left", "auto", 0.1)
+
+    made = engine.generate(ImageToVideo(**SHORT, prompt=prompt, **asked), shot[0], tmp_path / "a.mp4", mask=shot[1])
+
+    assert made.settings["decided_by"] == decided_by
+    assert made.settings["understood"] == understood
