@@ -24,6 +24,7 @@ from studio.api.pagination import PAGE_PARAMETERS, page_of
 from studio.api.problems import FieldError, Problem, field_errors, invalid
 from studio.api.views import WorkspaceView
 from studio.generations.services import AssetMissing, create_generation
+from studio.generations.settings import SETTINGS
 from studio.jobs.errors import IdempotencyConflict, UnknownKind
 from studio.jobs.feed import stream_events
 from studio.jobs.models import State
@@ -33,6 +34,7 @@ from studio.jobs.services import cancel_job
 METADATA_CHARACTERS = 4096
 KEY_CHARACTERS = 255
 EVENTS_OF_A_PAGE = 500
+ASKED_FOR = ",".join(SETTINGS)
 
 
 class NewJobSerializer(serializers.Serializer[Any]):
@@ -56,14 +58,20 @@ class JobListView(WorkspaceView):
         parameters=[
             *PAGE_PARAMETERS,
             OpenApiParameter("state", str, description=f"One or more, with commas: {', '.join(State.values)}."),
-            OpenApiParameter("kind", str, description="One or more, with commas."),
+            OpenApiParameter(
+                "kind",
+                str,
+                description="One or more, with commas. Unless told, the kinds that can be asked for: without those "
+                "that the studio starts by itself, as `product_mask` after an upload.",
+            ),
         ],
         responses=JobPageSerializer,
     )
     def get(self, request: Request) -> Response:
         """List jobs, newest first."""
         try:
-            rows = list_jobs(self.actor, state=request.query_params.get("state"), kind=request.query_params.get("kind"))
+            kinds = request.query_params.get("kind", ASKED_FOR)
+            rows = list_jobs(self.actor, state=request.query_params.get("state"), kind=kinds)
         except ValueError as error:
             raise invalid([FieldError("state", "invalid_choice", str(error))]) from error
         page, following = page_of(rows, request)

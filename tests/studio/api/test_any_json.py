@@ -12,7 +12,19 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media_dir")]
 
 leaf = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 anything = st.recursive(leaf, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
-names = ["kind", "settings", "metadata", "asset_id", "email", "password", "name", "role"]
+names = [
+    "kind",
+    "settings",
+    "metadata",
+    "asset_id",
+    "email",
+    "password",
+    "name",
+    "role",
+    "colours",
+    "facts",
+    "brand_id",
+]
 parts = ["format", "seconds", "fps", "short_side", "camera", "subject", "prompt", "seed", "steps", "asset_id"]
 some_settings = st.dictionaries(st.sampled_from(parts), anything, max_size=4)
 bodies = st.dictionaries(st.sampled_from(names), anything | some_settings, max_size=5) | st.fixed_dictionaries(
@@ -20,9 +32,9 @@ bodies = st.dictionaries(st.sampled_from(names), anything | some_settings, max_s
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=bodies)
-@pytest.mark.parametrize("path", ["/jobs", "/framings", "/api-keys"])
+@pytest.mark.parametrize("path", ["/jobs", "/framings", "/api-keys", "/members", "/brands", "/products"])
 def test_any_json_is_answered(admin_api: Api, path: str, body: Any) -> None:
     answer = admin_api.post(path, body)
     assert answer.status_code < 500, body

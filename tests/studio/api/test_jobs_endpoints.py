@@ -257,6 +257,14 @@ def test_jobs_are_listed_newest_first_by_state_and_kind(api: Api, photo: dict[st
     assert api.get("/jobs?state=done").json()["errors"][0]["field"] == "state"
 
 
+def test_a_list_holds_what_was_asked_for_unless_told_otherwise(api: Api, photo: dict[str, Any]) -> None:
+    asked = ask(api, photo).json()["id"]
+    assert [job["id"] for job in api.get("/jobs").json()["results"]] == [asked]
+    assert [job["id"] for job in api.get("/jobs?state=queued").json()["results"]] == [asked]
+    searched = api.get("/jobs?kind=product_mask,image_to_video").json()["results"]
+    assert [job["kind"] for job in searched] == ["image_to_video", "product_mask"]
+
+
 def test_a_list_of_jobs_costs_the_same_however_long_it_is(
     api: Api, photo: dict[str, Any], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:

@@ -28,7 +28,15 @@ def ids_abroad(abroad: Workspace, bundle: Any) -> dict[str, str]:
     api = key_client(abroad, Role.OWNER)
     photo = api.photo()
     job = api.post("/jobs", {"kind": "image_to_video", "settings": {"asset_id": photo["id"]}}).json()
-    return {"asset_id": photo["id"], "job_id": job["id"], "key_id": str(ApiKey.objects.get(workspace=abroad).id)}
+    brand = api.post("/brands", {"name": "Brand"}).json()
+    return {
+        "asset_id": photo["id"],
+        "job_id": job["id"],
+        "key_id": str(ApiKey.objects.get(workspace=abroad).id),
+        "member_id": str(abroad.memberships.get().id),
+        "brand_id": brand["id"],
+        "product_id": api.post("/products", {"name": "Lamp", "brand_id": brand["id"]}).json()["id"],
+    }
 
 
 def call(api: Api, method: str, path: str, ids: dict[str, str]) -> Any:
@@ -45,11 +53,14 @@ def content_of(method: str, path: str) -> dict[str, Any]:
 
 
 def test_there_are_such_operations() -> None:
-    assert len(WITH_IDS) >= 8
+    assert len(WITH_IDS) >= 14
     assert {name for _, path in WITH_IDS for name in path.replace("}", "{").split("{")[1::2]} == {
         "asset_id",
         "job_id",
         "key_id",
+        "member_id",
+        "brand_id",
+        "product_id",
     }
 
 
@@ -78,9 +89,9 @@ def test_nothing_of_the_other_workspace_is_changed_or_listed(owner_of_home: Api,
         call(owner_of_home, method, path, ids_abroad)
     assert list(Job.objects.order_by("id").values()) == before
     assert ApiKey.objects.filter(revoked_at=None).count() == 2
-    listed = [owner_of_home.get(path).json()["results"] for path in ("/assets", "/jobs")]
-    assert listed == [[], []]
-    assert len(owner_of_home.get("/api-keys").json()["results"]) == 1
+    listed = [owner_of_home.get(path).json()["results"] for path in ("/assets", "/jobs", "/brands", "/products")]
+    assert listed == [[], [], [], []]
+    assert [len(owner_of_home.get(path).json()["results"]) for path in ("/api-keys", "/members")] == [1, 1]
 
 
 @pytest.mark.parametrize(("method", "path"), operations())
