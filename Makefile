@@ -7,7 +7,7 @@ export PORT HOST TORCH_INDEX
 export PATH := $(CURDIR)/$(VENV):$(PATH)
 NAME ?= i2v
 
-.PHONY: run install test test-full test-page lint format types types-check sign-in api-key bench clean
+.PHONY: run install test test-full test-page lint format types types-check sign-in api-key bench bench-gpu clean
 
 run:
 	@exec $(BOOTSTRAP) run
@@ -56,6 +56,9 @@ api-key:
 
 bench: install
 	$(VENV)/python tests/benchmarks/$(NAME).py
+
+bench-gpu: install
+	$(VENV)/python tests/benchmarks/gpu.py
 
 clean:
 	rm -rf build frontend/dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
