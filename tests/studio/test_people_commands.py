@@ -1,10 +1,14 @@
 """Adding people from the shell: accounts, members, workspaces, passwords."""
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as studio_settings
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
 
@@ -107,3 +111,12 @@ def test_djangos_own_createsuperuser_makes_an_account(monkeypatch: pytest.Monkey
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
     run("createsuperuser", "--noinput", "--email", "pat@example.com")
     assert authenticate(None, username="pat@example.com", password=PASSWORD) is not None
+
+
+def test_a_studio_that_does_not_run_is_told_without_a_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, str(studio_settings.BASE_DIR / "manage.py"), "set_password", "ana@example.com"]
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "studio.settings", "AQ_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert done.returncode == 1
+    assert "`make run` starts it" in done.stderr
+    assert "Traceback" not in done.stderr
