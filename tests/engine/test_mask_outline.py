@@ -2,8 +2,11 @@
 
 import cv2
 import numpy as np
+import pytest
 
-from engine.mask import SIDE, refine
+from engine.mask import Masker
+from engine.models.product_mask import SIDE
+from engine.outline import by_colours, refine
 
 
 def picture_of(shapes: np.ndarray) -> np.ndarray:
@@ -48,3 +51,50 @@ def test_no_product_is_an_empty_mask_and_no_crash():
     nothing = np.zeros((300, 200), np.uint8)
     refined = refine(picture_of(nothing), np.full((SIDE, SIDE), 0.02, np.float32))
     assert refined.shape == (300, 200) and refined.max() < 0.1
+
+
+def spread(shapes: np.ndarray, low: float, high: float) -> np.ndarray:
+    """A network that is unsure: `high` in these shapes, `low` outside."""
+    return np.where(shapes > 0, high, low).astype(np.float32)
+
+
+def test_colours_decide_where_the_network_is_not_sure():
+    exact, guessed = disc(), disc(centre=(345, 320), radius=140)
+    sure = disc(radius=60)
+    probability = np.maximum(spread(guessed, 0.3, 0.7), spread(sure, 0.0, 0.95))
+    probability[:40] = 0.02
+    assert iou(by_colours(picture_of(exact), probability), exact) > 0.95 > iou(guessed, exact)
+
+
+def test_colours_do_not_overrule_a_sure_network():
+    exact, half = disc(), disc()
+    half[:, 320:] = 0
+    found = by_colours(picture_of(exact), spread(half, 0.02, 0.98))
+    assert iou(found, half) > 0.95
+
+
+def test_colours_that_disagree_altogether_are_not_believed():
+    rng = np.random.default_rng(3)
+    noise = rng.integers(0, 255, (200, 200, 3)).astype(np.uint8)
+    exact = disc(200, (100, 100), 50)
+    assert iou(by_colours(noise, spread(exact, 0.35, 0.65)), exact) > 0.5
+
+
+def test_a_dark_window_in_the_product_is_not_a_hole():
+    exact, window = disc(), disc(radius=40)
+    picture = np.where(window[..., None] > 0, np.uint8(90), picture_of(exact))
+    picture[window > 0] = (70, 110, 150)  # the background's own colour
+    probability = np.maximum(spread(exact, 0.02, 0.95), 0)
+    probability[window > 0] = 0.45
+    assert by_colours(picture, probability)[320, 320] == 1
+    probability[window > 0] = 0.05  # what the network takes for a hole stays one
+    assert by_colours(picture, probability)[320, 320] == 0
+
+
+@pytest.mark.parametrize("shape", [(300, 200), (60, 900), (8, 8)])
+def test_the_whole_path_on_any_shape_and_the_same_twice(shape: tuple[int, int]):
+    masker = Masker.load()
+    photo = np.random.default_rng(1).integers(0, 255, (*shape, 3)).astype(np.uint8)
+    first = masker.mask(photo)
+    assert first.shape == shape and first.dtype == np.uint8
+    assert np.array_equal(first, masker.mask(photo))

@@ -1,0 +1,108 @@
+"""The outline of a mask: what belongs to the product by its colours, and where the photo's edges run."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from engine.models.product_mask import SIDE
+
+SMALLEST_ISLAND = 0.08  # of the largest part: what is smaller is not product
+COLOUR_SIDE = 288  # longest side at which colours are told apart
+SURELY, SURELY_NOT = 0.9, 0.1  # probabilities that colours cannot overrule
+AGREEMENT = 0.5  # IoU with the network below which the colours are not believed
+HOLE = 0.35  # mean probability above which an enclosed hole is product after all
+FEWEST = 20  # pixels of product and of the rest without which there are no colours to learn
+
+
+def by_colours(rgb: np.ndarray, probability_HW: np.ndarray) -> np.ndarray:
+    """Probability [H, W] after GrabCut (Rother et al., SIGGRAPH 2004) has decided where the network was not sure.
+
+    Where its answer is far from the network's (product and background of one colour), the network's stays.
+    """
+    height, width = rgb.shape[:2]
+    factor = min(1.0, COLOUR_SIDE / max(height, width))
+    size = max(8, round(width * factor)), max(8, round(height * factor))
+    small = cv2.cvtColor(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
+    likely = cv2.resize(probability_HW, size, interpolation=cv2.INTER_AREA)
+    found = likely > 0.5
+    if min(np.count_nonzero(found), np.count_nonzero(~found)) < FEWEST:
+        return probability_HW
+    labels = np.select(
+        [likely > SURELY, found, likely > SURELY_NOT], [cv2.GC_FGD, cv2.GC_PR_FGD, cv2.GC_PR_BGD], cv2.GC_BGD
+    ).astype(np.uint8)
+    cv2.setRNGSeed(0)  # its colour clusters are drawn: the same photo gives the same mask
+    cv2.grabCut(small, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+    solid = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    if np.count_nonzero(solid & found) < AGREEMENT * np.count_nonzero(solid | found):
+        return probability_HW
+    return cv2.resize(_filled(solid, likely).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _filled(solid: np.ndarray, likely: np.ndarray) -> np.ndarray:
+    """Without the enclosed holes that the network takes for product: a dark visor, a label's window."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((~solid).astype(np.uint8), connectivity=4)
+    filled = solid.copy()
+    for hole in range(1, len(stats)):
+        x, y, width, height = stats[hole, :4]
+        enclosed = x > 0 and y > 0 and x + width < solid.shape[1] and y + height < solid.shape[0]
+        if enclosed and likely[labels == hole].mean() > HOLE:
+            filled[labels == hole] = True
+    return filled
+
+
+def refine(rgb: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Soft mask [H, W] in 0..1 at the size of `rgb`, its outline drawn to the picture's edges, specks gone.
+
+    Two passes: from far at half the size, where the network may be wrong by some cells, then near at the full size.
+    """
+    height, width = rgb.shape[:2]
+    half = max(8, width // 2), max(8, height // 2)
+    guide = rgb.astype(np.float32) / 255
+    near = max(2, round(2 * max(height, width) / SIDE))
+    coarse = cv2.resize(probability, half, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    coarse = _firm(guided_filter(cv2.resize(guide, half, interpolation=cv2.INTER_AREA), coarse, near, 1e-4))
+    fine = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    soft = _firm(guided_filter(guide, fine, near, 1e-4))
+    return soft * _kept(soft)
+
+
+def guided_filter(guide_HW3: np.ndarray, values_HW: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
+    """Values that follow the guide's edges: a local linear model of its colours (He et al., ECCV 2010)."""
+
+    def mean(x: np.ndarray) -> np.ndarray:
+        return cv2.blur(x, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+
+    r, g, b = (np.ascontiguousarray(guide_HW3[..., k]) for k in range(3))
+    mr, mg, mb, level = mean(r), mean(g), mean(b), mean(values_HW)
+    # Symmetric 3 x 3 covariance of the colours; its inverse in closed form is ten times as fast as a solver.
+    rr, gg, bb = mean(r * r) - mr * mr + epsilon, mean(g * g) - mg * mg + epsilon, mean(b * b) - mb * mb + epsilon
+    rg, rb, gb = mean(r * g) - mr * mg, mean(r * b) - mr * mb, mean(g * b) - mg * mb
+    cr, cg, cb = (mean(x * values_HW) - m * level for x, m in ((r, mr), (g, mg), (b, mb)))
+    irr, irg, irb = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
+    igg, igb, ibb = rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg
+    determinant = np.maximum(rr * irr + rg * irg + rb * irb, epsilon**3)
+    ar = (irr * cr + irg * cg + irb * cb) / determinant
+    ag = (irg * cr + igg * cg + igb * cb) / determinant
+    ab = (irb * cr + igb * cg + ibb * cb) / determinant
+    offset = level - ar * mr - ag * mg - ab * mb
+    return mean(ar) * r + mean(ag) * g + mean(ab) * b + mean(offset)
+
+
+def _firm(values: np.ndarray) -> np.ndarray:
+    """A steeper edge about one half."""
+    return np.clip((values - 0.5) * 4 + 0.5, 0, 1)
+
+
+def _kept(soft: np.ndarray) -> np.ndarray:
+    """[H, W] of 0 and 1: drops islands much smaller than the largest part, with their soft rim."""
+    rim = max(3, round(max(soft.shape) / SIDE * 2)) | 1
+    return cv2.dilate(large_parts(soft).astype(soft.dtype), np.ones((rim, rim), np.uint8))
+
+
+def large_parts(soft: np.ndarray) -> np.ndarray:
+    """bool [H, W]: what is above one half, without islands much smaller than the largest part."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((soft > 0.5).astype(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0  # the background
+    return np.isin(labels, np.flatnonzero(areas >= SMALLEST_ISLAND * max(1, areas.max()))) & (labels > 0)
