@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -167,12 +166,13 @@ def test_the_minutes_bound_every_stage(tmp_path):
     assert not list(tmp_path.rglob("chunks/*")) and not list(tmp_path.rglob("checkpoint.pt"))
 
 
-def test_a_call_whose_minutes_are_over_stops_after_a_chunk_and_the_next_goes_on(tmp_path):
-    config = replace(CONFIG.photos, count=CHUNK * 2 + 1)
-    assert build_photos(tmp_path, config, time.monotonic() + 0.01) is False
-    done = len(list((tmp_path / "chunks").glob("[0-9]*")))
-    assert 1 <= done < 3
-    with pytest.raises(ValueError, match=rf"lack {3 - done} chunks"):
+def test_a_call_whose_minutes_are_over_stops_after_a_chunk_and_the_next_goes_on(tmp_path, monkeypatch):
+    config, marks = replace(CONFIG.photos, count=CHUNK * 4), tmp_path / "chunks"
+    monkeypatch.setattr("trainer.chunks.time", SimpleNamespace(monotonic=lambda: len(list(marks.glob("[0-9]*")))))
+    assert build_photos(tmp_path, config, deadline=1) is False
+    done = len(list(marks.glob("[0-9]*")))
+    assert 1 <= done < 4
+    with pytest.raises(ValueError, match=rf"lack {4 - done} chunks"):
         open_photos(tmp_path, config)
 
 
