@@ -92,3 +92,16 @@ def test_a_port_in_use_is_told_and_nothing_is_left_running(start: Start, data_di
     assert "Traceback" not in studio.text()
     assert processes_of(data_dir) == []
     assert not (data_dir / "postgres").exists()
+
+
+def test_behind_tls_the_link_is_the_one_that_the_proxy_passes_on(start: Start) -> None:
+    studio = start(AQ_HTTPS="1", AQ_ALLOWED_HOSTS="localhost,studio.example").wait_until_running()
+    assert studio.link().startswith("https://studio.example/sign-in/")
+    path = studio.link().removeprefix("https://studio.example")
+    here = f"http://127.0.0.1:{studio.port}"
+    proxied = {"Host": "studio.example", "X-Forwarded-Proto": "https"}
+    assert httpx.get(here + path, headers={"Host": "studio.example"}).headers["location"] == studio.link()  # plain HTTP
+    opened = httpx.get(here + path, headers=proxied)
+    assert (opened.status_code, opened.headers["location"]) == (302, "/")
+    assert "Secure" in opened.headers["set-cookie"]
+    assert here in studio.text()
