@@ -8,11 +8,20 @@ import numpy as np
 import pytest
 
 from engine.media.video import VideoWriter
-from tests.benchmarks.i2v_parts import flow, masks, pictures, prompts, rows
+from tests.benchmarks.i2v_parts import as_users, browser, flow, masks, pictures, prompts, rows
+from tests.benchmarks.i2v_parts.as_users import UserScores
 from tests.benchmarks.i2v_parts.films import MOMENTS, watch
 from tests.benchmarks.i2v_parts.motion import Answers, MotionScores, score_motion
-from tests.benchmarks.i2v_parts.plan import Clip, plan_clips
-from tests.benchmarks.i2v_parts.scenes import World, asked_motion, exact_frame, make_world
+from tests.benchmarks.i2v_parts.plan import FORMATS, Clip, plan_clips
+from tests.benchmarks.i2v_parts.scenes import (
+    View,
+    World,
+    asked_motion,
+    exact_clip,
+    exact_frame,
+    make_world,
+    moved_layers,
+)
 from tests.benchmarks.i2v_parts.work import EXACT, HOMOGRAPHY, OURS, RANDOM, STILL, ClipScores
 
 SIDE = flow.SIDE
@@ -151,6 +160,50 @@ def test_a_planted_halo_has_its_width(planted: int, outwards: bool) -> None:
     picture, reference = (outer + (inner - outer) * a[..., None] for a in (stained, alpha))
     width = pictures.halo_width(picture.astype(np.float32), reference.astype(np.float32), alpha)
     assert width == pytest.approx(planted, abs=1.5)
+
+
+def test_one_bad_halo_among_many_misses_the_high_percentile() -> None:
+    usual, worst = rows.halo_rows("halo", [2.0] * 8 + [12.0] * 2)
+    assert usual.met and not worst.met
+    assert [row.met for row in rows.halo_rows("halo", [2.0] * 10)] == [True, True]
+
+
+def test_a_view_at_half_the_size_shows_what_the_frame_shows(world: World) -> None:
+    still = exact_clip(world, asked_motion("static", 0.6, "still", 0.6), (32, 32))
+    picture, alpha = moved_layers(world, still)
+    small, small_alpha = moved_layers(world, still, View(world.view.window, (SIDE // 2, SIDE // 2)))
+    assert np.abs(cv2.resize(picture, small.shape[1::-1], interpolation=cv2.INTER_AREA) - small).mean() < 3
+    assert np.abs(cv2.resize(alpha, small.shape[1::-1], interpolation=cv2.INTER_AREA) - small_alpha).mean() < 0.01
+    assert np.array_equal(world.view.of(world.mask), world.mask[world.window])
+
+
+@pytest.mark.parametrize("asked", OPPOSITE)
+def test_as_users_get_it_a_move_the_wrong_way_is_told_from_the_right_one(world: World, asked: str) -> None:
+    mask = world.mask[world.window]
+    assert as_users.goes_the_asked_way(filmed(world, asked), mask, asked, 0.6) is True
+    assert as_users.goes_the_asked_way(filmed(world, OPPOSITE[asked]), mask, asked, 0.6) is False
+    assert as_users.goes_the_asked_way([world.photo[world.window]] * 3, mask, asked, 0.6) is False
+
+
+def test_users_ask_for_every_move_and_every_pair_of_formats() -> None:
+    requests = [as_users.request_of(index) for index in range(24)]
+    assert {request.camera.move for request in requests} == set(as_users.MOVES)
+    pairs = {(FORMATS[index % 4], request.format) for index, request in enumerate(requests)}
+    assert len(pairs) == 12 and all(photo != video for photo, video in pairs)
+
+
+def test_what_is_left_of_the_strength_is_judged_by_the_usual_and_the_least() -> None:
+    scores = [UserScores(index, applied, True, 1.0) for index, applied in enumerate([1.0, 1.0, 0.95, 0.3])]
+    met = {row.what.split(", ")[-1]: row.met for row in rows.user_rows(scores) if "applied" in row.what}
+    assert met == {"median": True, "least": False}
+
+
+def test_an_event_that_is_never_shown_is_late_and_not_dropped() -> None:
+    shown = [(0, 1_000.0), (2, 1_300.0), (5, 9_000.0)]
+    assert browser.event_seconds({0: 950.0}, shown, 20_000) == [0.05]
+    assert browser.event_seconds({1: 1_250.0, 2: 1_280.0}, shown, 20_000) == pytest.approx([0.05, 0.02])
+    assert browser.event_seconds({3: 2_000.0}, shown, 20_000) == [7.0]
+    assert browser.event_seconds({9: 10_000.0}, shown, 20_000) == [10.0]
 
 
 def test_flicker_is_measured_on_the_decoded_video(tmp_path: Path) -> None:

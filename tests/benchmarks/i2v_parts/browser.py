@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,9 @@ ROOT = Path(__file__).parents[3]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 WAIT_MS = 120_000
 
-# Runs in the page: when an upload was answered, when its mask was drawn, and when each percentage was shown.
+# Runs in the page: when an upload was answered, when its mask was drawn, when a job was opened and each percent shown.
 WATCH = """
-window.seen = { uploaded: null, mask: null, percents: [] };
+window.seen = { uploaded: null, mask: null, opened: null, percents: [] };
 const send = XMLHttpRequest.prototype.send;
 XMLHttpRequest.prototype.send = function (body) {
   this.addEventListener("load", () => { window.seen.uploaded = Date.now(); });
@@ -36,11 +37,13 @@ XMLHttpRequest.prototype.send = function (body) {
 new MutationObserver(() => {
   const { seen } = window;
   if (seen.uploaded && !seen.mask && document.querySelector("[data-testid=mask-layer]")) seen.mask = Date.now();
-  const text = document.querySelector("[data-testid=live-progress]")?.textContent ?? "";
-  const percent = /(\\d+) %/.exec(text)?.[1];
+  const live = document.querySelector("[data-testid=live-progress]");
+  if (live && !seen.opened) seen.opened = Date.now();
+  const over = document.querySelector("article[data-state=succeeded]");
+  const percent = over ? "100" : /(\\d+) %/.exec(live?.textContent ?? "")?.[1];
   const last = seen.percents.at(-1);
   if (percent && last?.[0] !== Number(percent)) seen.percents.push([Number(percent), Date.now()]);
-}).observe(document, { subtree: true, childList: true, characterData: true });
+}).observe(document, { subtree: true, childList: true, characterData: true, attributeFilter: ["data-state"] });
 """
 
 
@@ -48,26 +51,40 @@ def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-def measure_browser(photos: int, videos: int) -> dict[str, list[float]]:
-    """{"mask": seconds from an answered upload to its drawn mask, "event": seconds from an event's row to the page}."""
+@dataclass
+class Waits:
+    """What a member waited for. `mask`: seconds from an answered upload to its drawn mask, for uploads during which the
+    video was being made all the time; `dropped` of them were not. `event`: seconds from a percentage's first event to
+    the page showing it, or a later one; `unseen` of them were never shown themselves.
+    """
+
+    mask: list[float] = field(default_factory=list)
+    dropped: int = 0
+    event: list[float] = field(default_factory=list)
+    unseen: int = 0
+
+
+def measure_browser(photos: int, videos: int) -> Waits:
+    """At least `photos` uploads while videos are made, and the events of at least `videos` videos."""
     program = chromium()
     if program is None:
         raise RuntimeError("No Chromium was found (Debian: apt-get install chromium).")
-    with _studio() as studio, sync_playwright() as playwright:
+    found, made = Waits(), 0
+    with _studio() as studio, sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         page = _sign_in(browser, studio)
         steps.take_sample(page)
         steps.make_it_slow(page)
-        found: dict[str, list[float]] = {"mask": [], "event": []}
-        with tempfile.TemporaryDirectory() as folder:
-            for number in range(videos):
-                job = steps.generate(page)
-                expect(page.get_by_test_id("live-progress")).to_contain_text("%")
-                photo = Path(folder) / f"{number}.jpg"
-                found["mask"] += [_mask_seconds(page, photo) for _ in range(photos // videos)]
-                found["event"] += _event_seconds(page, job)
-                page.goto("/")
-                steps.see_mask(page)
+        while made < videos or len(found.mask) < photos:
+            assert found.dropped <= photos, "videos end before a mask is shown: make them slower"
+            job = steps.generate(page)
+            expect(page.get_by_test_id("live-progress")).to_contain_text("%")
+            wanted = min(photos - len(found.mask), math.ceil(photos / videos))
+            _upload_while_running(page, job, Path(folder) / f"{made}.jpg", wanted, found)
+            _watch_events(page, job, found)
+            page.goto("/")
+            steps.see_mask(page)
+            made += 1
         browser.close()
     return found
 
@@ -116,26 +133,65 @@ def _page(browser: Browser, base_url: str, cookies: list[Any]) -> Page:
     return context.new_page()
 
 
-def _mask_seconds(watching: Page, photo: Path) -> float:
-    """Upload another photo in a second browser, while the first one's video is being made."""
+def _upload_while_running(page: Page, job: str, photo: Path, wanted: int, found: Waits) -> None:
+    """Upload as long as the video is being made; an upload that it did not outlast says nothing."""
+    for _ in range(wanted):
+        if not _is_running(page, job):
+            return
+        seconds = _mask_seconds(page, photo, len(found.mask) + found.dropped)
+        if not _is_running(page, job):
+            found.dropped += 1
+            return
+        found.mask.append(seconds)
+
+
+def _is_running(page: Page, job: str) -> bool:
+    return bool(page.request.get(f"/api/v1/jobs/{job}").json()["state"] == "running")
+
+
+def _mask_seconds(watching: Page, photo: Path, number: int) -> float:
+    """Upload another photo in a second browser, while the first one's video is being made; each has its own size."""
     assert watching.context.browser is not None
     address = watching.url.split("/videos")[0]
     page = _page(watching.context.browser, address, list(watching.context.cookies()))
     page.goto("/")
-    steps.upload(page, steps.draw_photo(photo, (3000, 4000)))
+    steps.upload(page, steps.draw_photo(photo, (3000, 4000 - number)))
     seen = page.evaluate("window.seen")
     page.context.close()
     return float(seen["mask"] - seen["uploaded"]) / 1000
 
 
-def _event_seconds(page: Page, job: str) -> list[float]:
-    """The first event of each percentage against the moment at which the page wrote it."""
+def _watch_events(page: Page, job: str, found: Waits) -> None:
+    """The first event of each percentage against the moments at which the page wrote percentages."""
     expect(page.locator("article")).to_have_attribute("data-state", "succeeded")
-    shown: dict[int, float] = dict(page.evaluate("window.seen.percents"))
-    events: list[dict[str, Any]] = page.request.get(f"/api/v1/jobs/{job}/events").json()["results"]
+    shown = [(int(percent), float(at)) for percent, at in page.evaluate("window.seen.percents")]
     written: dict[int, float] = {}
-    for event in events:
+    for event in _events(page, job):
         if event["type"] == "progress":
             percent = math.floor(event["data"]["fraction"] * 100)
             written.setdefault(percent, datetime.fromisoformat(event["created_at"]).timestamp() * 1000)
-    return [(shown[percent] - written[percent]) / 1000 for percent in sorted(shown.keys() & written.keys())]
+    # What was written before the page looked is no event that it waited for.
+    opened = float(page.evaluate("window.seen.opened"))
+    awaited = {percent: at for percent, at in written.items() if at >= opened}
+    found.event += event_seconds(awaited, shown, float(page.evaluate("Date.now()")))
+    found.unseen += len(awaited.keys() - dict(shown).keys())
+
+
+def event_seconds(written: dict[int, float], shown: list[tuple[int, float]], ended: float) -> list[float]:
+    """Seconds until each written percentage, or a later one, is shown; times in milliseconds.
+
+    Events come faster than a page is drawn, and then only the last is seen. One that is never shown at all waits until
+    the watching `ended`.
+    """
+    found = []
+    for percent, at in sorted(written.items()):
+        later = [moment for value, moment in shown if value >= percent]
+        found.append((min(later, default=ended) - at) / 1000)
+    return found
+
+
+def _events(page: Page, job: str) -> Iterator[dict[str, Any]]:
+    after = 0
+    while results := page.request.get(f"/api/v1/jobs/{job}/events?after={after}").json()["results"]:
+        yield from results
+        after = results[-1]["seq"]

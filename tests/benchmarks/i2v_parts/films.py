@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from engine.generate import Engine, Prepared, picture_tensor
-from engine.media.fields import MotionFields, fit_to_canvas
+from engine.media.fields import MotionFields
 from engine.media.layers import build_layers
 from engine.media.photo import Photo
 from engine.media.video import decode_frames, render_video
@@ -43,7 +43,7 @@ def make_fields(engine: Engine, request: ImageToVideo, prepared: Prepared) -> Mo
 
 
 def within_canvas(fields: MotionFields, prepared: Prepared) -> MotionFields:
-    return fit_to_canvas(fields, prepared.framing)[0]
+    return prepared.fit(fields)[0]
 
 
 def film(prepared: Prepared, fields: MotionFields, folder: Path, *, fps: int, frames: int) -> Film:

@@ -10,7 +10,7 @@ from engine.media.compose import Compositor
 from engine.media.fields import MotionFields
 from tests.benchmarks.i2v_parts import flow
 from tests.benchmarks.i2v_parts.motion import Answers
-from tests.benchmarks.i2v_parts.scenes import World, behind_product, exact_frame, exact_motion, moved_layers
+from tests.benchmarks.i2v_parts.scenes import View, World, behind_product, exact_frame, exact_motion, moved_layers
 
 HALO_REACH = 16  # pixels around the outline that are looked at
 HALO_LEVEL = 0.12  # share of the other side's colour that counts as halo
@@ -50,12 +50,12 @@ def sharpness(world: World, frames: list[np.ndarray]) -> float | None:
     return _detail(frames[-1], inside) / max(_detail(warped, inside), 1e-6)
 
 
-def halo(world: World, fields: MotionFields, last: np.ndarray) -> float | None:
+def halo(world: World, fields: MotionFields, last: np.ndarray, view: View | None = None) -> float | None:
     """Widest band beside the product's outline, in pixels, that shows colour of the other side, out- or inwards.
 
     The outline is that of the exact layers moved by the film's own fields, so an unexpected motion is no halo.
     """
-    reference, alpha = moved_layers(world, fields)
+    reference, alpha = moved_layers(world, fields, view)
     return halo_width(last.astype(np.float32), reference, alpha)
 
 

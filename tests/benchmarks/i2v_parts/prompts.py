@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from datapipe.worlds import captions
+from datapipe.worlds.clip import GRIDS
 from datapipe.worlds.motion import (
     CAMERA_MOVES,
     DOLLY_IN,
@@ -26,13 +27,20 @@ from datapipe.worlds.motion import (
 from engine.generate import Engine, Generated
 from engine.requests import ImageToVideo
 from tests.benchmarks.i2v_parts import flow
-from tests.benchmarks.i2v_parts.films import watch
+from tests.benchmarks.i2v_parts.films import film, prepare, watch, within_canvas
 from tests.benchmarks.i2v_parts.motion import ENOUGH, bend_of, brightened
 from tests.benchmarks.i2v_parts.plan import Clip
-from tests.benchmarks.i2v_parts.scenes import World
+from tests.benchmarks.i2v_parts.scenes import View, World, asked_motion, exact_clip
 
 STILL = 0.12  # share of the largest move below which nothing counts as moving
 STRENGTH = 0.6  # a user who does not touch the slider
+WAYS = {
+    "pan": ("left", "right"),
+    "tilt": ("up", "down"),
+    "dolly": ("in", "out"),
+    "orbit": ("left", "right"),
+    "roll": ("left", "right"),
+}
 _TURN = 0.012  # of the width: what the largest turn leaves inside a product after the best homography, and its drift
 _LIGHT = 0.25 * SWEEP_GAIN * 255  # a full sweep's mean change of brightness over a product
 _ORBIT_DEPTH = 0.6  # how much of an infinitely far background's travel a usual one makes
@@ -78,6 +86,23 @@ def ask(engine: Engine, world: World, clip: Clip, folder: Path) -> Obedience | N
     return Obedience("contradicted", prompt, request.camera.move, seen.camera, told)
 
 
+def ask_exact(world: World, clip: Clip, folder: Path) -> Obedience | None:
+    """The same question to the exact motion: what it does not obey is the judge's own error."""
+    camera, subject = _wanted(clip)
+    if clip.sentence == "contradicted":
+        camera = _explicit(clip)
+    request = clip.request().model_copy(update={"short_side": 540})
+    prepared, (height, width) = prepare(world, request), GRIDS[clip.format]
+    fields = exact_clip(world, asked_motion(camera, STRENGTH, subject, STRENGTH), (height // 2, width // 2))
+    made = film(prepared, within_canvas(fields, prepared), folder, fps=request.fps, frames=request.frames)
+    seen = look(made.frames, View(world.view.window, request.size).of(world.mask))
+    if seen is None:
+        return None
+    if clip.sentence == "subject":
+        return Obedience("subject", "", subject, seen.subject, told=True)
+    return Obedience(clip.sentence, "", camera, seen.camera, told=True)
+
+
 @dataclass(frozen=True)
 class Seen:
     """The camera move and the subject motion that a film shows most."""
@@ -98,17 +123,21 @@ def look(frames: list[np.ndarray], mask: np.ndarray) -> Seen | None:
 
 
 def _camera_of(moved: np.ndarray, near: np.ndarray, far: np.ndarray) -> str:
+    shares = camera_shares(moved, near, far)
+    move = max(shares, key=lambda name: abs(shares[name]))
+    if abs(shares[move]) < STILL:
+        return "static"
+    return f"{move}-{WAYS[move][0 if shares[move] > 0 else 1]}"
+
+
+def camera_shares(moved: np.ndarray, near: np.ndarray, far: np.ndarray) -> dict[str, float]:
+    """Of each kind of move, how much of its own largest one a forward flow [h, w, 2] shows; above 0: WAYS' first."""
     height, width = moved.shape[:2]
     by_product, by_scene = flow.fit_similarity(moved, near), flow.fit_similarity(moved, far)
     pan, tilt = by_product[0] / width / SHIFT, by_product[1] / height / SHIFT
     dolly = by_product[2] / (-np.log(1 - DOLLY_IN) if by_product[2] > 0 else np.log(1 + DOLLY_OUT))
     orbit = (by_product[0] - by_scene[0]) / width / (ORBIT_FAR * _ORBIT_DEPTH)
-    shares = {"pan": pan, "tilt": tilt, "dolly": dolly, "orbit": orbit, "roll": by_scene[3] / ROLL}
-    move = max(shares, key=lambda name: abs(shares[name]))
-    if abs(shares[move]) < STILL:
-        return "static"
-    ways = {"pan": "left right", "tilt": "up down", "dolly": "in out", "orbit": "left right", "roll": "left right"}
-    return f"{move}-{ways[move].split()[0 if shares[move] > 0 else 1]}"
+    return {"pan": pan, "tilt": tilt, "dolly": dolly, "orbit": orbit, "roll": by_scene[3] / ROLL}
 
 
 def _subject_of(pictures: list[np.ndarray], forward: list[np.ndarray], near: np.ndarray) -> str:
@@ -149,8 +178,6 @@ def _control(clip: Clip, which: str) -> object:
 
 
 def _sentence(camera: str, subject: str, world: World, rng: np.random.Generator) -> str:
-    from tests.benchmarks.i2v_parts.scenes import asked_motion
-
     motion = asked_motion(camera, STRENGTH, subject, STRENGTH)
     noun = world.scene.words["product"]
     return captions.compose([captions.camera_phrase(motion, rng), captions.subject_phrase(motion, noun, rng)], rng)
@@ -166,7 +193,5 @@ def _generate(
     made = engine.generate(request, photo, out, mask=mask)
     frames = watch(out, made.frames).frames
     out.unlink()
-    x0, y0, x1, y1 = made.settings["window"]
-    matrix = np.array([[(x1 - x0) / made.width, 0, x0], [0, (y1 - y0) / made.height, y0]])
-    seen = cv2.warpAffine(world.mask, matrix, (made.width, made.height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    seen = View(tuple(made.settings["window"]), (made.width, made.height)).of(world.mask)
     return made, frames, seen

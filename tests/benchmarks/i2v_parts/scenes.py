@@ -25,6 +25,21 @@ _NO_MAP: Any = None
 
 
 @dataclass(frozen=True)
+class View:
+    """A part of the canvas: `window` (x0, y0, x1, y1) in canvas pixels, shown at `size` (width, height)."""
+
+    window: tuple[float, float, float, float]
+    size: tuple[int, int]
+
+    def of(self, image: np.ndarray) -> np.ndarray:
+        """What the view shows of a canvas image."""
+        (width, height), (x0, y0, x1, y1) = self.size, self.window
+        across, down = (x1 - x0) / width, (y1 - y0) / height
+        matrix = np.array([[across, 0, x0 + 0.5 * across - 0.5], [0, down, y0 + 0.5 * down - 0.5]])
+        return cv2.warpAffine(image, matrix, self.size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+@dataclass(frozen=True)
 class World:
     """A scene drawn at output resolution with `MARGIN` of canvas around the frame."""
 
@@ -49,13 +64,17 @@ class World:
         return slice(y, y + height), slice(x, x + width)
 
     @property
+    def view(self) -> View:
+        """The frame."""
+        rows, columns = self.window
+        return View((float(columns.start), float(rows.start), float(columns.stop), float(rows.stop)), self.size)
+
+    @property
     def framing(self) -> Framing:
         """The plan whose window is exactly the frame: nothing is resampled, and the canvas is what the scene knows."""
-        rows, columns = self.window
         height, width = self.mask.shape
         cut = Sides(*(float((edge > 127).any()) for edge in self._borders()))
-        window = (float(columns.start), float(rows.start), float(columns.stop), float(rows.stop))
-        return Framing(window, (0.0, 0.0, float(width), float(height)), Sides(), cut, 1.0, continued=False)
+        return Framing(self.view.window, (0.0, 0.0, float(width), float(height)), Sides(), cut, 1.0, continued=False)
 
     def _borders(self) -> tuple[np.ndarray, ...]:
         return self.mask[:, 0], self.mask[0], self.mask[:, -1], self.mask[-1]
@@ -132,13 +151,13 @@ def exact_frame(world: World, motion: Motion, tau: float = 1.0) -> np.ndarray:
     return _over(image, _sample(layers.product_rgb, places), _sample(layers.product_alpha, places))
 
 
-def moved_layers(world: World, fields: MotionFields) -> tuple[np.ndarray, np.ndarray]:
+def moved_layers(world: World, fields: MotionFields, view: View | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The last frame that the exact layers give under *these* fields: float32 [H, W, 3], and the product's alpha 0..1.
 
     The colours behind the product are the scene's own. What a video lacks to this is the compositor's doing alone.
     """
     moment = fields.at(1.0)
-    scene, product = (_field_places(world, flow) for flow in (moment.scene, moment.product))
+    scene, product = (_field_places(world, flow, view or world.view) for flow in (moment.scene, moment.product))
     behind = _sample(world.layers.plate, scene)
     alpha = _sample(world.layers.product_alpha, product)
     return _over(behind, _sample(world.layers.product_rgb, product), alpha), np.clip(alpha / 255, 0, 1)
@@ -146,17 +165,21 @@ def moved_layers(world: World, fields: MotionFields) -> tuple[np.ndarray, np.nda
 
 def behind_product(world: World, flow: np.ndarray) -> np.ndarray:
     """The product's alpha (0..1) in the photo, where `flow` [h, w, 2] points to: above 0 the scene was hidden there."""
-    return _sample(world.mask, _field_places(world, flow)) / np.float32(255)
+    return _sample(world.mask, _field_places(world, flow, world.view)) / np.float32(255)
 
 
-def _field_places(world: World, flow: np.ndarray) -> np.ndarray:
-    """Canvas pixels (x, y) that a backward flow on any grid shows, [H, W, 2] at the frame's full size."""
-    width, height = world.size
+def _field_places(world: World, flow: np.ndarray, view: View) -> np.ndarray:
+    """Canvas pixels (x, y) that a backward flow on any grid shows, [H, W, 2] at the view's full size."""
+    (width, height), (x0, y0, x1, y1) = view.size, view.window
     full = (
         cv2.resize(flow, (width, height), interpolation=cv2.INTER_CUBIC) if flow.shape[:2] != (height, width) else flow
     )
-    x, y = np.meshgrid(np.arange(width) + world.layers.pad_x, np.arange(height) + world.layers.pad_y)
-    return np.stack([x + full[..., 0] * width, y + full[..., 1] * height], -1).astype(np.float32)
+    across, down = (x1 - x0) / width, (y1 - y0) / height
+    x, y = np.meshgrid(
+        x0 + (np.arange(width) + 0.5) * across - 0.5,
+        y0 + (np.arange(height) + 0.5) * down - 0.5,
+    )
+    return np.stack([x + full[..., 0] * (x1 - x0), y + full[..., 1] * (y1 - y0)], -1).astype(np.float32)
 
 
 def _canvas_places(world: World, points: np.ndarray) -> np.ndarray:

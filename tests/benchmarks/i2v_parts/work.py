@@ -126,6 +126,7 @@ class Worker:
 
     def _ask(self, scores: ClipScores, world: World, clip: Clip, folder: Path) -> None:
         scores.prompts[OURS] = prompts.ask(self.engine, world, clip, folder)
+        scores.prompts[EXACT] = prompts.ask_exact(world, clip, folder)
         if "random" in clip.controls:
             scores.prompts[RANDOM] = prompts.ask(self._random(), world, clip, folder)
 
