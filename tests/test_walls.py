@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BLOCK_TORCH = "import sys; sys.modules['torch'] = None; sys.modules['diffusers'] = None\n"
+MEDIA = sorted(f"engine.media.{path.stem}" for path in (ROOT / "engine/media").glob("*.py") if path.stem != "__init__")
 TORCH_FREE = ["engine", "engine.requests", "engine.bundles", "engine.events", "engine.media"]
 WEB = """
 import django
@@ -30,6 +31,12 @@ def python_without_torch(code: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("module", TORCH_FREE)
 def test_a_torch_free_module_is_imported_without_torch(module: str) -> None:
     done = python_without_torch(f"import {module}")
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_module_of_media_is_imported_without_torch() -> None:
+    assert "engine.media.compose" in MEDIA
+    done = python_without_torch(f"import {', '.join(MEDIA)}")
     assert done.returncode == 0, done.stderr
 
 

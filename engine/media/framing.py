@@ -23,8 +23,8 @@ ASPECTS = {"9:16": 9 / 16, "1:1": 1.0, "4:5": 4 / 5, "16:9": 16 / 9}
 MAX_MARGIN = 0.12
 MIN_SCALE = 0.5
 # Canvas beyond what the move needs, in fractions of the window: floors travel further than the product, products float,
-# and the model is not exact. Of 70 clips (every move, strengths 0.3 and 1) the most that was asked beyond the margin
-# was 0.05. Real pixels where the photo has them, continued ones where not.
+# and the model is not exact. Real pixels where the photo has them, continued ones where not. Of 135 clips (every move,
+# strengths 0.3 and 1, three photos) 5 % asked for more than 0.053 beyond the margin, and two for more than this.
 SPARE = 0.07
 
 NOTHING = Sides()

@@ -352,7 +352,3 @@ def test_a_bundle_of_another_kind_is_refused(bundle, tmp_path):
     (tmp_path / "bundle.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match="does not make videos"):
         Engine.load(tmp_path)
-
-
-def test_weights_are_cast_once(engine):
-    assert {p.dtype for p in engine.dit.parameters()} == {torch.float32}
