@@ -106,6 +106,30 @@ def test_files_that_are_not_there_are_told(photo: Path, tmp_path: Path, photo_na
         call_command("generate", str(tmp_path / photo_name), "-o", str(tmp_path / out))
 
 
+@pytest.mark.parametrize(
+    ("photo_name", "out", "sentence"),
+    [
+        ("photo.jpg", "", r"is a folder\. Name the MP4 to write in it\."),
+        ("photo.jpg", "/proc/out.mp4", r"The folder /proc cannot be written into: No such file or directory\."),
+        ("n" * 300, "out.mp4", r"The file .* cannot be read: File name too long\."),
+    ],
+)
+def test_what_cannot_be_read_or_written_is_told_before_any_work(
+    photo: Path, asked: list[dict[str, Any]], tmp_path: Path, photo_name: str, out: str, sentence: str
+) -> None:
+    with pytest.raises(CommandError, match=sentence):
+        call_command("generate", str(tmp_path / photo_name), "-o", str(tmp_path / out))
+    assert asked == [] and left_in(tmp_path) == ["photo.jpg"]
+
+
+def test_another_bundle_can_be_named(photo: Path, settings: Any, tmp_path: Path) -> None:
+    settings.AQ_BUNDLE = settings.AQ_BUNDLE  # given back after the test
+
+    with pytest.raises(CommandError, match=f"There is no model bundle at {tmp_path / 'new'}"):
+        call_command("generate", str(photo), "-o", str(tmp_path / "out.mp4"), "--bundle", str(tmp_path / "new"))
+    assert left_in(tmp_path) == ["photo.jpg"]
+
+
 def test_what_the_engine_refuses_is_told_and_leaves_nothing(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

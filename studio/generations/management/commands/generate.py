@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, get_args
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from pydantic import ValidationError
 from rich.console import Console
@@ -44,15 +45,15 @@ class Command(BaseCommand):
         parser.add_argument("--prompt", default=DEFAULTS.prompt)
         parser.add_argument("--seed", type=int, help=f"0 to {MAX_SEED}; the same seed gives the same video")
         parser.add_argument("--steps", type=int, default=DEFAULTS.steps, help="denoising steps, 4 to 50")
+        parser.add_argument("--bundle", type=Path, help="the folder of the model to use; the studio's own by default")
 
     def handle(self, *args: Any, **options: Any) -> None:
         request = _request(options)
         photo, out, mask = options["photo"], options["out"], options["mask"]
         for file in filter(None, (photo, mask)):
-            if not file.is_file():
-                raise CommandError(f"There is no file {file}.")
-        if not out.parent.is_dir():
-            raise CommandError(f"There is no folder {out.parent} to write into.")
+            _check_readable(file)
+        if options["bundle"]:
+            settings.AQ_BUNDLE = options["bundle"].resolve()  # this process has one engine, and makes one video
         console = Console(stderr=True)
         try:
             output = _generate({"request": request, "photo": photo, "mask": mask}, out, console)
@@ -82,10 +83,31 @@ def _request(options: dict[str, Any]) -> ImageToVideo:
         raise CommandError(" ".join(wrong)) from error
 
 
+def _check_readable(file: Path) -> None:
+    try:
+        if not file.is_file():
+            raise CommandError(f"There is no file {file}.")
+        file.open("rb").close()
+    except OSError as error:
+        raise CommandError(f"The file {file} cannot be read: {error.strerror}.") from error
+
+
+def _folder_beside(out: Path) -> tempfile.TemporaryDirectory[str]:
+    """A work folder on the same disk as `out`, so that the finished file only has to be renamed."""
+    try:
+        if out.is_dir():
+            raise CommandError(f"{out} is a folder. Name the MP4 to write in it.")
+        if not out.parent.is_dir():
+            raise CommandError(f"There is no folder {out.parent} to write into.")
+        return tempfile.TemporaryDirectory(dir=out.parent, prefix=".generate-")
+    except OSError as error:
+        raise CommandError(f"The folder {out.parent} cannot be written into: {error.strerror}.") from error
+
+
 def _generate(inputs: dict[str, Any], out: Path, console: Console) -> Any:
     """Run the engine in a folder beside `out`, and give the finished file its name in one step."""
     with (
-        tempfile.TemporaryDirectory(dir=out.parent, prefix=".generate-") as folder,
+        _folder_beside(out) as folder,
         _bar(console) as bar,
         _stopping_on_signals() as stopped,
     ):
