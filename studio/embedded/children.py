@@ -16,6 +16,7 @@ PR_SET_PDEATHSIG = 1
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 HEALTHY_SECONDS = 60.0  # a child that ran this long starts its back-off anew
 LOG_BYTES = 10 * 1024 * 1024
+LAST_SECONDS = 2.0  # for what a dead child had started: a worker's heartbeat gives its job back
 
 
 def die_with_parent(sent: signal.Signals) -> Callable[[], None] | None:
@@ -48,6 +49,7 @@ class Child:
     crashes: int = 0
     started: float = 0.0
     start_again: float = field(default=0.0)
+    kill_rest: float | None = None  # when it has ended: the moment at which the rest of its group is killed
 
     def pause(self) -> float:
         """Seconds until the next start, after `crashes` crashes in a row."""
@@ -86,7 +88,7 @@ class Family:
         now = time.monotonic()
         for child in self.children:
             if child.process is not None and child.process.poll() is not None:
-                self._bury(child, now)
+                self._let_go(child, child.process, now)
             if child.process is None and now >= child.start_again:
                 self._launch(child)
 
@@ -99,9 +101,9 @@ class Family:
         for process in running:
             wait_until_over(process, until)
         for process in running:
-            warden.send(process.pid, signal.SIGKILL)
-        for process in running:
+            process.kill()
             process.wait()
+        warden.end_groups({process.pid: 0 for process in running}, LAST_SECONDS)
         for child in self.children:
             child.process = None
 
@@ -130,13 +132,21 @@ class Family:
         child.started = time.monotonic()
         self._tell(f"+ {child.process.pid} {int(signal.SIGKILL)}")
 
-    def _bury(self, child: Child, now: float) -> None:
-        assert child.process is not None
-        warden.send(child.process.pid, signal.SIGKILL)  # what it started itself
-        self._tell(f"- {child.process.pid}")
+    def _let_go(self, child: Child, ended: subprocess.Popen[bytes], now: float) -> None:
+        """Of a child that has ended, what it started itself may end by itself; then it is buried."""
+        if child.kill_rest is None:
+            child.kill_rest = now + LAST_SECONDS
+        if now < child.kill_rest and warden.alive(ended.pid):
+            return
+        child.kill_rest = None
+        self._bury(child, ended, now)
+
+    def _bury(self, child: Child, ended: subprocess.Popen[bytes], now: float) -> None:
+        warden.send(ended.pid, signal.SIGKILL)
+        self._tell(f"- {ended.pid}")
         child.crashes = 1 if now - child.started > HEALTHY_SECONDS else child.crashes + 1
         child.start_again = now + child.pause()
-        how = f"by signal {-child.process.returncode}" if child.process.returncode < 0 else "by itself"
+        how = f"by signal {-ended.returncode}" if ended.returncode < 0 else "by itself"
         self._say(f"{child.name} ended {how}; it starts again in {child.pause():.1f} s. See {child.log}")
         child.process = None
 

@@ -2,7 +2,8 @@
 
     server  {"type": "hello", "workspace": id}
     client  {"type": "watch", "jobs": {id: after_seq}} · {"type": "unwatch", "jobs": [id]} · {"type": "watch_workspace"}
-    server  {"type": "events", "job_id": id, "events": [Event]} · {"type": "job_changed", "job_id": id, "state": state}
+    server  {"type": "events", "job_id": id, "events": [Event]} · {"type": "job_changed", "job_id": id, "kind", "state"}
+            {"type": "queue_moved", "queue": name}: jobs of yours that wait there may have another place now
             {"type": "ping"} every 20 s · {"type": "error", "code", "detail"}
 
 Close codes: 4401 not signed in (or not any more), 4403 not a member of the workspace (any more).

@@ -22,7 +22,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from studio.jobs import events
 from studio.jobs.database import AWAY, conninfo
-from studio.jobs.models import Job, JobEvent
+from studio.jobs.models import TERMINAL, Job, JobEvent, State
 from studio.jobs.subscription import PAGE, Change, Subscription
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class Hub:
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="feed")
         self._seen_at: datetime | None = None  # the database's clock when all was well
         self._noted = 0.0
+        self._standing: dict[UUID, tuple[str, bool]] = {}  # of the jobs that have not ended, as last read
 
     @asynccontextmanager
     async def subscription(self, workspace_id: UUID) -> AsyncIterator[Subscription]:
@@ -130,9 +131,27 @@ class Hub:
 
     async def _deliver(self, rung: set[UUID]) -> None:
         changes = await self._once(read_changes, rung, self._come_to(rung))
+        news = {change.job_id for change in changes if self._is_news(change)}
         for change in changes:
             for subscription in self._subscriptions:
-                subscription.offer(change)
+                subscription.offer(change, is_news=change.job_id in news)
+        await self._tell_moves({change.queue for change in changes if change.job_id in news})
+
+    def _is_news(self, change: Change) -> bool:
+        """Whether the job stands otherwise than when it was read last: most changes are mere progress."""
+        known = self._standing.pop(change.job_id, None)
+        if change.state not in TERMINAL:
+            self._standing[change.job_id] = change.standing
+        return known != change.standing
+
+    async def _tell_moves(self, queues: set[str]) -> None:
+        """Places are of all workspaces together: who waits on a queue hears that it moved, and no more."""
+        if not queues:
+            return
+        waiting = await self._once(read_waiting, queues)
+        for subscription in self._subscriptions:
+            for queue in waiting.get(subscription.workspace_id, ()):
+                subscription.offer_move(queue)
 
     def _come_to(self, rung: set[UUID]) -> dict[UUID, int]:
         """For each rung job that is watched, the seq to which all its watchers have come."""
@@ -168,7 +187,19 @@ def read_changes(ids: set[UUID], come: dict[UUID, int]) -> list[Change]:
         for row in rows:
             if row.job_id in jobs and row.seq > come[row.job_id]:
                 told[row.job_id].append(events.present(row, jobs[row.job_id]))
-    return [Change(id, job.workspace_id, job.state, job.last_seq, told[id]) for id, job in jobs.items()]
+    return [
+        Change(id, job.workspace_id, job.kind, job.queue, job.state, job.cancel_requested, job.last_seq, told[id])
+        for id, job in jobs.items()
+    ]
+
+
+def read_waiting(queues: set[str]) -> dict[UUID, list[str]]:
+    """For each workspace, those of the queues on which a job of it waits."""
+    rows = Job.objects.filter(state=State.QUEUED, queue__in=queues).values_list("workspace_id", "queue").distinct()
+    found: dict[UUID, list[str]] = {}
+    for workspace_id, queue in rows:
+        found.setdefault(workspace_id, []).append(queue)
+    return found
 
 
 def read_events(job_id: UUID, workspace_id: UUID, after: int) -> list[dict[str, Any]] | None:

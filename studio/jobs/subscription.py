@@ -1,6 +1,7 @@
 """What one socket or stream wants to hear, and what it has not been told yet."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from uuid import UUID
 
 PAGE = 500  # events read from the log at once
 QUEUE_LIMIT = 200  # events kept for a slow client before it has to read the log again
+MOVED_SECONDS = 1.0  # a busy queue moves often, and a client that is told so reads its places anew
 
 # (job, workspace, after) -> its next PAGE events as clients see them; None when there is no such job in the workspace
 ReadLog = Callable[[UUID, UUID, int], Awaitable[list[dict[str, Any]] | None]]
@@ -20,9 +22,17 @@ class Change:
 
     job_id: UUID
     workspace_id: UUID
+    kind: str
+    queue: str
     state: str
+    cancel_requested: bool
     last_seq: int
     events: list[dict[str, Any]]
+
+    @property
+    def standing(self) -> tuple[str, bool]:
+        """What lists show of a job: progress does not change it."""
+        return self.state, self.cancel_requested
 
 
 @dataclass
@@ -43,7 +53,9 @@ class Subscription:
         self.watched: dict[UUID, Watched] = {}
         self.whole_workspace = False
         self._read_log = read
-        self._changed: dict[UUID, str] = {}
+        self._changed: dict[UUID, Change] = {}
+        self._moved: set[str] = set()
+        self._moved_at = -MOVED_SECONDS
         self._wake = asyncio.Event()
 
     def watch(self, job_id: UUID, after: int = 0) -> None:
@@ -58,14 +70,21 @@ class Subscription:
         """From now on the state of any job of the workspace whenever it changes."""
         self.whole_workspace = True
 
-    def offer(self, change: Change) -> None:
+    def offer(self, change: Change, *, is_news: bool = True) -> None:
+        """`is_news`: the job stands otherwise than before, and has not only come a step further."""
         if change.workspace_id != self.workspace_id:
             return
-        if self.whole_workspace:
-            self._changed[change.job_id] = change.state
+        if self.whole_workspace and is_news:
+            self._changed[change.job_id] = change
             self._wake.set()
         if change.job_id in self.watched:
             _take(self.watched[change.job_id], change)
+            self._wake.set()
+
+    def offer_move(self, queue: str) -> None:
+        """Jobs of the workspace that wait on this queue may stand at other places now."""
+        if self.whole_workspace or self.watched:
+            self._moved.add(queue)
             self._wake.set()
 
     def read_again(self) -> None:
@@ -79,16 +98,27 @@ class Subscription:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), timeout)
         self._wake.clear()
-        messages = [
-            {"type": "job_changed", "job_id": str(id), "state": state} for id, state in self._take_changed().items()
-        ]
+        messages = [_changed_message(change) for change in self._take_changed()]
+        messages += [{"type": "queue_moved", "queue": queue} for queue in self._take_moved()]
         for job_id, watched in list(self.watched.items()):
             messages += await self._due(job_id, watched)
         return messages
 
-    def _take_changed(self) -> dict[UUID, str]:
+    def _take_changed(self) -> list[Change]:
         changed, self._changed = self._changed, {}
-        return changed
+        return list(changed.values())
+
+    def _take_moved(self) -> list[str]:
+        """The queues that moved, once a second at most; what came too early is told at the end of that second."""
+        wait = self._moved_at + MOVED_SECONDS - time.monotonic()
+        if not self._moved:
+            return []
+        if wait > 0:
+            asyncio.get_running_loop().call_later(wait, self._wake.set)
+            return []
+        self._moved_at = time.monotonic()
+        moved, self._moved = self._moved, set()
+        return sorted(moved)
 
     async def _due(self, job_id: UUID, watched: Watched) -> list[dict[str, Any]]:
         if watched.must_read:
@@ -121,6 +151,10 @@ def _take(watched: Watched, change: Change) -> None:
         watched.waiting += fresh
         watched.known += len(fresh)
     watched.must_read = watched.known < change.last_seq
+
+
+def _changed_message(change: Change) -> dict[str, Any]:
+    return {"type": "job_changed", "job_id": str(change.job_id), "kind": change.kind, "state": change.state}
 
 
 def _events_message(job_id: UUID, events: list[dict[str, Any]]) -> dict[str, Any]:

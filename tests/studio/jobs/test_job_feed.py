@@ -1,16 +1,18 @@
 """The feed: nothing is missed, nothing comes twice, and nobody hears of another workspace."""
 
 import asyncio
+import uuid
 
 import pytest
 
 from studio.jobs import hub, lease, services
 from studio.jobs.feed import stream_events
-from studio.jobs.subscription import Change
+from studio.jobs.subscription import Change, Subscription
 from studio.workspaces.access import Actor
 from studio.workspaces.models import Workspace
+from tests.chaos.kinds import KIND, QUEUE
 from tests.studio.jobs.conftest import MakeJob
-from tests.studio.jobs.sockets import in_database, listener, running_job, seqs, tell
+from tests.studio.jobs.sockets import Socket, in_database, listener, running_job, seqs, tell
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300), pytest.mark.usefixtures("closed_hub")]
 
@@ -50,7 +52,9 @@ async def test_a_change_that_was_not_pushed_is_read_from_the_log(member: Actor, 
         subscription.watch(job.pk, 2)
         assert [event["seq"] for event in (await subscription.next(20))[0]["events"]] == [3, 4, 5]
         await tell(job, 3)
-        subscription.offer(Change(job.pk, member.workspace.pk, "running", 8, [{"seq": 8, "type": "progress"}]))
+        subscription.offer(
+            Change(job.pk, member.workspace.pk, KIND, QUEUE, "running", False, 8, [{"seq": 8, "type": "progress"}])
+        )
         heard = [event["seq"] for message in await subscription.next(20) for event in message["events"]]
         assert heard[:3] == [6, 7, 8]
 
@@ -64,9 +68,66 @@ async def test_lists_hear_of_every_job_of_their_workspace_and_of_no_other(
         await in_database(make_job)(abroad)
         mine = await in_database(make_job)()
         assert await one.hear() == {
-            "type": "job_changed", "job_id": str(mine.pk), "state": "queued"
+            "type": "job_changed", "job_id": str(mine.pk), "kind": KIND, "state": "queued"
         }  # fmt: skip
+        assert await one.hear() == {"type": "queue_moved", "queue": QUEUE}
         assert await one.receive_nothing(0.3)
+
+
+async def changes(one: Socket, until: str) -> list[str]:
+    """The states that lists are told of, up to this one."""
+    heard: list[str] = []
+    while not heard or heard[-1] != until:
+        message = await one.hear()
+        if message["type"] == "job_changed":
+            heard.append(message["state"])
+    return heard
+
+
+async def test_lists_hear_when_a_job_stands_otherwise_and_not_of_each_step(member: Actor, make_job: MakeJob) -> None:
+    async with listener(member) as one:
+        await one.say({"type": "watch_workspace"})
+        await asyncio.sleep(0.2)
+        job = await running_job(make_job)
+        assert (await changes(one, "running"))[-1] == "running"
+        await tell(job, 20)
+        await in_database(services.cancel_job)(job)  # to be shown at once, though the job runs on
+        await tell(job, 20)
+        await in_database(services.stop)(lease.lease_of(job), worker_leaves=False)
+        assert await changes(one, "canceled") == ["running", "canceled"]
+
+
+async def test_who_waits_hears_that_the_queue_moved_and_nothing_of_whose_job_it_was(
+    member: Actor, make_job: MakeJob, abroad: Workspace
+) -> None:
+    foreign, mine = await in_database(make_job)(abroad), await in_database(make_job)()
+    async with listener(member) as one:
+        await one.say({"type": "watch_workspace"})
+        await asyncio.sleep(0.2)
+        await in_database(services.cancel_job)(foreign)
+        assert await one.hear() == {"type": "queue_moved", "queue": QUEUE}
+        await in_database(make_job)(abroad)
+        assert await one.hear() == {"type": "queue_moved", "queue": QUEUE}
+        await in_database(services.cancel_job)(mine)
+        assert (await one.hear())["job_id"] == str(mine.pk)
+        await in_database(make_job)(abroad)
+        assert await one.receive_nothing(1.5)  # nothing of mine waits
+
+
+async def test_moves_are_told_once_a_second_and_the_last_is_not_lost() -> None:
+    one = Subscription(uuid.uuid4(), read_nothing)
+    one.watch_workspace()
+    moved = [{"type": "queue_moved", "queue": QUEUE}]
+    for _ in range(5):
+        one.offer_move(QUEUE)
+    assert await one.next(5) == moved
+    one.offer_move(QUEUE)
+    assert await one.next(5) == []
+    assert await one.next(5) == moved
+
+
+async def read_nothing(*_: object) -> None:
+    return None
 
 
 async def test_a_foreign_job_does_not_exist(member: Actor, make_job: MakeJob, abroad: Workspace) -> None:

@@ -157,7 +157,7 @@ def test_a_job_to_retry_is_rung_for_by_the_sweeper(make_job: MakeJob, start: Sta
     assert data_of(job, "requeued") == [{"reason": "internal_error"}]
 
 
-def test_a_worker_killed_in_mid_write_leaves_no_half_result(make_job: MakeJob, start: StartProcess) -> None:
+def test_a_killed_worker_s_attempt_leaves_no_result(make_job: MakeJob, start: StartProcess) -> None:
     job = make_job(seconds=1, steps=5)
     worker = start("worker", "--queue", QUEUE)
     wait_for(lambda: state_of(job) == "running", "the job to run")
