@@ -158,10 +158,10 @@ def test_it_ends_when_its_parent_is_killed(data_dir: Path) -> None:
         "import sys, time; from pathlib import Path; from studio.embedded.postgres import Postgres\n"
         "p = Postgres(Path(sys.argv[1]), durable=False); p.start(); print(p.process.pid, flush=True); time.sleep(60)"
     )
-    parent = subprocess.Popen([sys.executable, "-c", start, str(data_dir)], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    pid = int(parent.stdout.readline())
-    os.kill(pid, 0)  # the control: it runs
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
+    command = [sys.executable, "-c", start, str(data_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        os.kill(pid, 0)  # the control: it runs
+        parent.send_signal(signal.SIGKILL)
     assert wait_for(lambda: not psutil.pid_exists(pid), 10)
