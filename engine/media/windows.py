@@ -14,6 +14,7 @@ AIR = 0.02  # of the window, kept free around the product
 _MORE_CROP = 0.07  # a window may be this much smaller than the largest one to give the product its room
 _CUT = 0.004  # of the photo's side: a product this near to the border is taken to be cut by it
 _SOLID = 127
+_CELLS = 512  # of the coarse grid along the long side, on which islands are told apart
 _SPECK = 0.005  # of the product's area: smaller islands of an automatic mask are mistakes, and decide no framing
 
 
@@ -148,13 +149,23 @@ def _place_growing(
 
 
 def _box_of(mask: np.ndarray) -> Box | None:
-    _, _, islands, _ = cv2.connectedComponentsWithStats((mask > _SOLID).astype(np.uint8))
-    islands = islands[1:]
-    if not len(islands):
-        return None
+    solid = (mask > _SOLID).view(np.uint8)
+    x, y, width, height = cv2.boundingRect(cv2.bitwise_and(solid, _without_specks(solid)))
+    return (float(x), float(y), float(x + width), float(y + height)) if width else None
+
+
+def _without_specks(solid: np.ndarray) -> np.ndarray:
+    """1 around the islands of `solid` that count, uint8 [H, W]. On a coarse grid, since forms ask at every turn."""
+    height, width = solid.shape
+    scale = min(1.0, _CELLS / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    cells = (cv2.resize(solid * np.uint8(255), size, interpolation=cv2.INTER_AREA) > 0).view(np.uint8)  # thin parts too
+    _, labels, islands, _ = cv2.connectedComponentsWithStats(cells)
     area = islands[:, cv2.CC_STAT_AREA]
-    x, y, width, height = islands[area >= _SPECK * area.sum(), :4].astype(float).T
-    return float(x.min()), float(y.min()), float((x + width).max()), float((y + height).max())
+    counts = (area >= _SPECK * area[1:].sum()).astype(np.uint8)
+    counts[0] = 0
+    near = cv2.dilate(counts[labels], np.ones((3, 3), np.uint8))
+    return cv2.resize(near, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
 def _cut_sides(mask: np.ndarray | Box | None, box: Box | None, size: tuple[int, int]) -> Sides:
