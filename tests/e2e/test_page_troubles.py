@@ -47,7 +47,7 @@ def test_a_feed_that_throws_the_page_out_is_asked_ever_less_often(visit: Visit) 
     page.wait_for_timeout(6000)
     assert 2 <= len(opened) <= 8
     # The studio says that the session still holds, so the page stays what it is.
-    expect(page.get_by_role("heading", name="Videos")).to_be_visible()
+    expect(page.get_by_role("heading", name="Videos", exact=True)).to_be_visible()
 
 
 def test_a_lost_answer_does_not_make_a_second_video(page: Page) -> None:

@@ -127,7 +127,7 @@ def test_cancel_while_it_runs_survives_reload(page: Page) -> None:
 
 def test_preview_frames_and_queue_are_seen_in_a_second_browser(visit: Visit) -> None:
     here, there = visit("/"), visit("/videos")
-    expect(there.get_by_role("heading", name="Videos")).to_be_visible()
+    expect(there.get_by_role("heading", name="Videos", exact=True)).to_be_visible()
     steps.take_sample(here)
     steps.make_it_slow(here)
     running = steps.generate(here)

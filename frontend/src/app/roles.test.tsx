@@ -63,7 +63,8 @@ describe("a viewer", () => {
 
   it("is told why photos cannot be added or deleted here", () => {
     expect(library("reviewer")).toContain("You are a reviewer of this workspace");
-    for (const word of ["Choose a photo", "Delete bottle.jpg"]) expect(library("reviewer")).not.toContain(word);
+    for (const word of ["Choose a photo", "Delete bottle.jpg"])
+      expect(library("reviewer")).not.toContain(word);
   });
 });
 

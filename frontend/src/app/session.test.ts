@@ -1,12 +1,6 @@
 import { QueryClient, QueryObserver } from "@tanstack/react-query";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import {
-  problemFrom,
-  request,
-  requestHeaders,
-  setDoubtListener,
-  setWorkspaceHeader,
-} from "../api/client";
+import { problemFrom, request, requestHeaders, setDoubtListener, setWorkspaceHeader } from "../api/client";
 import { keys } from "../api/keys";
 import { fetchSession } from "../api/queries";
 import type { Session } from "../api/types";

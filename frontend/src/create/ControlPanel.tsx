@@ -68,13 +68,13 @@ export function ControlPanel({ asset, uploading, framing, flush }: Props) {
         </div>
       </div>
       <div className="generate">
-        <Notes asset={asset} framing={framing} late={late} />
         {problem && (
           <Callout tone="error" title="Nothing was started">
             {problem}
           </Callout>
         )}
         <div className="generate-stay">
+          <Notes asset={asset} framing={framing} late={late} />
           {lookOnly ? (
             <Callout>{lookOnly}</Callout>
           ) : (

@@ -71,7 +71,11 @@ describe("draft", () => {
 
   it("takes the mask from the stage and not from the job", () => {
     const properties = { ...spec.schema.properties, mask: { anyOf: [{ type: "string" }, { type: "null" }] } };
-    const masked = { ...spec, schema: { ...spec.schema, properties }, defaults: { ...spec.defaults, mask: null } };
+    const masked = {
+      ...spec,
+      schema: { ...spec.schema, properties },
+      defaults: { ...spec.defaults, mask: null },
+    };
     const after = play([
       { type: "use", kind: "image_to_video", settings: { seed: 7, mask: "mask-of-that-day" } },
       { type: "offered", kinds: { image_to_video: masked } },

@@ -1,5 +1,6 @@
 import { RadioGroup, Slider } from "../../ui/controls";
 import { percent } from "../../ui/format";
+import { Icon } from "../../ui/Icon";
 import type { PanelProps } from "..";
 import { bounds, choices, field, readField } from "../schema";
 import { PromptField } from "./PromptField";
@@ -144,7 +145,10 @@ function More({ schema, values, onChange }: PanelProps) {
   if (rates.length === 0 && sides.length === 0 && steps === null) return null;
   return (
     <details className="form-section more">
-      <summary>Size and quality</summary>
+      <summary>
+        Size and quality
+        <Icon name="chevron" />
+      </summary>
       <div className="more-body">
         {sides.length > 0 && (
           <RadioGroup
