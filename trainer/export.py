@@ -29,7 +29,7 @@ from trainer.nano import (
 )
 from trainer.recipes.nano import NanoConfig
 
-SAMPLING = {"sampler": "euler", "shift": 1.0, "guidance": 1.5}
+SAMPLING = {"sampler": "euler", "shift": 1.0, "guidance": 2.0}
 
 
 def export_nano(

@@ -32,7 +32,7 @@ class NanoConfig:
         default_factory=lambda: LoopConfig(steps=4000, batch=32, learning_rate=1e-3, save_every=100, ema=0.998)
     )
     mask: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=4200, batch=16, learning_rate=2e-3, save_every=100)
+        default_factory=lambda: LoopConfig(steps=2600, batch=16, learning_rate=2e-3, save_every=100)
     )
 
 
