@@ -24,7 +24,7 @@ from tests.studio.embedded.running import Studio, free_port, processes_of, wait_
 
 ROOT = Path(__file__).parents[3]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-WAIT_MS = 120_000
+WAIT_MS, VIDEO_MS = 120_000, 900_000
 
 # Runs in the page: when an upload was answered, when its mask was drawn, when a job was opened and each percent shown.
 WATCH = """
@@ -163,7 +163,7 @@ def _mask_seconds(watching: Page, photo: Path, number: int) -> float:
 
 def _watch_events(page: Page, job: str, found: Waits) -> None:
     """The first event of each percentage against the moments at which the page wrote percentages."""
-    expect(page.locator("article")).to_have_attribute("data-state", "succeeded")
+    expect(page.locator("article")).to_have_attribute("data-state", "succeeded", timeout=VIDEO_MS)
     shown = [(int(percent), float(at)) for percent, at in page.evaluate("window.seen.percents")]
     written: dict[int, float] = {}
     for event in _events(page, job):
