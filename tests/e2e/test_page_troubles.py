@@ -143,3 +143,21 @@ def test_the_editor_and_a_video_need_no_sideways_scrolling(visit: Visit, phone: 
     assert page.evaluate("document.documentElement.scrollWidth") == wide
     steps.finished_video(page)
     assert page.evaluate("document.documentElement.scrollWidth") == wide
+
+
+def test_what_framing_costs_is_in_sight_with_generate_on_a_phone(visit: Visit) -> None:
+    page = visit("/library", phone=True)
+    notice = {"code": "strength_reduced", "message": "The camera moves at half the asked strength."}
+
+    def with_notice(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "notices": [notice]})
+
+    page.route("**/api/v1/framings", with_notice)
+    page.goto("/")
+    steps.take_sample(page)
+    expect(page.get_by_text(notice["message"])).to_be_in_viewport(ratio=1)
+    button = page.get_by_role("button", name="Generate").bounding_box()
+    tabs = page.get_by_role("navigation").bounding_box()
+    assert button is not None and tabs is not None
+    assert button["y"] + button["height"] <= tabs["y"]

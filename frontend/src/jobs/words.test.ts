@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Job } from "../api/types";
-import { facts } from "../ui/format";
+import { facts, whole } from "../ui/format";
 import { activity, advice, progressText, summary, timings, title } from "./words";
 
 const job = (change: Partial<Job>): Job => ({ state: "queued", attempt: 0, progress: 0, ...change }) as Job;
@@ -53,7 +53,7 @@ describe("words of a job", () => {
 
   it("lists the timings it knows and those it does not", () => {
     expect(timings({ render: 7, upload_to_disk: 2, denoise: 0.61 })).toBe(
-      facts("motion 0.6 s", "render 7.0 s", "upload to disk 2.0 s"),
+      facts(...["motion 0.6 s", "render 7.0 s", "upload to disk 2.0 s"].map(whole)),
     );
   });
 });

@@ -1,6 +1,6 @@
 import type { Job } from "../api/types";
 import { panelOf } from "../kinds";
-import { facts, timeLeft } from "../ui/format";
+import { facts, timeLeft, whole } from "../ui/format";
 
 /** The member's own words; without any, the photo that it was made from. */
 export function title(job: Job): string {
@@ -75,6 +75,8 @@ export function timings(values: Record<string, number>): string {
   const place = (name: string) => (ORDER.indexOf(name) + ORDER.length + 1) % (ORDER.length + 1);
   const sorted = Object.entries(values).sort(([a], [b]) => place(a) - place(b));
   return facts(
-    ...sorted.map(([name, value]) => `${TIMINGS[name] ?? name.replaceAll("_", " ")} ${value.toFixed(1)} s`),
+    ...sorted.map(([name, value]) =>
+      whole(`${TIMINGS[name] ?? name.replaceAll("_", " ")} ${value.toFixed(1)} s`),
+    ),
   );
 }

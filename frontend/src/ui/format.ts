@@ -32,6 +32,9 @@ export function fileSize(bytes: number): string {
 export const facts = (...all: (string | null | undefined | false)[]): string =>
   all.filter(Boolean).join("\u2002·\u2002");
 
+/** A fact that no line breaks inside of. */
+export const whole = (fact: string): string => fact.replaceAll(" ", "\u00a0");
+
 /** Characters as the server counts them: an emoji is one, not two. */
 export const characters = (text: string): number => Array.from(text).length;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { facts } from "../../ui/format";
+import { facts, whole } from "../../ui/format";
 import { imageToVideo } from ".";
 
 const asked = {
@@ -28,7 +28,7 @@ describe("the settings of a finished video", () => {
       "Camera decided by": "The prompt",
       "Subject motion": "Float, 40 %",
       "Subject decided by": "Your choice",
-      "Measured motion": facts("6 % to the right", "8 % smaller", "1.3° clockwise"),
+      "Measured motion": facts(...["6 % to the right", "8 % smaller", "1.3° clockwise"].map(whole)),
       Seed: "7",
     });
   });

@@ -1,6 +1,6 @@
 /** What the engine tells of how a video came about, beside the settings that were asked for. */
 
-import { facts, percent } from "../../ui/format";
+import { facts, percent, whole } from "../../ui/format";
 import { readField, type Values } from "../schema";
 import { CAMERA, SUBJECT, word } from "./words";
 
@@ -63,7 +63,7 @@ function measured(used: Values): string {
   const found = MEASURES.map(([name, more, less, write, least]) => {
     const value = readField<number | undefined>(used, `measured.${name}`);
     if (value === undefined || Math.abs(value) < least) return null;
-    return `${write(Math.abs(value))} ${value > 0 ? more : less}`;
+    return whole(`${write(Math.abs(value))} ${value > 0 ? more : less}`);
   });
   return facts(...found) || "Next to none";
 }
