@@ -32,7 +32,8 @@ def by_colours(rgb: np.ndarray, probability_HW: np.ndarray) -> np.ndarray:
         [likely > SURELY, found, likely > SURELY_NOT], [cv2.GC_FGD, cv2.GC_PR_FGD, cv2.GC_PR_BGD], cv2.GC_BGD
     ).astype(np.uint8)
     cv2.setRNGSeed(0)  # its colour clusters are drawn: the same photo gives the same mask
-    cv2.grabCut(small, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+    no_rectangle = (0, 0, 1, 1)  # the labels say where
+    cv2.grabCut(small, labels, no_rectangle, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
     solid = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
     if np.count_nonzero(solid & found) < AGREEMENT * np.count_nonzero(solid | found):
         return probability_HW
