@@ -1,7 +1,7 @@
 """The shipped bundle does what it is for: its figures at reduced size, and a control that has to miss each of them.
 
-The figures are those of `tests/benchmarks/i2v.py`, on few scenes and short films. A floor is what the bundle must not fall
-below; where the project's goal is higher, the engine's README says by how much it is missed.
+The figures are those of `tests/benchmarks/i2v.py`, on few scenes and short films. A floor is what the bundle must not
+fall below; where the project's goal is higher, the engine's README says by how much it is missed.
 """
 
 import os
