@@ -89,14 +89,9 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dim: int, sizes: tuple[int, ...], axis: Axis) -> Tensor:
         ctx.how = dim, sizes, axis
-        # Sent in equal lengths, for a collective that every backend has, and cut again before anyone reads it.
-        room = max(sizes)
-        sent = x.movedim(dim, 0).contiguous()
-        sent = torch.cat([sent, sent.new_zeros(room - sizes[axis.rank], *sent.shape[1:])])
-        everyone = sent.new_empty(axis.size * room, *sent.shape[1:])
-        dist.all_gather_into_tensor(everyone, sent, group=axis.group)
-        parts = [rows[:size] for rows, size in zip(everyone.split(room or 1), sizes, strict=False)]
-        return torch.cat(parts).movedim(0, dim).contiguous()
+        # An all-gather takes equal parts only; this moves as much and takes any.
+        shapes = [[*x.shape[:dim], size, *x.shape[dim + 1 :]] for size in sizes]
+        return torch.cat(exchange([x] * axis.size, shapes, axis), dim)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:

@@ -117,7 +117,9 @@ def _trained(model: nn.Module, inputs: dict[str, Any]) -> tuple[list[Tensor], li
     assert isinstance(loss, Tensor)
     loss.backward()
     weights = [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
-    return [x.detach() for x in made], [leaf.grad for leaf in leaves if leaf.grad is not None], weights
+    # In a list a rank has no gradient for the samples of the others.
+    grads = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
+    return [x.detach() for x in made], grads, weights
 
 
 def attention_parity(
@@ -253,8 +255,8 @@ def _keys_gradient_stays(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _padding_is_seen(mask: Mask) -> Tensor:
-    query_BL = mask.key_BM if mask.query_BL is None else mask.query_BL
-    return torch.ones(len(mask.key_BM), 1, query_BL.shape[1], mask.key_BM.shape[1], dtype=torch.bool)
+    batch, keys = mask.key_BM.shape
+    return torch.ones(batch, 1, 1 if mask.query_BL is None else mask.query_BL.shape[1], keys, dtype=torch.bool)
 
 
 FAULTS: dict[str | None, tuple[Any, str, Any]] = {

@@ -1,4 +1,4 @@
-"""A model over a mesh is the model alone: real gloo processes, every gate and projection at work, forward and backward."""
+"""A model over a mesh is the model alone, forward and backward: real gloo processes, no gate or projection at zero."""
 
 import pytest
 import torch
