@@ -105,7 +105,7 @@ class VideoDiT(Model):
         x_BLD = self.patch_in(self._tokens(samples))
         if self.condition_in is not None:
             assert condition is not None, "this model was built with a condition"
-            given = [x[None] for x in condition] if packed else [condition]
+            given = [condition] if isinstance(condition, Tensor) else [x[None] for x in condition]
             x_BLD = x_BLD + self.condition_in(self._tokens(given).to(x_BLD.dtype))
         position_LA = torch.cat([self._positions(x.shape, x.device) for x in samples])
         rotary = rotary_table(position_LA, self.rope_axes)

@@ -57,7 +57,8 @@ class SequenceSharding:
 
     def __init__(self, model: nn.Module, mesh: Mesh, attention: Attention) -> None:
         if type(model) not in PLANS:
-            raise ValueError(f"No sequence plan for {type(model).__name__}. There are plans for {_names()}.")
+            names = ", ".join(kind.__name__ for kind in PLANS)
+            raise ValueError(f"No sequence plan for {type(model).__name__}. There are plans for {names}.")
         self.plan, self.axis = PLANS[type(model)], mesh.sequence
         self.streams: dict[str, tuple[int, ...]] = {}
         blocks = [block for name in self.plan.blocks for block in model.get_submodule(name).children()]
@@ -78,12 +79,13 @@ class SequenceSharding:
         return [sum(sizes) for sizes in zip(*self.streams.values(), strict=True)]
 
     def _cut(self, *, first: bool) -> Any:
+        cut = {**self.plan.along, **(self.plan.enter if first else {})}
+
         def hook(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[()], dict[str, Any]]:
             given = inspect.signature(block.forward).bind(*args, **kwargs).arguments
             for name, (stream, dim) in self.plan.along.items():
                 if given.get(name) is not None:
                     self.streams[stream] = part_sizes(_length(given[name], dim), self.axis.size)
-            cut = self.plan.along | self.plan.enter if first else self.plan.along
             return (), given | {name: self._part(given.get(name), dim) for name, (_, dim) in cut.items()}
 
         return hook
@@ -102,7 +104,3 @@ class SequenceSharding:
 
 def _length(value: Any, dim: int) -> int:
     return value.shape[dim] if isinstance(value, Tensor) else _length(value[0], dim)
-
-
-def _names() -> str:
-    return ", ".join(kind.__name__ for kind in PLANS)

@@ -43,13 +43,13 @@ class SequenceAttention:
         assert q.shape[2] == lengths[self.mesh.sequence.rank], "the tokens of this rank are not those of its plan"
         groups = [lengths[i : i + ulysses.size] for i in range(0, len(lengths), ulysses.size)]  # one a ring rank
         heads = part_sizes(q.shape[1], ulysses.size)
-        qkv = swap(torch.stack([q, k, v]), 2, heads, 3, groups[ring.rank], ulysses)
+        q, k, v = swap(torch.stack([q, k, v]), 2, heads, 3, groups[ring.rank], ulysses)
         masks = self._masks(mask, lengths)
         if ring.size == 1:
-            out = self.attention(*qkv, role=role, mask=masks[0])
+            out = self.attention(q, k, v, role=role, mask=masks[0])
         else:
             sizes = [sum(group) for group in groups]
-            out = ring_attention(*qkv, masks, sizes, ring, self.attention, role)
+            out = ring_attention(q, k, v, masks, sizes, ring, self.attention, role)
         return swap(out, 2, groups[ring.rank], 1, heads, ulysses)
 
     def _masks(self, mask: Mask | None, lengths: Sequence[int]) -> list[Mask | None]:
