@@ -153,6 +153,23 @@ def attention_parity(
     return Errors(_worst([out], [whole]), 0.0, _worst([leaf.grad for leaf in alone if leaf.grad is not None], grads))
 
 
+def numbers_sent(shape: MeshShape, heads: int, tokens: int) -> int:
+    """How many numbers this rank sends to others in one attention, forward."""
+    mesh, sent = mesh_of(shape), 0
+    send = dist.all_to_all_single
+
+    def counted(received: Tensor, given: Tensor, taken: list[int], pieces: list[int], **how: Any) -> Any:
+        nonlocal sent
+        sent += sum(pieces) - pieces[dist.get_rank(how["group"])]
+        return send(received, given, taken, pieces, **how)
+
+    lengths = part_sizes(tokens, mesh.sequence.size)
+    x = torch.randn(1, heads, lengths[mesh.sequence.rank], 8)
+    with mock.patch.object(dist, "all_to_all_single", counted):
+        usp.SequenceAttention(mesh, lambda: lengths, Attention())(x, x, x, role="self")
+    return sent
+
+
 def round_trip(length: int, dim: int) -> bool:
     """Cut, gather, and the gradient of both: not one bit changes, whatever the length."""
     world = dist.get_world_size()

@@ -85,6 +85,14 @@ def test_attention_over_the_whole_matrix(ranks, shape, heads, tokens, masked):
     assert_exact(errors, torch.float64)
 
 
+@pytest.mark.parametrize("shape", [*SEQUENCES, MeshShape(ulysses=4), MeshShape(ring=4)], ids=named)
+def test_no_more_is_sent_than_has_to_be(ranks, shape):
+    """Ulysses: of q, k, v and the output all but the own heads. Ring: the group's keys and values to all others."""
+    own = 64 * 8 * 8 // shape.world  # 64 tokens, 8 heads of width 8
+    ulysses, ring = 4 * own * (shape.ulysses - 1) // shape.ulysses, 2 * own * (shape.ring - 1)
+    assert ranks(shape.world).run(cases.numbers_sent, shape, 8, 64) == [ulysses + ring] * shape.world
+
+
 @pytest.mark.parametrize("world", [2, 4])
 @pytest.mark.parametrize(("length", "dim"), [(31, 1), (8, 0), (3, 2), (1, 1)])
 def test_cut_and_gathered_not_a_bit_has_changed(ranks, world, length, dim):
