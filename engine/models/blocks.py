@@ -1,6 +1,6 @@
 """Small parts that the transformers share.
 
-Legend: B batch, L sequence, D hidden, N heads, H head width.
+Legend: B batch, L sequence, D hidden, N heads, H head width, M text tokens, C text width.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from engine.attention.dispatch import Attend, Attention
+from engine.attention.mask import NOBODY, Mask
 
 
 def timestep_embedding(time_B: Tensor, width: int, scale: float = 1000.0) -> Tensor:
@@ -53,18 +56,23 @@ class SelfAttention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
+        self.attend: Attend = Attention()
         self.qkv = nn.Linear(dim, 3 * dim)
         self.norm_q = RMSNorm(dim // heads, eps=1e-6)
         self.norm_k = RMSNorm(dim // heads, eps=1e-6)
         self.out = nn.Linear(dim, dim)
 
-    def forward(self, x_BLD: Tensor, rotary: tuple[Tensor, Tensor], mask_BL: Tensor | None = None) -> Tensor:
-        q, k, v = self.qkv(x_BLD).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        q = apply_rotary(self.norm_q(q), *rotary)
-        k = apply_rotary(self.norm_k(k), *rotary)
-        mask = None if mask_BL is None else mask_BL[:, None, None, :]
-        out_BNLH = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, attn_mask=mask)
+    def forward(self, x_BLD: Tensor, rotary: tuple[Tensor, Tensor], mask: Mask | None = None) -> Tensor:
+        out_BNLH = self.attend(*self.project(x_BLD, rotary), role="self", mask=mask)
         return self.out(out_BNLH.transpose(1, 2).flatten(-2))
+
+    def project(self, x_BLD: Tensor, rotary: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [B, N, L, H]; tokens without positions have no rotary."""
+        q, k, v = self.qkv(x_BLD).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k = self.norm_q(q), self.norm_k(k)
+        if rotary is not None:
+            q, k = apply_rotary(q, *rotary), apply_rotary(k, *rotary)
+        return q.to(v.dtype), k.to(v.dtype), v
 
 
 class CrossAttention(nn.Module):
@@ -73,6 +81,7 @@ class CrossAttention(nn.Module):
     def __init__(self, dim: int, context_dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
+        self.attend: Attend = Attention()
         self.q = nn.Linear(dim, dim)
         self.kv = nn.Linear(context_dim, 2 * dim)
         self.norm_q = RMSNorm(dim // heads, eps=1e-6)
@@ -80,15 +89,41 @@ class CrossAttention(nn.Module):
         self.null = nn.Parameter(torch.zeros(context_dim))
         self.out = nn.Linear(dim, dim)
 
-    def forward(self, x_BLD: Tensor, text_BMC: Tensor, mask_BM: Tensor) -> Tensor:
+    def forward(self, x_BLD: Tensor, text_BMC: Tensor, mask_BM: Tensor, sample_BL: Tensor | None = None) -> Tensor:
+        """Of a packed row, `sample_BL` says which row of `text_BMC` is each token's."""
         null_B1C = self.null.to(text_BMC.dtype).expand(text_BMC.shape[0], 1, -1)
         context = torch.cat([null_B1C, text_BMC], 1)
-        mask = F.pad(mask_BM, (1, 0), value=True)[:, None, None, :]
+        mask = Mask.of_keys(F.pad(mask_BM, (1, 0), value=True))
+        if sample_BL is not None:
+            context, mask = packed_rows(context), packed_keys(mask, sample_BL)
         q_BNLH = self.norm_q(self.q(x_BLD).unflatten(-1, (self.heads, -1)).transpose(1, 2))
         k, v = self.kv(context).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         k = self.norm_k(k)
-        out_BNLH = F.scaled_dot_product_attention(q_BNLH.to(v.dtype), k.to(v.dtype), v, attn_mask=mask)
+        out_BNLH = self.attend(q_BNLH.to(v.dtype), k.to(v.dtype), v, role="cross", mask=mask)
         return self.out(out_BNLH.transpose(1, 2).flatten(-2))
+
+
+def packed_rows(x_BMC: Tensor) -> Tensor:
+    """The rows of a batch behind each other in one row [1, B * M, C]."""
+    return x_BMC.flatten(0, 1)[None]
+
+
+def packed_keys(mask: Mask, sample_BL: Tensor) -> Mask:
+    """The mask of `packed_rows`: the keys of row i are seen by the tokens of sample i, padding still by nobody."""
+    row_B1 = torch.arange(len(mask.key_BM), device=mask.key_BM.device, dtype=mask.key_BM.dtype)[:, None]
+    return Mask(packed_rows(torch.where(mask.key_BM == NOBODY, NOBODY, row_B1)[..., None])[..., 0], sample_BL)
+
+
+def per_token(value_BD: Tensor, sample_BL: Tensor | None) -> Tensor:
+    """What is said of a sample, for its tokens: [B, 1, D], and of a packed row [1, L, D]."""
+    return value_BD[:, None] if sample_BL is None else value_BD[sample_BL]
+
+
+class Modulation(nn.Sequential):
+    """Shifts, scales and gates [B, parts, D] from the signal [B, D] of time and controls (AdaLN)."""
+
+    def __init__(self, dim: int, parts: int) -> None:
+        super().__init__(nn.SiLU(), nn.Linear(dim, parts * dim), nn.Unflatten(-1, (parts, dim)))
 
 
 class FeedForward(nn.Sequential):

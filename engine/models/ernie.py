@@ -15,6 +15,7 @@ from diffusers.configuration_utils import register_to_config
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from engine.attention.mask import Mask
 from engine.models.base import Model
 from engine.models.blocks import FeedForward, SelfAttention, rotary_table
 
@@ -66,7 +67,8 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x_BMD: Tensor, mask_BM: Tensor) -> Tensor:
         position = torch.arange(x_BMD.shape[1], device=x_BMD.device)[:, None]
-        x_BMD = x_BMD + self.attention(self.norm1(x_BMD), rotary_table(position, (self.head_width,)), mask_BM)
+        rotary = rotary_table(position, (self.head_width,))
+        x_BMD = x_BMD + self.attention(self.norm1(x_BMD), rotary, Mask.of_keys(mask_BM))
         return x_BMD + self.mlp(self.norm2(x_BMD))
 
 

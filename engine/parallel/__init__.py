@@ -1,0 +1,1 @@
+"""Several devices for one model, applied from outside: the model's code knows nothing of it."""

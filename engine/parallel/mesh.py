@@ -1,0 +1,81 @@
+"""How the ranks are laid out: data x cfg x ring x ulysses x tensor, the last axis on neighbouring ranks.
+
+Ulysses sends everything to everyone and so gets neighbours; a ring only speaks to the next rank.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import torch.distributed as dist
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+
+@dataclass(frozen=True)
+class MeshShape:
+    """Ranks on each axis. `ring` x `ulysses` is the sequence; `tensor` has a place here and no implementation yet."""
+
+    data: int = 1
+    cfg: int = 1
+    ring: int = 1
+    ulysses: int = 1
+    tensor: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.sizes) < 1:
+            raise ValueError(f"Every axis of a mesh needs at least one rank: {self}.")
+        if self.cfg > 2:
+            raise ValueError(f"Guidance has two halves, so at most two ranks can share it, not {self.cfg}.")
+        if self.tensor > 1:
+            raise ValueError("Tensor parallelism is not there yet: the axis `tensor` has to be 1.")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Ranks on each axis, in the order of the fields."""
+        return tuple(getattr(self, axis.name) for axis in fields(self))
+
+    @property
+    def world(self) -> int:
+        """Ranks in all."""
+        return math.prod(self.sizes)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """This rank's group along one axis. Without a group it is alone, and nothing is sent."""
+
+    size: int
+    rank: int
+    group: dist.ProcessGroup | None
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """The groups of this rank. `devices` is the whole as torch's DeviceMesh, for FSDP2 and DTensor."""
+
+    shape: MeshShape
+    data: Axis
+    cfg: Axis
+    ring: Axis
+    ulysses: Axis
+    sequence: Axis  # ring x ulysses as one: the rank that holds the i-th part of the tokens is its i-th
+    devices: DeviceMesh
+
+
+def make_mesh(shape: MeshShape, device_type: str = "cpu") -> Mesh:
+    """Lay the ranks of the default process group out; every rank calls this, with the same shape.
+
+    ValueError where the shape has another number of ranks than the process group.
+    """
+    if shape.world != dist.get_world_size():
+        raise ValueError(f"The mesh {shape} has {shape.world} ranks, the process group {dist.get_world_size()}.")
+    devices = init_device_mesh(device_type, shape.sizes, mesh_dim_names=tuple(axis.name for axis in fields(shape)))
+    sequence = devices["ring", "ulysses"]._flatten("sequence")
+    axes = {name: _axis(devices[name]) for name in ("data", "cfg", "ring", "ulysses")}
+    return Mesh(shape, sequence=_axis(sequence), devices=devices, **axes)
+
+
+def _axis(mesh: DeviceMesh) -> Axis:
+    size = mesh.size()
+    return Axis(size, mesh.get_local_rank(), mesh.get_group() if size > 1 else None)
