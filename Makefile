@@ -16,7 +16,7 @@ install:
 	@$(BOOTSTRAP) install --dev
 
 test: install
-	$(VENV)/python -m pytest -m "not full" -n 2 --dist loadfile
+	$(VENV)/python -m pytest -m "not full" -n 2 --dist loadfile --durations 25
 	$(MAKE) test-page
 
 test-full: install

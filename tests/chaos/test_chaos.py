@@ -30,7 +30,7 @@ BROKEN = {
 @pytest.mark.parametrize(
     ("jobs", "kills"),
     [
-        pytest.param(24, 6, id="reduced", marks=pytest.mark.timeout(900)),
+        pytest.param(16, 4, id="reduced", marks=pytest.mark.timeout(900)),
         pytest.param(200, 40, id="full", marks=[pytest.mark.full, pytest.mark.timeout(3600)]),
     ],
 )

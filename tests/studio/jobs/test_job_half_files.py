@@ -58,6 +58,7 @@ def ends_well(job: Job, start: StartProcess, media_dir: Path) -> None:
     assert set(named_files(job)) == {WHOLE}
 
 
+@pytest.mark.full
 def test_killed_while_it_makes_the_file(make_job: MakeJob, start: StartProcess, media_dir: Path) -> None:
     job = make_job(write_seconds=SLOW)
     kill_when_half_of_it_is_at(in_its_folder, job, start, media_dir)
@@ -73,6 +74,7 @@ def test_killed_while_the_file_is_copied_to_its_place(make_job: MakeJob, start: 
     ends_well(job, start, media_dir)
 
 
+@pytest.mark.full
 def test_killed_between_the_file_s_name_and_the_row(make_job: MakeJob, start: StartProcess, media_dir: Path) -> None:
     job = make_job(write_seconds=0.1, finish_seconds=SLOW)
     worker = start("worker", "--queue", QUEUE, AQ_MEDIA_DIR=str(media_dir))

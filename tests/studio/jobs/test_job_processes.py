@@ -150,6 +150,7 @@ def test_a_drained_worker_claims_nothing_until_it_is_started_again(make_job: Mak
     wait_for(lambda: state_of(later) == "succeeded", "the worker that was started again")
 
 
+@pytest.mark.full
 def test_a_job_to_retry_is_rung_for_by_the_sweeper(make_job: MakeJob, start: StartProcess) -> None:
     start("worker", "--queue", QUEUE)
     job = make_job(fail="bug_once")
@@ -157,6 +158,7 @@ def test_a_job_to_retry_is_rung_for_by_the_sweeper(make_job: MakeJob, start: Sta
     assert data_of(job, "requeued") == [{"reason": "internal_error"}]
 
 
+@pytest.mark.full
 def test_a_killed_worker_s_attempt_leaves_no_result(make_job: MakeJob, start: StartProcess) -> None:
     job = make_job(seconds=1, steps=5)
     worker = start("worker", "--queue", QUEUE)

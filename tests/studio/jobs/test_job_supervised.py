@@ -55,7 +55,7 @@ def kill_the_worker(family: Family, job: Job) -> None:
 def test_a_killed_worker_s_job_runs_again_long_before_its_lease_lapses(family: Family, make_job: MakeJob) -> None:
     job = make_job(block=True, seconds=60)
     kill_the_worker(family, job)
-    assert watched(family, lambda: "requeued" in events_of(job), 20), events_of(job)
+    assert watched(family, lambda: "requeued" in events_of(job), 8), events_of(job)
     assert watched(family, lambda: events_of(job).count("started") == 2, LEASE_SECONDS / 2), events_of(job)
 
 
@@ -70,7 +70,7 @@ def test_control_a_heartbeat_that_is_killed_with_its_worker_gives_nothing_back(
     beat = next(one for one in psutil.Process(worker.pid).children() if "studio.jobs.heartbeat" in one.cmdline())
     beat.suspend()  # the race, decided: it does not come to speak before its group is killed
     kill_the_worker(family, job)
-    assert not watched(family, lambda: "requeued" in events_of(job), 20)
+    assert not watched(family, lambda: "requeued" in events_of(job), 8)
 
 
 def test_what_a_dead_child_has_started_does_not_live_on(tmp_path: Path) -> None:
