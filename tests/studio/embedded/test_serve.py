@@ -61,6 +61,7 @@ def test_after_kill_9_nothing_is_left_and_the_next_start_has_all_data(start: Sta
     assert processes_of(data_dir) == []
 
 
+@pytest.mark.full
 def test_a_start_in_the_moment_after_kill_9_works(start: Start, data_dir: Path) -> None:
     first = start().wait_until_running()
     first.process.kill()
@@ -68,6 +69,7 @@ def test_a_start_in_the_moment_after_kill_9_works(start: Start, data_dir: Path) 
     assert second.status() == 200
 
 
+@pytest.mark.full
 def test_a_second_one_on_the_same_data_is_refused(start: Start, data_dir: Path) -> None:
     first = start().wait_until_running()
 
