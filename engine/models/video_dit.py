@@ -126,7 +126,7 @@ class VideoDiT(Model):
     ) -> Tensor:
         """What modulates every block [B, D]: time, and of each control the choice or, left free, the text.
 
-        So an explicit control wins over the text by construction.
+        Cross-attention reads the whole text all the same: that a control wins over it everywhere is learnt.
         """
         signal_BD = self.time_in(timestep_embedding(time_B, 256).to(dtype))
         said_BKD = self.said(text_BMC, text_mask_BM)

@@ -1,4 +1,4 @@
-"""aquarius-nano: the shipped image-to-video model, trained on the worlds on two CPU cores in about two hours."""
+"""aquarius-nano: the shipped image-to-video model, trained on the worlds on two CPU cores."""
 
 from __future__ import annotations
 
