@@ -12,7 +12,7 @@ import pytest
 from tests.benchmarks.i2v_parts import masks, rows
 from tests.benchmarks.i2v_parts.plan import plan_clips
 from tests.benchmarks.i2v_parts.rows import Goal, Row
-from tests.benchmarks.i2v_parts.work import OURS, RANDOM, ClipScores, Worker
+from tests.benchmarks.i2v_parts.work import OURS, RANDOM, STILL, ClipScores, Worker
 
 # Chosen for what can be measured in them: pan, tilt, both orbits; still, float, turn; texture before and behind.
 SCENES = (1, 18, 29)
@@ -23,6 +23,7 @@ FLOORS = {
     "end-point error over the best homography's, parallax scenes": Goal(high=2.5),  # goal 0.6
     "bend inside the product, median": Goal(high=0.5),
     "bend inside the product, p95": Goal(high=2.0),  # goal 1.5
+    "orbits with parallax": Goal(low=95),
     "turn and orbit: error inside the product, median": Goal(high=2.6),  # goal 1.0
 }
 
@@ -53,6 +54,17 @@ def test_motion_reaches_its_floor(table: dict[str, Row], what: str) -> None:
 @pytest.mark.parametrize("what", FLOORS)
 def test_random_weights_miss_it(table: dict[str, Row], what: str) -> None:
     assert not FLOORS[what].met(table[what].baselines[RANDOM]), f"{what}: {table[what].baselines[RANDOM]}"
+
+
+@pytest.mark.parametrize("what", ["camera goes the asked way", "orbits with parallax"])
+def test_a_still_frame_misses_it(table: dict[str, Row], what: str) -> None:
+    still = table[what].baselines[STILL]
+    assert still is not None and not FLOORS[what].met(still), f"{what}: {still}"
+
+
+def test_the_motion_is_nearer_to_the_exact_one_than_no_motion(table: dict[str, Row]) -> None:
+    row = table["end-point error over the best homography's, parallax scenes"]
+    assert row.ours < row.baselines[STILL]
 
 
 def test_revealed_pixels_are_better_than_both_pixel_baselines(table: dict[str, Row]) -> None:
