@@ -16,11 +16,11 @@ install:
 	@$(BOOTSTRAP) install --dev
 
 test: install
-	$(VENV)/python -m pytest -m "not full" -n 2 --dist loadfile --durations 25
+	$(VENV)/python -m pytest -m "not full" -n 3 --durations 25
 	$(MAKE) test-page
 
 test-full: install
-	$(VENV)/python -m pytest -n 2 --dist loadfile
+	$(VENV)/python -m pytest -n 3
 	$(MAKE) test-page
 
 test-page:

@@ -5,14 +5,59 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from django.conf import settings
 from django.db import connections
+from xdist.scheduler import LoadFileScheduling
 
 from studio.embedded.places import database_url
 from studio.embedded.postgres import Postgres
+
+TESTS = Path(__file__).parent
+TOGETHER = ("tests/e2e/",)  # share what takes long to start
+# What takes longest, longest first: whoever came to it last would work on alone while all others have nothing to do.
+LONGEST = (
+    "tests/e2e/",
+    "tests/engine/test_nano_quality.py",
+    "tests/studio/jobs/test_job_processes.py",
+    "tests/studio/embedded/test_serve.py",
+    "tests/trainer/test_nano_run.py",
+    "tests/engine/parallel/",
+    "tests/studio/jobs/test_job_half_files.py",
+    "tests/studio/jobs/test_job_supervised.py",
+    "tests/chaos/",
+    "tests/trainer/",
+    "tests/engine/",
+    "tests/studio/jobs/",
+)
+
+
+class ByFile(LoadFileScheduling):
+    """pytest-xdist deals out whole files, as with `--dist loadfile`, in the order of the tests and with TOGETHER."""
+
+    def __init__(self, config: pytest.Config, log: Any = None) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False  # files of few tests last: but those are the long ones
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return next((folder for folder in TOGETHER if file.startswith(folder)), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: rank(item.path.relative_to(TESTS.parent).as_posix()))
+
+
+def rank(file: str) -> int:
+    return next((place for place, start in enumerate(LONGEST) if file.startswith(start)), len(LONGEST))
 
 
 @pytest.fixture(scope="session")

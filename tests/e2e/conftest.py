@@ -1,4 +1,4 @@
-"""A real studio and a real Chromium for the tests of the page. Both live as long as one test file."""
+"""A real studio and a real Chromium for the tests of the page. Both live as long as these tests."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> str:
     """Playwright's own Chromium cannot decode H.264, so it takes one of the machine."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -45,7 +45,7 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def studio(chromium: str) -> Iterator[Studio]:
     built = settings.BASE_DIR / "frontend" / "dist" / "index.html"
     assert built.is_file(), "The page is not built. Run `make install`."
@@ -73,7 +73,7 @@ def studio(chromium: str) -> Iterator[Studio]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
@@ -81,7 +81,7 @@ def browser(chromium: str) -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def signed_in(studio: Studio, browser: Browser) -> StorageState:
     """The cookies of a member who used the studio's one-time link."""
     context = browser.new_context()

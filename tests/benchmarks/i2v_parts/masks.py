@@ -38,12 +38,17 @@ class MaskScores:
 
 def score_scene(index: int, mask_of: MaskOf) -> MaskScores:
     """A held-out scene number `index`."""
+    return score(f"scene {index}", *load_scene(index), mask_of)
+
+
+def load_scene(index: int) -> tuple[Rgb, np.ndarray]:
+    """The photo uint8 RGB of a held-out scene and its exact mask bool."""
     format = FORMATS[index % len(FORMATS)]
     aspect = ASPECTS[format]
     height, width = (SIDE, round(SIDE * aspect)) if aspect <= 1 else (round(SIDE / aspect), SIDE)
     scene = sample_scene(np.random.default_rng(FIRST_SEED + index), aspect)
     layers = render_layers(scene, height, width, supersample=1)
-    return score(f"scene {index}", layers.composite, layers.product_alpha > 127, mask_of)
+    return layers.composite, layers.product_alpha > 127
 
 
 def score_drawn(path: Path, mask_of: MaskOf) -> MaskScores:

@@ -61,8 +61,11 @@ class Obedience:
         return self.asked == self.shown and self.told
 
 
-def ask(engine: Engine, world: World, clip: Clip, folder: Path) -> Obedience | None:
-    """Generate from a prompt through the whole engine, watch, and judge. None where the scene cannot show it."""
+def ask(engine: Engine, world: World, clip: Clip, folder: Path, frames: int | None = None) -> Obedience | None:
+    """Generate from a prompt through the whole engine, watch, and judge. None where the scene cannot show it.
+
+    frames: of a film that shows the same motion in less time than a user may ask for.
+    """
     rng = np.random.default_rng(7_000_000 + clip.index)
     camera, subject = _wanted(clip)
     prompt = _sentence(camera, subject, world, rng)
@@ -70,6 +73,7 @@ def ask(engine: Engine, world: World, clip: Clip, folder: Path) -> Obedience | N
         update={
             "prompt": prompt,
             "short_side": 540,
+            "seconds": clip.request().seconds if frames is None else frames / clip.request().fps,
             "camera": _control(clip, "camera"),
             "subject": _control(clip, "subject"),
         }

@@ -81,7 +81,7 @@ class Worker:
     def _controls(self, world: World, clip: Clip, prepared: Prepared, folder: Path) -> dict[str, list[np.ndarray]]:
         films = {}
         if "random" in clip.controls:
-            wild = make_fields(self._random(), clip.request(), prepared)
+            wild = make_fields(self.wild(), clip.request(), prepared)
             films[RANDOM] = self._film(clip, prepared, wild, folder).frames
         if "exact" in clip.controls:
             height, width = GRIDS[clip.format]
@@ -89,7 +89,8 @@ class Worker:
             films[EXACT] = self._film(clip, prepared, perfect, folder).frames
         return films
 
-    def _random(self) -> Engine:
+    def wild(self) -> Engine:
+        """The one with random weights."""
         if self.random is None:
             self.random = Engine(self.engine.bundle)
             random_weights(self.random)
@@ -125,10 +126,11 @@ class Worker:
             scores.halo = pictures.halo(world, fields, made.frames[-1])
 
     def _ask(self, scores: ClipScores, world: World, clip: Clip, folder: Path) -> None:
-        scores.prompts[OURS] = prompts.ask(self.engine, world, clip, folder)
-        scores.prompts[EXACT] = prompts.ask_exact(world, clip, folder)
+        scores.prompts[OURS] = prompts.ask(self.engine, world, clip, folder, self.frames)
+        if self.frames is None:  # a quick run does not judge the judge
+            scores.prompts[EXACT] = prompts.ask_exact(world, clip, folder)
         if "random" in clip.controls:
-            scores.prompts[RANDOM] = prompts.ask(self._random(), world, clip, folder)
+            scores.prompts[RANDOM] = prompts.ask(self.wild(), world, clip, folder, self.frames)
 
 
 def _baselines(world: World, answers: Answers) -> dict[str, list[np.ndarray]]:

@@ -9,6 +9,7 @@ from studio.jobs.worker import serve
 
 class Command(BaseCommand):
     help = "Runs the jobs of one queue, one at a time, until it is stopped."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--queue", required=True, help="engine or media")
