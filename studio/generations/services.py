@@ -36,7 +36,7 @@ def create_generation(
     if kind not in SETTINGS or kind not in model.kinds:
         known = ", ".join(name for name in model.kinds if name in SETTINGS)
         raise UnknownKind(f"This studio makes no {kind!r}. It makes: {known}.")
-    valid = _checked(kind, settings, model.capabilities.get(kind, {}))
+    valid = checked_settings(kind, settings, model.capabilities.get(kind, {}))
     pinned = {}
     if idempotency is None or not _was_used(actor, idempotency):
         pinned["mask"] = _mask_of(_require_photo(actor, valid.asset_id), valid.mask)
@@ -52,7 +52,8 @@ def create_generation(
     )
 
 
-def _checked(kind: str, settings: dict[str, Any], can: dict[str, Any]) -> ImageToVideoSettings:
+def checked_settings(kind: str, settings: dict[str, Any], can: dict[str, Any]) -> ImageToVideoSettings:
+    """The whole settings of a job that a bundle with the capabilities `can` makes. Raises pydantic.ValidationError."""
     valid = SETTINGS[kind].model_validate(filled_settings(SETTINGS[kind], can, settings))
     require_possible(valid, can)
     return valid

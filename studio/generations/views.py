@@ -9,13 +9,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from engine.media.framing import Framing
-from engine.requests import ImageToVideo
 from studio.api.job_serializers import NoticeSerializer
 from studio.api.problems import FieldError, field_errors, invalid
 from studio.api.views import WorkspaceView
 from studio.assets.access import access_asset
 from studio.assets.models import Asset, AssetKind
 from studio.generations.framing import preview_framing
+from studio.generations.services import checked_settings
+from studio.registry.selectors import default_model
 from studio.workspaces.access import Actor, NotFound
 
 
@@ -47,12 +48,13 @@ class FramingsView(WorkspaceView):
         form = NewFramingSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         asset = _photo(self.actor, form.validated_data["asset_id"])
-        asked = {name: value for name, value in form.validated_data["settings"].items() if name != "asset_id"}
+        settings = {**form.validated_data["settings"], "asset_id": asset.id}
+        can = default_model().capabilities.get("image_to_video", {})
         try:
-            settings = ImageToVideo.model_validate(asked)
+            checked = checked_settings("image_to_video", settings, can)
         except ValidationError as error:
             raise invalid(field_errors(error, "settings")) from error
-        return Response(_present(*preview_framing(asset, settings)))
+        return Response(_present(*preview_framing(asset, checked.request())))
 
 
 def _photo(actor: Actor, asset_id: Any) -> Asset:

@@ -88,9 +88,21 @@ def test_defaults_are_the_bundles_and_always_possible(api: Api, small: None) -> 
 def test_what_the_bundle_cannot_do_is_refused(
     api: Api, small: None, given: dict[str, Any], field: str, code: str, sentence: str
 ) -> None:
-    answer = api.post("/jobs", {"kind": "image_to_video", "settings": {"asset_id": api.photo()["id"], **given}})
-    (error,) = answer.json()["errors"]
-    assert (answer.status_code, error) == (422, {"field": f"settings.{field}", "code": code, "detail": sentence})
+    photo = api.photo()["id"]
+    job = api.post("/jobs", {"kind": "image_to_video", "settings": {"asset_id": photo, **given}})
+    framing = api.post("/framings", {"asset_id": photo, "settings": given})
+    for answer in (job, framing):
+        (error,) = answer.json()["errors"]
+        assert (answer.status_code, error) == (422, {"field": f"settings.{field}", "code": code, "detail": sentence})
+
+
+def test_a_framing_is_that_of_the_bundles_defaults(api: Api, small: None) -> None:
+    photo = api.photo()["id"]
+    left_out, asked = (
+        api.post("/framings", {"asset_id": photo, "settings": settings}).json()
+        for settings in ({}, {"format": "1:1", "camera": {"move": "pan-left"}})
+    )
+    assert left_out == asked != api.post("/framings", {"asset_id": photo, "settings": {"format": "16:9"}}).json()
 
 
 def test_control_a_bundle_that_says_nothing_is_asked_anything(api: Api) -> None:

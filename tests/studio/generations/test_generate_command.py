@@ -43,7 +43,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     def small(given: dict[str, Any], run: Any) -> Made:
         inputs.append(given)
         run.progress("render", 0.7, step=3, steps=5, eta_seconds=2.0)
-        run.notice("edges_mirrored", "The edges are mirrored.")
+        run.notice("motion_fitted", "The motion was made smaller.")
         (run.workdir / "video.mp4").write_bytes(CONTENT)
         return Made(run.workdir / "video.mp4")
 

@@ -60,7 +60,7 @@ class SmallEngine:
         self.asked.append(inputs)
         run.progress("denoise", 0.5, step=6, steps=12, eta_seconds=1.0)
         run.preview(encoded(picture(), "JPEG"), 6)
-        run.notice("edges_mirrored", "The edges are mirrored.")
+        run.notice("motion_fitted", "The motion was made smaller.")
         write_video(run.workdir / "video.mp4")
         return Made(run.workdir / "video.mp4")
 
@@ -93,7 +93,7 @@ def test_a_finished_job_has_its_video(api: Api, engine: SmallEngine, home: Works
     assert (job["state"], job["progress"], job["error"]) == ("succeeded", 1.0, None)
     assert job["result"]["settings"] == {"seed": 7, "camera": {"move": "static"}}
     assert job["result"]["timings"]["total"] == 0.2
-    assert job["notices"] == [{"code": "edges_mirrored", "message": "The edges are mirrored."}]
+    assert job["notices"] == [{"code": "motion_fitted", "message": "The motion was made smaller."}]
     assert job["preview_url"].startswith("/media/")
     assert (video["kind"], video["name"], video["content_type"]) == ("video", "lamp.mp4", "video/mp4")
     assert (video["width"], video["height"], video["duration"], video["mask"]) == (64, 48, 1.0, None)
