@@ -4,7 +4,7 @@ The state is read from the row and its job, so there is nothing that could disag
 """
 
 from enum import StrEnum
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from studio.media import file_name, path_of
 
 KIND = "product_mask"
 AUTO = "auto"
+ALPHA_MASK = "mask-alpha.png"  # of the photo's own transparency: stays for a reset
 
 
 class MaskState(StrEnum):
@@ -80,6 +81,31 @@ def is_kept(asset: Asset, mask_id: str) -> bool:
     """Whether a job was made with this mask, so that it can be made again."""
     jobs = Job.objects.filter(workspace_id=asset.workspace_id, settings__asset_id=str(asset.id))
     return jobs.filter(settings__mask=mask_id).exists()
+
+
+def remove_unnamed(asset_ids: set[UUID]) -> None:
+    """Remove the photos' masks that neither the photo nor a job names: who replaced one was killed before it went.
+
+    Each photo is locked, as by all who give it a mask or make a job with one.
+    """
+    for asset in Asset.objects.filter(pk__in=asset_ids):
+        if _unnamed(asset):
+            _remove_unnamed(asset)
+
+
+@transaction.atomic
+def _remove_unnamed(asset: Asset) -> None:
+    locked = Asset.objects.select_for_update(of=("self",)).filter(pk=asset.pk).first()
+    for mask in _unnamed(locked) if locked else ():
+        if not is_kept(asset, mask.stem):
+            mask.unlink(missing_ok=True)
+
+
+def _unnamed(asset: Asset) -> list[Path]:
+    """The mask files of a photo that are not its own now."""
+    own = {ALPHA_MASK, PurePosixPath(asset.mask_file).name}
+    masks = files.asset_folder(asset.workspace_id, asset.id).glob("mask-*.png")
+    return [mask for mask in masks if mask.name not in own]
 
 
 def queue_mask(asset: Asset) -> None:

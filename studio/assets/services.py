@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db import transaction
 
 from studio.assets import files
+from studio.assets.masks import ALPHA_MASK, drop_mask_job, is_kept, mask_id, queue_mask
 from studio.assets.masks import KIND as MASK_KIND
-from studio.assets.masks import drop_mask_job, is_kept, mask_id, queue_mask
 from studio.assets.models import Asset, AssetKind, MaskSource
 from studio.assets.photos import store_painted_mask, store_photo
 from studio.brands.models import Product
@@ -64,9 +64,6 @@ def paint_mask(asset: Asset, upload: Path) -> Asset:
     asset.mask_source, asset.mask_file = MaskSource.BRUSH, mask
     asset.save(update_fields=["mask_source", "mask_file", "mask_job"])
     return asset
-
-
-ALPHA_MASK = "mask-alpha.png"
 
 
 @transaction.atomic

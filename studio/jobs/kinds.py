@@ -106,20 +106,28 @@ def kinds_of(queue: str) -> list[JobKind]:
 # --- who owns stored files --------------------------------------------------------------------------------------------
 
 Owned = Callable[[set[UUID]], set[UUID]]
+ClearInside = Callable[[set[UUID]], object]
 
-_owners: list[Owned] = []
+_owners: list[tuple[Owned, ClearInside]] = []
 
 
-def register_owner(owned: Owned) -> None:
+def register_owner(owned: Owned, clear_inside: ClearInside = _nothing) -> None:
     """Makes known whose files a room keeps: `owned` says which of the ids are still its rows'.
 
-    The sweeper removes the folders of stored files that no room claims (see `sweeper.clear_orphans`).
+    The sweeper removes the folders of stored files that no room claims (see `sweeper.clear_orphans`); of those whose
+    owners live, `clear_inside(ids)` removes the files that no row names.
     """
-    if owned not in _owners:
-        _owners.append(owned)
+    if (owned, clear_inside) not in _owners:
+        _owners.append((owned, clear_inside))
 
 
 def owned_by_rooms(ids: set[UUID]) -> set[UUID]:
     """Those of the ids that some room's rows have."""
     assert _owners, "the rooms have registered what they own"
-    return set().union(*(owned(ids) for owned in _owners))
+    return set().union(*(owned(ids) for owned, _ in _owners))
+
+
+def clear_inside_rooms(ids: set[UUID]) -> None:
+    """Has each room clear the folders of those of the ids that are its rows'."""
+    for owned, clear_inside in _owners:
+        clear_inside(owned(ids))

@@ -20,7 +20,7 @@ from studio.celery import broker_url, is_sql, publish_doorbell
 from studio.jobs import files, outbox, services
 from studio.jobs.database import AWAY
 from studio.jobs.errors import WORKER_LOST
-from studio.jobs.kinds import owned_by_rooms
+from studio.jobs.kinds import clear_inside_rooms, owned_by_rooms
 from studio.jobs.models import TERMINAL, FeedTicket, Job, JobEvent, Outbox, State, WorkerRow
 
 logger = logging.getLogger(__name__)
@@ -185,7 +185,8 @@ def clear_work_folders() -> int:
 def clear_orphans() -> int:
     """Stored files that no row names: their process was killed, or the disk filled up, before the row was committed.
 
-    An asset's folder goes when there is no such asset, a job's (its previews) when the job has long ended.
+    An asset's folder goes when there is no such asset, a job's (its previews) when the job has long ended. In the
+    folders that stay, the rooms remove what they know of no more.
     """
     folders = files.quiet_folders(KEEP_ORPHANS.total_seconds())
     removed = 0
@@ -196,6 +197,7 @@ def clear_orphans() -> int:
             removed += 1
         for owner in owned:
             files.remove_drafts(folders[owner])
+        clear_inside_rooms(owned)
     return removed
 
 

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
-from studio.assets import photos, videos
+from studio.assets import photos, services, videos
 from studio.assets.models import Asset
 from studio.generations import image_to_video
 from studio.ids import new_id
@@ -19,7 +19,8 @@ from studio.jobs.models import Job
 from studio.media import file_name, path_of
 from studio.workspaces.models import Workspace
 from tests.studio.generations.test_image_to_video import Made, ask, work, write_video
-from tests.studio.rest import Api, jpeg
+from tests.studio.generations.test_mask_of_a_job import paint
+from tests.studio.rest import Api, encoded, jpeg, picture
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("media_dir")]
 
@@ -131,6 +132,23 @@ def test_files_without_a_row_go_after_an_hour(api: Api, home: Workspace, tmp_pat
     assert [folder.exists() for folder in (mine, old, fresh)] == [True, False, True]
     assert not list(mine.glob(".*"))
     assert len(list(mine.iterdir())) == 2  # the photo and its thumbnail
+
+
+def test_masks_that_neither_photo_nor_job_names_go_too(
+    api: Api, home: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "_drop_mask_file", lambda asset: None)  # killed before it came to that
+    photo = api.upload(encoded(picture(320, 240, "RGBA"), "PNG")).json()
+    of_a_job = paint(api, photo, 100)
+    ask(api, photo["id"])
+    unnamed, now = paint(api, photo, 150), paint(api, photo, 200)
+    folder = folder_of(home, photo["id"])
+    sweeper.clear_orphans()
+    assert path_of(unnamed).exists()  # who adds one may not have written the row yet
+    age(folder)
+    sweeper.clear_orphans()
+    assert [path_of(file).exists() for file in (of_a_job, unnamed, now)] == [True, False, True]
+    assert (folder / "mask-alpha.png").exists()
 
 
 def test_previews_of_an_earlier_attempt_go_with_the_job(api: Api, home: Workspace) -> None:
