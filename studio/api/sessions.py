@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import authenticate, login, logout
 from django.middleware.csrf import get_token
 from drf_spectacular.utils import extend_schema
@@ -39,6 +40,7 @@ class SessionSerializer(serializers.Serializer[Any]):
     user = UserSerializer()
     workspaces = SessionWorkspaceSerializer(many=True)
     workspace = serializers.UUIDField(allow_null=True, help_text="The one that this request acts in.")
+    upload_bytes = serializers.IntegerField(help_text="How large a photo may be, in bytes.")
 
 
 class SignInSerializer(serializers.Serializer[Any]):
@@ -104,6 +106,7 @@ def _session(request: Request, user: User) -> dict[str, Any]:
             for member in memberships
         ],
         "workspace": str(chosen or memberships[0].workspace_id) if memberships else None,
+        "upload_bytes": settings.AQ_MAX_UPLOAD_BYTES,
     }
 
 

@@ -702,6 +702,8 @@ export interface components {
              * @description The one that this request acts in.
              */
             workspace: string | null;
+            /** @description How large a photo may be, in bytes. */
+            upload_bytes: number;
         };
         SessionWorkspace: {
             /** Format: uuid */

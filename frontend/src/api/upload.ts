@@ -1,3 +1,4 @@
+import { megabytes } from "../ui/format";
 import { API, ApiError, problemFrom, requestHeaders } from "./client";
 import type { Asset } from "./types";
 
@@ -36,10 +37,13 @@ const broken = (file: File): string =>
   `The upload of “${file.name}” broke off. Check that you are connected; if the file is very large, save a smaller copy.`;
 
 /** Why this file need not even be sent, or null. The studio decides, by content and size; this only saves a wait. */
-export function refusal(file: { type: string; size: number; name: string }): string | null {
+export function refusal(file: { type: string; size: number; name: string }, largest: number): string | null {
   if (file.type && !TYPES.includes(file.type)) {
     return `“${file.name}” is not a photo the studio can read. Use JPEG, PNG or WebP.`;
   }
   if (file.size === 0) return `“${file.name}” is empty.`;
+  if (file.size > largest) {
+    return `“${file.name}” is larger than ${megabytes(largest)}. Save a smaller copy.`;
+  }
   return null;
 }

@@ -34,7 +34,12 @@ function seen(role: Role, page: ReactNode, state: Job["state"] = "running"): str
   cache.setQueryData(keys.job("j1"), job(state));
   cache.setQueryData(keys.assetList, { pages: [{ results: [photo], next: null }], pageParams: [""] });
   const workspaces = [{ id: "w1", name: "Northlight", role }];
-  const session = { user: { id: "u", email: "a@studio.example", name: "" }, workspaces, workspace: "w1" };
+  const session = {
+    user: { id: "u", email: "a@studio.example", name: "" },
+    workspaces,
+    workspace: "w1",
+    upload_bytes: 64 * 1024 ** 2,
+  };
   return renderToStaticMarkup(
     <QueryClientProvider client={cache}>
       <MemberProvider member={{ session, workspace: "w1", role, switchTo: () => undefined }}>

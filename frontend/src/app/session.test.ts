@@ -13,6 +13,7 @@ const member: Session = {
     { id: "w2", name: "Second", role: "viewer" },
   ],
   workspace: "w1",
+  upload_bytes: 64 * 1024 ** 2,
 };
 
 const refused = {

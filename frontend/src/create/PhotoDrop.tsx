@@ -1,8 +1,8 @@
 import { useRef } from "react";
 import { PHOTO_TYPES } from "../api/upload";
-import { useLookOnly } from "../app/member";
+import { useLookOnly, useMember } from "../app/member";
 import { Button, ProgressBar } from "../ui/controls";
-import { percent } from "../ui/format";
+import { megabytes, percent } from "../ui/format";
 import { Icon } from "../ui/Icon";
 import { Callout } from "../ui/messages";
 import { useUploads } from "./UploadProvider";
@@ -12,6 +12,7 @@ import type { Upload } from "./uploadQueue";
 export function PhotoDrop({ over }: { over: boolean }) {
   const { add } = useUploads();
   const lookOnly = useLookOnly();
+  const largest = megabytes(useMember().session.upload_bytes);
   if (lookOnly) return <PickOne />;
   return (
     <div className={over ? "stage stage-empty drop drop-over" : "stage stage-empty drop"}>
@@ -19,7 +20,7 @@ export function PhotoDrop({ over }: { over: boolean }) {
         <Icon name="image" size={32} />
       </span>
       <h2>{over ? "Drop to begin" : "Start with a product photo"}</h2>
-      <p className="muted">Drop it here, paste it, or choose one. JPEG, PNG or WebP.</p>
+      <p className="muted">Drop it here, paste it, or choose one. JPEG, PNG or WebP, up to {largest}.</p>
       <ChooseButton onFiles={(files) => add(files, true)} />
       <UploadProblems />
     </div>

@@ -12,7 +12,7 @@ import {
 import { keys } from "../api/keys";
 import type { Asset } from "../api/types";
 import { uploadAsset } from "../api/upload";
-import { useLookOnly } from "../app/member";
+import { useLookOnly, useMember } from "../app/member";
 import { useToast } from "../ui/messages";
 import { useDraft } from "./DraftProvider";
 import { UploadQueue, type UploadState } from "./uploadQueue";
@@ -36,6 +36,7 @@ export function UploadProvider({ children }: { children: ReactNode }) {
   const { change } = useDraft();
   const tell = useToast();
   const lookOnly = useLookOnly();
+  const largest = useMember().session.upload_bytes;
 
   const arrived = (asset: Asset, use: boolean) => {
     cache.setQueryData(keys.asset(asset.id), asset);
@@ -51,9 +52,10 @@ export function UploadProvider({ children }: { children: ReactNode }) {
   useAskBeforeLeaving(state.uploads.length > 0);
 
   const uploads = useMemo(() => {
-    const add = (files: File[], use: boolean) => (lookOnly ? tell(lookOnly, "error") : queue.add(files, use));
+    const add = (files: File[], use: boolean) =>
+      lookOnly ? tell(lookOnly, "error") : queue.add(files, use, largest);
     return { ...state, add, cancel: queue.cancel };
-  }, [state, queue, lookOnly, tell]);
+  }, [state, queue, lookOnly, tell, largest]);
   return <UploadContext.Provider value={uploads}>{children}</UploadContext.Provider>;
 }
 

@@ -47,7 +47,12 @@ function fail(key: readonly unknown[]): void {
 
 function page(role: Role = "editor"): string {
   const workspaces = [{ id: "w1", name: "Northlight", role }];
-  const session = { user: { id: "u", email: "a@studio.example", name: "" }, workspaces, workspace: "w1" };
+  const session = {
+    user: { id: "u", email: "a@studio.example", name: "" },
+    workspaces,
+    workspace: "w1",
+    upload_bytes: 64 * 1024 ** 2,
+  };
   return renderToStaticMarkup(
     <QueryClientProvider client={cache}>
       <MemberProvider member={{ session, workspace: "w1", role, switchTo: () => undefined }}>

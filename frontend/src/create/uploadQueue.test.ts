@@ -25,7 +25,7 @@ const names = (queue: UploadQueue) => queue.snapshot().uploads.map((one) => one.
 describe("photos that are uploaded together", () => {
   it("are all sent, one after the other, each with its progress", async () => {
     const { sent, done, queue } = slowStudio();
-    queue.add([photo("a.jpg"), photo("b.jpg"), photo("c.jpg")], true);
+    queue.add([photo("a.jpg"), photo("b.jpg"), photo("c.jpg")], true, 64e6);
     expect([names(queue), sent.length]).toEqual([["a.jpg", "b.jpg", "c.jpg"], 1]);
     sent[0]?.progress(0.4);
     expect(queue.snapshot().uploads.map((one) => one.fraction)).toEqual([0.4, 0, 0]);
@@ -43,7 +43,7 @@ describe("photos that are uploaded together", () => {
 
   it("do not wait for one that fails, and tell of it", async () => {
     const { sent, done, queue } = slowStudio();
-    queue.add([photo("a.jpg"), photo("notes.txt", "text/plain"), photo("b.jpg")], true);
+    queue.add([photo("a.jpg"), photo("notes.txt", "text/plain"), photo("b.jpg")], true, 64e6);
     expect(queue.snapshot().problems[0]).toContain("notes.txt");
     sent[0]?.end(new ApiError(413, "too_large", "This is larger than 8 MB. Send a smaller file."));
     await vi.waitFor(() => expect(sent).toHaveLength(2));
@@ -54,18 +54,18 @@ describe("photos that are uploaded together", () => {
 
   it("can be given up together", async () => {
     const { sent, done, queue } = slowStudio();
-    queue.add([photo("a.jpg"), photo("b.jpg")], true);
+    queue.add([photo("a.jpg"), photo("b.jpg")], true, 64e6);
     queue.cancel();
     await vi.waitFor(() => expect(names(queue)).toEqual([]));
     expect([sent.length, done.mock.calls.length, queue.snapshot().problems]).toEqual([1, 0, []]);
-    queue.add([photo("c.jpg")], true);
+    queue.add([photo("c.jpg")], true, 64e6);
     await vi.waitFor(() => expect(sent).toHaveLength(2));
   });
 
   it("put the photo on the stage that was chosen last", async () => {
     const { sent, done, queue } = slowStudio();
-    queue.add([photo("a.jpg")], true);
-    queue.add([photo("b.jpg")], true);
+    queue.add([photo("a.jpg")], true, 64e6);
+    queue.add([photo("b.jpg")], true, 64e6);
     sent[0]?.end(asset("a"));
     await vi.waitFor(() => expect(sent).toHaveLength(2));
     sent[1]?.end(asset("b"));
@@ -73,11 +73,14 @@ describe("photos that are uploaded together", () => {
     expect(done.mock.calls.map(([, use]) => use)).toEqual([false, true]);
   });
 
-  it("are not refused here for their size, whose limit is the studio's", () => {
+  it("are told before they are sent when they are larger than the studio takes", () => {
     const { sent, queue } = slowStudio();
-    const large = photo("large.jpg");
-    Object.defineProperty(large, "size", { value: 900 * 1024 * 1024 });
-    queue.add([large], true);
+    const most = 8 * 1024 ** 2;
+    const sized = (name: string, size: number) => Object.defineProperty(photo(name), "size", { value: size });
+    queue.add([sized("large.jpg", most + 1)], true, most);
+    expect(sent.length).toBe(0);
+    expect(queue.snapshot().problems).toEqual(["“large.jpg” is larger than 8 MB. Save a smaller copy."]);
+    queue.add([sized("just.jpg", most)], true, most);
     expect([sent.length, queue.snapshot().problems]).toEqual([1, []]);
   });
 });

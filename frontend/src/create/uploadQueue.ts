@@ -42,9 +42,9 @@ export class UploadQueue {
     return () => this.listeners.delete(listener);
   };
 
-  /** With `use` the first of these photos goes on the stage. */
-  readonly add = (files: File[], use: boolean): void => {
-    const refused = files.map(refusal);
+  /** With `use` the first of these photos goes on the stage. `largest`: bytes that the studio takes. */
+  readonly add = (files: File[], use: boolean, largest: number): void => {
+    const refused = files.map((file) => refusal(file, largest));
     const good = files.filter((_, at) => refused[at] === null);
     const uploads = good.map((file, at): Upload => {
       const id = this.next++;

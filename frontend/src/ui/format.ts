@@ -28,6 +28,9 @@ export function fileSize(bytes: number): string {
   return `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
 
+/** A limit, as the studio itself words it. */
+export const megabytes = (bytes: number): string => `${Math.floor(bytes / 1024 ** 2)} MB`;
+
 /** Short facts in one line. En spaces, because the font draws the dot close to its neighbours. */
 export const facts = (...all: (string | null | undefined | false)[]): string =>
   all.filter(Boolean).join("\u2002·\u2002");

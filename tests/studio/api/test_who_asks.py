@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -56,6 +57,7 @@ def test_signing_in_and_out(browser: Browser, home: Workspace, ana: User) -> Non
         "user": {"id": str(ana.id), "email": "ana@example.com", "name": ""},
         "workspaces": [{"id": str(home.id), "name": "Home", "role": "owner"}],
         "workspace": str(home.id),
+        "upload_bytes": settings.AQ_MAX_UPLOAD_BYTES,
     }
     assert browser.send("GET", "/session").json() == session
     assert browser.send("DELETE", "/session").status_code == 204
