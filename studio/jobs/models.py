@@ -111,7 +111,11 @@ class JobEvent(WorkspaceOwned):
 
 
 class Outbox(models.Model):
-    """A message to be published, written in the transaction that makes it true."""
+    """A message to be published, written in the transaction that makes it true.
+
+    It belongs to no workspace: what it tells of does, and nobody reads it but the sweeper. Its number is a plain one,
+    because messages go out in the order in which they were written.
+    """
 
     topic = models.CharField(max_length=40)
     payload = models.JSONField()
@@ -126,7 +130,10 @@ class Outbox(models.Model):
 
 
 class WorkerRow(models.Model):
-    """A worker process, as its heartbeat last saw it. Writing `desired` starts and drains it."""
+    """A worker process, as its heartbeat last saw it. Writing `desired` starts and drains it.
+
+    It belongs to no workspace: it works for all.
+    """
 
     class Desired(models.TextChoices):
         RUN = "run"
