@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BLOCK_TORCH = "import sys; sys.modules['torch'] = None; sys.modules['diffusers'] = None\n"
 MEDIA = sorted(f"engine.media.{path.stem}" for path in (ROOT / "engine/media").glob("*.py") if path.stem != "__init__")
-TORCH_FREE = ["engine", "engine.requests", "engine.bundles", "engine.events", "engine.media"]
+TORCH_FREE = ["engine", "engine.requests", "engine.bundles", "engine.events", "engine.media", "engine.costs"]
 WEB = """
 import django
 django.setup()
