@@ -214,14 +214,14 @@ def _parameters(block: Block) -> int:
 def activation_bytes(config: Config, tokens: int, text_tokens: int, batch: int = 1, *, width: int = 2) -> int:
     """An estimate of the most that is held at once beside the weights, on a rank that has these tokens.
 
-    The worst of two moments: the feed-forward, with its input, the stream, and its inside before and after the
-    activation; and the attention, with the stream, its input, q, k and v, turned copies of q and k, and the output.
-    Scores are not held. `width` is the bytes of a number.
+    The worst of two moments: the feed-forward, with the stream, its input, and its inside before and after the
+    activation; and the turning of q and k: 13 times the stream, 14 where two streams are one. Scores are not held.
+    `width` is the bytes of a number.
     """
     d, joint = config["hidden"], "dual_depth" in config
     feed_forward = 2 * d + 2 * int(d * config.get("mlp_ratio", 4.0))
-    held = max(feed_forward, 9 * d) + (d if joint else 0)  # beside both streams as one stand the two that it is made of
-    return batch * (tokens + (text_tokens if joint else 0)) * held * width
+    turning = 14 * d if config.get("single_depth") else 13 * d
+    return batch * (tokens + (text_tokens if joint else 0)) * max(feed_forward, turning) * width
 
 
 # --- bytes sent ---

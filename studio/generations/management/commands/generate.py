@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, get_args
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -17,13 +17,13 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from engine.requests import MAX_SEED, CameraMove, Format, ImageToVideo, SubjectMotion
+from engine.options import add_video_options, image_to_video
+from engine.requests import ImageToVideo
 from studio.api.problems import field_errors
 from studio.jobs import engine_client
 from studio.jobs.errors import Canceled
 
 CANCELED = 130  # what a shell reports for a command that Ctrl-C has ended
-DEFAULTS = ImageToVideo()
 
 
 class Command(BaseCommand):
@@ -32,20 +32,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("photo", type=Path, help="a JPEG, PNG (its transparency is the mask) or WebP")
-        parser.add_argument("-o", "--out", type=Path, required=True, help="the MP4 to write")
-        parser.add_argument("--mask", type=Path, help="a gray picture in which the product is white")
-        parser.add_argument("--format", choices=get_args(Format), default=DEFAULTS.format)
-        parser.add_argument("--seconds", type=float, default=DEFAULTS.seconds, help="3 to 15")
-        parser.add_argument("--fps", type=int, default=DEFAULTS.fps, help="24, 25 or 30")
-        parser.add_argument("--short-side", type=int, default=DEFAULTS.short_side, help="540, 720 or 1080 pixels")
-        parser.add_argument("--camera", choices=get_args(CameraMove), default=DEFAULTS.camera.move)
-        parser.add_argument("--strength", type=float, default=DEFAULTS.camera.strength, help="of the camera, 0.1 to 1")
-        parser.add_argument("--subject", choices=get_args(SubjectMotion), default=DEFAULTS.subject.motion)
-        parser.add_argument("--subject-strength", type=float, default=DEFAULTS.subject.strength, help="0.1 to 1")
-        parser.add_argument("--prompt", default=DEFAULTS.prompt)
-        parser.add_argument("--seed", type=int, help=f"0 to {MAX_SEED}; the same seed gives the same video")
-        parser.add_argument("--steps", type=int, default=DEFAULTS.steps, help="denoising steps, 4 to 50")
-        parser.add_argument("--bundle", type=Path, help="the folder of the model to use; the studio's own by default")
+        add_video_options(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         request = _request(options)
@@ -69,15 +56,8 @@ class Command(BaseCommand):
 
 
 def _request(options: dict[str, Any]) -> ImageToVideo:
-    plain = ("format", "seconds", "fps", "short_side", "prompt", "seed", "steps")
     try:
-        return ImageToVideo.model_validate(
-            {
-                **{name: options[name] for name in plain},
-                "camera": {"move": options["camera"], "strength": options["strength"]},
-                "subject": {"motion": options["subject"], "strength": options["subject_strength"]},
-            }
-        )
+        return image_to_video(options)
     except ValidationError as error:
         wrong = [f"{found.field.removeprefix('request.')}: {found.detail}" for found in field_errors(error, "request")]
         raise CommandError(" ".join(wrong)) from error

@@ -1,0 +1,259 @@
+"""The engine's command line: `python -m engine generate | plan | inspect | bench`.
+
+A command is two functions in COMMANDS: one adds its options, one runs and gives what `--json` prints, or prints itself.
+What a user did wrong is a ValueError: its sentence goes to standard error, and the exit code is 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from engine import events, timing
+from engine.bundles import SHIPPED, Bundle, read_bundle
+from engine.models.presets import MULTIMODAL_DIT, SINGLE_DIT
+from engine.options import add_video_options, image_to_video
+from engine.planner import WAN_VAE, Model, Video, make_plan
+
+WRONG, CANCELED = 2, 130  # what a shell reports for wrong use, and for a command that Ctrl-C has ended
+BENCHMARK = Path(__file__).parents[1] / "tests" / "benchmarks" / "engine.py"
+PRESETS = {"2b": SINGLE_DIT["2b"], "13b": MULTIMODAL_DIT["13b"]}
+T5_XXL_GB = 9.5  # the text encoder that the presets are made for: 4.76 B parameters in bf16
+DITS = ("single_dit", "multimodal_dit")
+PARTS = {
+    "single_dit": "data, cfg, ring, ulysses and tensor parallel; caches; sharded, offloaded or 8-bit weights",
+    "multimodal_dit": "data, cfg, ring, ulysses and tensor parallel; caches; sharded, offloaded or 8-bit weights",
+    "vae": "decoding over devices, or in strips on one",
+}
+Options = argparse.Namespace
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m engine", description="Make videos, and say what it would take.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, (add, run) in COMMANDS.items():
+        command = commands.add_parser(name, help=(run.__doc__ or "").splitlines()[0])
+        command.add_argument("--json", action="store_true", help="the result as JSON on standard output")
+        add(command)
+        command.set_defaults(run=run)
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "bench":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
+    try:
+        return options.run(options) or 0
+    except ValidationError as error:
+        return _wrong(" ".join(f"{'.'.join(map(str, at['loc']))}: {at['msg']}." for at in error.errors()))
+    except (ValueError, OSError) as error:
+        return _wrong(str(error))
+    except (events.Canceled, KeyboardInterrupt):
+        print("Canceled. Nothing was written.", file=sys.stderr)
+        return CANCELED
+
+
+def _wrong(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return WRONG
+
+
+def _print_json(found: Any) -> None:
+    print(json.dumps(found, indent=2, default=str))
+
+
+# --- generate ---
+
+
+def add_generate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("photo", type=Path, help="a JPEG, PNG (its transparency is the mask) or WebP")
+    add_video_options(parser)
+
+
+def generate(options: Options) -> None:
+    """Make a video from a product photo."""
+    from engine.generate import Engine  # needs torch, which the other commands do without
+
+    request = image_to_video(vars(options))
+    for file in filter(None, (options.photo, options.mask)):
+        if not file.is_file():
+            raise ValueError(f"There is no file {file}.")
+    if options.out.is_dir() or not options.out.parent.is_dir():
+        raise ValueError(f"{options.out} cannot be written: name an MP4 in a folder that is there.")
+    columns = TextColumn("{task.description:>8}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("load", total=1.0)
+
+        def on_event(event: events.Progress | events.Preview | events.Notice) -> None:
+            if isinstance(event, events.Progress):
+                bar.update(task, description=event.stage, completed=event.fraction)
+            if isinstance(event, events.Notice):
+                bar.console.print(event.message)
+
+        engine = Engine(read_bundle(options.bundle or SHIPPED))
+        made = engine.generate(request, options.photo, options.out, mask=options.mask, on_event=on_event)
+        bar.update(task, completed=1.0)
+    if options.json:
+        _print_json(dataclasses.asdict(made))
+    else:
+        print(f"{made.path}: {made.width}x{made.height}, {made.seconds:g} s at {made.fps} fps")
+
+
+# --- plan ---
+
+
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="2b", help="2b, 13b, or the folder of a bundle")
+    parser.add_argument("--dit", choices=("single", "multimodal"), help="of a bundle with both transformers")
+    parser.add_argument("--machine", default="h100", help=f"{', '.join(timing.published()['machines'])}, or any name")
+    parser.add_argument("--devices", type=int, default=1)
+    parser.add_argument("--memory", type=float, metavar="GB", help="of each device; needed for a machine not known")
+    parser.add_argument("--tflops", type=float, help="dense bf16, of each device; needed for a machine not known")
+    parser.add_argument("--link", type=float, metavar="GB/S", help="from device to device, one way (32: PCIe 4.0 x16)")
+    parser.add_argument("--frames", type=int, default=81)
+    parser.add_argument("--size", default="832x480", metavar="WxH")
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--videos", type=int, default=1, help="made at once")
+    parser.add_argument("--no-guidance", action="store_true")
+
+
+def plan(options: Options) -> None:
+    """Say which devices would do what, how long it would take, and why; or what would fit."""
+    width, height = _size(options.size)
+    counts = {name: getattr(options, name) for name in ("devices", "frames", "steps", "videos")}
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"--{name} has to be at least 1, not {count}.")
+    model, machine = _model(options.model, options.dit), _machine(options)
+    video = Video(options.frames, width, height, options.steps, not options.no_guidance, options.videos)
+    made = make_plan(model, video, machine)
+    if options.json:
+        _print_json({"machine": dataclasses.asdict(machine), **dataclasses.asdict(made)})
+        return
+    print(f"{made.layout}; {made.memory}")
+    print("\n".join(f"- {reason}" for reason in made.reasons))
+    print(
+        f"Predicted: {made.times.step:.3g} s a step, {made.times.total:.4g} s a video with decoding, "
+        f"{made.speedup:.2f} x one device; peak {max(made.peaks_gb.values()):.1f} GB a device."
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) >= 16 for side in sides):
+        raise ValueError(f"--size is WIDTHxHEIGHT in pixels, each at least 16, for example 832x480, not {text!r}.")
+    return int(sides[0]), int(sides[1])
+
+
+def _model(name: str, dit: str | None) -> Model:
+    if name in PRESETS:
+        return Model(name, PRESETS[name], WAN_VAE, T5_XXL_GB)
+    if not Path(name).is_dir():
+        raise ValueError(f"There is no model {name!r}: name a preset ({', '.join(PRESETS)}) or the folder of a bundle.")
+    bundle = read_bundle(name)
+    there = [part for part in DITS if f"{part}.json" in bundle.files and dit in (None, part.removesuffix("_dit"))]
+    if not there or "vae.json" not in bundle.files:
+        raise ValueError(f"The bundle {bundle.name} has no such latent video transformer: there is nothing to plan.")
+    config, vae = (json.loads(bundle.file(f"{part}.json").read_text()) for part in (there[0], "vae"))
+    text = bundle.file("text.safetensors").stat().st_size / 1e9 if "text.safetensors" in bundle.files else 0.0
+    return Model(f"{bundle.name} ({there[0]})", config, vae, text)
+
+
+def _machine(options: Options) -> timing.Machine:
+    given = {"memory_gb": options.memory, "tflops": options.tflops, "link_gb_s": options.link}
+    for name, value in given.items():
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"The machine's {name} has to be more than 0, not {value}.")
+    if options.machine in timing.published()["machines"]:
+        known = timing.machine_of(options.machine, options.devices)
+        return dataclasses.replace(known, **{name: value for name, value in given.items() if value is not None})
+    if None in given.values():
+        names = ", ".join(timing.published()["machines"])
+        raise ValueError(
+            f"There is no machine {options.machine!r}. There are: {names}. "
+            "Of any other say --memory, --tflops and --link."
+        )
+    return timing.Machine(options.machine, options.devices, **given, share=timing.mean_share())
+
+
+# --- inspect ---
+
+
+def add_inspect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", type=Path, nargs="?", default=SHIPPED, help="its folder; the shipped one by default")
+
+
+def inspect(options: Options) -> None:
+    """Verify a bundle and say what is in it, how it was made, and what may be done with its parts."""
+    bundle = read_bundle(options.bundle)
+    found = {
+        "name": bundle.name,
+        "version": bundle.version,
+        "digest": bundle.digest,
+        "kinds": bundle.kinds,
+        "parts": {name.removesuffix(".safetensors"): _part(bundle, name) for name in _weights(bundle)},
+        "sampling": bundle.capabilities.get("sampling"),
+        "provenance": {name: bundle.provenance.get(name) for name in ("recipe", "data", "command", "commit")},
+        "files": bundle.files,
+    }
+    if options.json:
+        _print_json(found)
+        return
+    print(f"{bundle.name} {bundle.version}, {bundle.digest}\nkinds: {', '.join(bundle.kinds)}")
+    for name, part in found["parts"].items():
+        print(f"{name}: {part['parameters']:,} parameters, {part['bytes']:,} bytes; {part['may_use']}")
+    print("\n".join(f"{name}: {value}" for name, value in found["provenance"].items() if value))
+
+
+def _weights(bundle: Bundle) -> list[str]:
+    return sorted(name for name in bundle.files if name.endswith(".safetensors"))
+
+
+def _part(bundle: Bundle, name: str) -> Mapping[str, Any]:
+    """Parameters of a safetensors file, from its header alone (huggingface.co/docs/safetensors)."""
+    path, part = bundle.file(name), name.removesuffix(".safetensors")
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    shapes = [tensor["shape"] for key, tensor in header.items() if key != "__metadata__"]
+    return {
+        "parameters": sum(math.prod(shape) for shape in shapes),
+        "bytes": path.stat().st_size,
+        "sha256": bundle.files[name],
+        "may_use": PARTS.get(part, "one device"),
+    }
+
+
+# --- bench ---
+
+
+def add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Further options are the benchmark's own: tests/benchmarks/engine.py --help."
+
+
+def bench(options: Options) -> int:
+    """Run the engine's benchmark, where this is a checkout of the repository."""
+    if not BENCHMARK.is_file():
+        raise ValueError(f"The benchmark is not here ({BENCHMARK}): it is part of the repository, not of the package.")
+    return subprocess.run([sys.executable, str(BENCHMARK), *options.rest], check=False).returncode
+
+
+Command = tuple[Callable[[argparse.ArgumentParser], None], Callable[[Options], int | None]]
+COMMANDS: dict[str, Command] = {
+    "generate": (add_generate, generate),
+    "plan": (add_plan, plan),
+    "inspect": (add_inspect, inspect),
+    "bench": (add_bench, bench),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,255 @@
+"""Which devices do what for a video, how its memory is spent, and why; or what would fit. Torch-free.
+
+Nothing is loaded: everything follows from the model's configuration, the request and the machine. Among the plans that
+fit and are within 3 % of the fastest, the simplest; what changes no number of the result (sharding, offload, strips of
+the VAE) comes before what does (fp8 weights). Times are predictions of `timing`, peaks are estimates of `costs` and 8 %
+for the allocator.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engine.costs import (
+    Config,
+    Layout,
+    activation_bytes,
+    block_parameters,
+    decode_bytes,
+    decode_flops,
+    parameters,
+    token_count,
+)
+from engine.timing import WIDTH, Machine, Times, Work, layouts_of, predict
+
+GB = 1e9
+HOST_LINK = 32e9  # bytes a second from the host's memory: PCIe 4.0 x16, one way
+NEAR = 1.03
+SLACK = 1.08  # fragments and workspaces of an allocator, beside what is counted
+STRIPS = (1, 2, 4, 8, 16)
+OFFLOADED = 8  # of a text encoder on the host: two of its 24 layers and its table of words are on the device
+WAN_VAE: dict[str, Any] = {
+    "base_dim": 96,
+    "z_dim": 16,
+    "dim_mult": [1, 2, 4, 4],
+    "num_res_blocks": 2,
+    "temperal_downsample": [False, True, True],
+}
+
+
+class CannotFit(ValueError):
+    """A request that no plan fits on this machine; says what would."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A transformer by its configuration, with the VAE it decodes by. `text_gb`: its text encoder, bf16."""
+
+    name: str
+    config: Config
+    vae: Config
+    text_gb: float = 0.0
+    text_tokens: int = 512
+
+
+@dataclass(frozen=True)
+class Video:
+    """What is asked: a video of so many frames and pixels. `saved`: the share of operations that a calibrated
+    cache saves.
+    """
+
+    frames: int
+    width: int
+    height: int
+    steps: int
+    guidance: bool = True
+    videos: int = 1
+    saved: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.frames} frames of {self.width}x{self.height}"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How memory is spent: weights over the ranks of the sequence, weights on the host, fp8, strips of the VAE."""
+
+    sharded: bool = False
+    offload: bool = False
+    fp8: bool = False
+    strips: int = 1
+
+    def __str__(self) -> str:
+        used = [name for name in ("sharded", "offload", "fp8") if getattr(self, name)]
+        used += [f"VAE in {self.strips} strips"] if self.strips > 1 else []
+        return ", ".join(used) or "everything resident"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do, what it takes, and why."""
+
+    layout: Layout
+    memory: Memory
+    times: Times
+    speedup: float  # over one device of the same kind, did it fit
+    peaks_gb: Mapping[str, float]
+    reasons: tuple[str, ...]
+
+
+def make_plan(model: Model, video: Video, machine: Machine, *, tensor: bool = True) -> Plan:
+    """The fastest plan that fits. CannotFit says what would fit where none does."""
+    work = work_of(model, video)
+    found = [plan for plan in _candidates(model, video, work, machine, tensor) if _peak(plan[2]) <= machine.memory_gb]
+    if not found:
+        raise CannotFit(_what_would_fit(model, video, machine))
+    found = [plan for plan in found if not plan[1].fp8] or found
+    enough = NEAR * min(times.total for *_, times in found)
+    layout, memory, peaks, times = min((p for p in found if p[3].total <= enough), key=lambda p: _effort(*p[:2]))
+    saved = work.steps * (1 - video.saved)
+    times = replace(times, total=times.step * saved + times.decode)
+    alone = predict(work, Layout(), machine)
+    reasons = tuple(_reasons(model, video, work, machine, layout, memory, times))
+    return Plan(layout, memory, times, alone.total / times.total, peaks, reasons)
+
+
+def work_of(model: Model, video: Video) -> Work:
+    """The operations of a request. ValueError for a size that the model has no grid for."""
+    grid = latent_grid(model.vae, video)
+    tokens = token_count(model.config, *grid)
+    if not tokens:
+        raise ValueError(f"{video} is smaller than one patch of {model.name}.")
+    decode = decode_flops(model.vae, *grid)
+    return Work(model.config, tokens, model.text_tokens, video.steps, video.guidance, decode, video.videos)
+
+
+def latent_grid(vae: Config, video: Video) -> tuple[int, int, int]:
+    """Latent frames, height and width: the first frame stands alone, sizes are rounded up."""
+    time, space = 2 ** sum(vae["temperal_downsample"]), 2 ** (len(vae["dim_mult"]) - 1)
+    return 1 + (video.frames - 1) // time, -(-video.height // space), -(-video.width // space)
+
+
+Candidate = tuple[Layout, Memory, dict[str, float], Times]
+
+
+def _candidates(model: Model, video: Video, work: Work, machine: Machine, tensor: bool) -> Iterator[Candidate]:
+    blocks = sum(block_parameters(model.config)) * WIDTH
+    for layout in layouts_of(machine.devices, work, tensor=tensor):
+        resident = predict(work, layout, machine)
+        for memory in _memories(layout):
+            kept = blocks / layout.tensor / (2 if memory.fp8 else 1)
+            moved = kept / HOST_LINK if memory.offload else 0.0
+            if memory.sharded:
+                moved = kept * (1 - 1 / layout.sequence) / (machine.link_gb_s * GB)
+            step = max(resident.step - resident.waiting, moved) + resident.waiting  # weights come while others work
+            times = replace(resident, step=step, total=step * work.steps + resident.decode)
+            yield layout, memory, peaks_of(model, video, layout, memory), times
+
+
+def _memories(layout: Layout) -> Iterator[Memory]:
+    for fp8 in (False, True):
+        for sharded, offload in ((False, False), (True, False), (False, True)):
+            if sharded and layout.sequence == 1:
+                continue
+            for strips in STRIPS:
+                yield Memory(sharded, offload, fp8, strips)
+
+
+def peaks_of(model: Model, video: Video, layout: Layout, memory: Memory) -> dict[str, float]:
+    """The most GB on one device while text is encoded, while denoising, and while decoding.
+
+    The text encoder and the VAE are not there at the same time as each other's work; the transformer stays.
+    """
+    config, grid = model.config, latent_grid(model.vae, video)
+    tokens = token_count(config, *grid)
+    every, blocks = parameters(config), block_parameters(config)
+    resident: float = every
+    if memory.offload:
+        resident = every - sum(blocks) + 2 * max(blocks)  # the block that works, and the one that comes
+    elif memory.sharded:
+        resident = every - sum(blocks) * (1 - 1 / layout.sequence) + 2 * max(blocks)
+    weights = resident / layout.tensor * (1 if memory.fp8 else WIDTH) / GB
+    rows = -(-video.videos * (2 if video.guidance else 1) // (layout.data * layout.cfg))
+    part = -(-tokens // layout.sequence)
+    inside = activation_bytes(config, part, model.text_tokens, rows, width=WIDTH) / GB
+    whole = (
+        3 * tokens * config["hidden"] * rows * WIDTH / GB if layout.sequence > 1 else 0.0
+    )  # before and behind the blocks
+    decoding = decode_bytes(model.vae, *grid, number=WIDTH) / memory.strips / GB
+    text = model.text_gb / (OFFLOADED if memory.offload else layout.sequence if memory.sharded else 1)
+    peaks = {"text": weights + text, "denoise": weights + max(inside, whole), "decode": weights + decoding}
+    return {stage: round(SLACK * peak, 2) for stage, peak in peaks.items()}
+
+
+def _peak(peaks: Mapping[str, float]) -> float:
+    return max(peaks.values())
+
+
+def _effort(layout: Layout, memory: Memory) -> tuple[int, ...]:
+    """Of plans equally fast the one with the fewest parts."""
+    return memory.offload, memory.sharded, memory.strips, layout.tensor, layout.ring, layout.ulysses
+
+
+def _reasons(
+    model: Model, video: Video, work: Work, machine: Machine, layout: Layout, memory: Memory, times: Times
+) -> Iterator[str]:
+    yield f"{model.name}, {video}: {work.tokens:,} tokens, {parameters(model.config) / 1e9:.2f} B parameters."
+    if layout.cfg == 2:
+        yield "The two halves of guidance go to two groups of devices, which exchange one output a step and no more."
+    if layout.sequence > 1:
+        share = 100 * times.waiting / times.step
+        yield f"Tokens go over {layout.sequence} devices ({layout}); {share:.0f} % of a step waits for exchanges."
+    if layout.tensor > 1:
+        yield f"Every layer is divided by {layout.tensor}: less memory a device than dividing tokens."
+    if layout.data > 1:
+        yield f"{layout.data} videos are made side by side."
+    plain = _peak(peaks_of(model, video, layout, Memory()))
+    if memory == Memory():
+        yield f"All of it fits in {machine.memory_gb:g} GB a device ({plain:.1f} GB), so nothing is moved or rounded."
+    else:
+        yield f"Resident as a whole it would take {plain:.1f} GB of {machine.memory_gb:g} GB a device, so: {memory}."
+    if memory.fp8:
+        yield "No plan without fp8 weights fits; they round the weights, and the result is not the exact one."
+    if video.saved:
+        yield f"The bundle's cache was calibrated to save {100 * video.saved:.0f} % of the operations."
+    else:
+        yield "No cache: its savings are known only of a bundle that was calibrated."
+
+
+# --- what cannot be ---
+
+
+def _what_would_fit(model: Model, video: Video, machine: Machine) -> str:
+    least = least_gb(model, video, machine.devices)
+    ways = []
+    fewer = next((n for n in range(video.frames - 4, 0, -4) if _fits(model, replace(video, frames=n), machine)), None)
+    if fewer:
+        ways.append(f"{fewer} frames of the same size")
+    for scale in (0.75, 0.5, 0.375, 0.25):
+        smaller = replace(video, width=int(video.width * scale) // 16 * 16, height=int(video.height * scale) // 16 * 16)
+        if min(smaller.width, smaller.height) >= 64 and _fits(model, smaller, machine):
+            ways.append(f"{smaller}")
+            break
+    for devices in (2, 4, 8, 16, 32, 64):
+        if devices > machine.devices and _fits(model, video, replace(machine, devices=devices)):
+            ways.append(f"{devices} such devices")
+            break
+    ways.append(f"devices of {math.ceil(least)} GB")
+    return (
+        f"{model.name} cannot make {video} on {machine.devices} x {machine.memory_gb:g} GB: even with its weights on "
+        f"the host in fp8 and the VAE in strips a device needs {least:.1f} GB. What would fit: {'; '.join(ways)}."
+    )
+
+
+def _fits(model: Model, video: Video, machine: Machine) -> bool:
+    return least_gb(model, video, machine.devices) <= machine.memory_gb
+
+
+def least_gb(model: Model, video: Video, devices: int) -> float:
+    """GB a device that the most frugal plan takes."""
+    frugal = [Memory(offload=True, fp8=True, strips=STRIPS[-1]), Memory(sharded=True, fp8=True, strips=STRIPS[-1])]
+    layouts = layouts_of(devices, work_of(model, video))
+    return min(_peak(peaks_of(model, video, layout, memory)) for layout in layouts for memory in frugal)

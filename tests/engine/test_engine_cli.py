@@ -1,0 +1,195 @@
+"""`python -m engine`: what the commands print, and the sentence and exit code of everything a user may do wrong."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine import __main__ as command_line
+from engine import generate as generating
+from engine.bundles import SHIPPED, BundleError
+from engine.events import Notice, Progress
+from engine.generate import Generated
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"a photo")
+    return path
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the engine was asked; it tells, and answers as if it had made a video."""
+    requests = []
+
+    class Small:
+        def __init__(self, bundle):
+            self.bundle = bundle
+
+        def generate(self, request, photo, out, *, mask, on_event):
+            requests.append((request, photo, mask))
+            on_event(Progress("render", 3, 5, 0.7, 2.0))
+            on_event(Notice("edges_mirrored", "The edges are mirrored."))
+            return Generated(out, 540, 960, 24, 72, 3.0, {"seed": 7}, self.bundle.identity)
+
+    monkeypatch.setattr(generating, "Engine", Small)
+    return requests
+
+
+# --- generate ---
+
+
+def test_generate_asks_what_its_options_say(asked, photo, tmp_path, capsys):
+    out = tmp_path / "out.mp4"
+    options = ["--seconds", "3", "--short-side", "540", "--camera", "pan-left", "--strength", "0.4", "--seed", "7"]
+    assert command_line.main(["generate", str(photo), "-o", str(out), *options]) == 0
+    (request, given, mask), said = asked[0], capsys.readouterr()
+    assert (request.seconds, request.short_side, request.camera.move, request.camera.strength) == (
+        3,
+        540,
+        "pan-left",
+        0.4,
+    )
+    assert (given, mask) == (photo, None)
+    assert said.out.strip() == f"{out}: 540x960, 3 s at 24 fps"
+    assert "The edges are mirrored." in said.err
+
+
+def test_generate_gives_json(asked, photo, tmp_path, capsys):
+    assert command_line.main(["generate", str(photo), "-o", str(tmp_path / "out.mp4"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["settings"] == {"seed": 7}
+    assert found["model"]["name"] == "aquarius-nano"
+
+
+@pytest.mark.full
+def test_generate_makes_a_video(tmp_path, capsys):
+    import cv2
+    import numpy as np
+
+    picture, out = tmp_path / "photo.png", tmp_path / "out.mp4"
+    cv2.imwrite(str(picture), np.random.default_rng(0).integers(0, 255, (640, 480, 3), dtype=np.uint8))
+    options = ["--seconds", "3", "--short-side", "540", "--steps", "4"]
+    assert command_line.main(["generate", str(picture), "-o", str(out), *options]) == 0
+    assert out.stat().st_size > 1000
+
+
+# --- plan ---
+
+
+def test_plan_says_what_and_why(capsys):
+    assert command_line.main(["plan", "--model", "13b", "--devices", "2", "--size", "1280x720", "--frames", "121"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("cfg 2; everything resident\n")
+    assert "13.36 B parameters" in said
+    assert "Predicted: " in said
+
+
+def test_plan_gives_json(capsys):
+    assert command_line.main(["plan", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["layout"] == {"data": 1, "cfg": 1, "ring": 1, "ulysses": 1, "tensor": 1}
+    assert found["times"]["total"] > found["times"]["decode"] > 0
+
+
+def test_a_machine_of_ones_own_is_described_by_three_numbers(capsys):
+    assert command_line.main(["plan", "--machine", "mine", "--memory", "24", "--tflops", "80", "--link", "32"]) == 0
+    assert "24 GB a device" in capsys.readouterr().out
+
+
+# --- inspect and bench ---
+
+
+def test_inspect_verifies_and_tells_everything(capsys):
+    assert command_line.main(["inspect", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["name"], found["kinds"]) == ("aquarius-nano", ["image_to_video", "product_mask"])
+    assert found["parts"]["single_dit"]["parameters"] == 4_240_544
+    assert set(found["parts"]) == {"motion_vae", "product_mask", "single_dit", "text"}
+    assert found["provenance"]["recipe"] == "trainer.recipes.nano"
+    assert command_line.main(["inspect"]) == 0
+    assert "single_dit: 4,240,544 parameters" in capsys.readouterr().out
+
+
+def test_bench_hands_its_options_on_and_says_where_it_is_missing(monkeypatch, tmp_path, capsys):
+    benchmark = tmp_path / "engine.py"
+    monkeypatch.setattr(command_line, "BENCHMARK", benchmark)
+    assert command_line.main(["bench"]) == 2
+    assert "part of the repository" in capsys.readouterr().err
+    benchmark.write_text("import sys; sys.exit(5 if sys.argv[1:] == ['--only', 'planner'] else 6)")
+    assert command_line.main(["bench", "--only", "planner"]) == 5
+
+
+def test_all_but_generate_runs_without_torch():
+    code = "import sys; sys.modules['torch'] = sys.modules['diffusers'] = None\nfrom engine.__main__ import main\n"
+    code += "sys.exit(main(['plan']) or main(['inspect']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+# --- what a user may do wrong ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["generate", "missing.jpg", "-o", "out.mp4"], "There is no file missing.jpg."),
+        (["generate", "PHOTO", "-o", "out.mp4", "--mask", "missing.png"], "There is no file missing.png."),
+        (["generate", "PHOTO", "-o", "nowhere/out.mp4"], "nowhere/out.mp4 cannot be written"),
+        (
+            ["generate", "PHOTO", "-o", "out.mp4", "--seconds", "99"],
+            "seconds: Input should be less than or equal to 15.",
+        ),
+        (["generate", "PHOTO", "-o", "out.mp4", "--bundle", "nowhere"], "There is no model bundle at nowhere"),
+        (["inspect", "nowhere"], "There is no model bundle at nowhere"),
+        (["inspect", "."], "it holds no bundle.json"),
+        (["plan", "--model", "nowhere"], "There is no model 'nowhere'"),
+        (["plan", "--model", str(SHIPPED)], "there is nothing to plan"),
+        (["plan", "--machine", "abacus"], "Of any other say --memory, --tflops and --link."),
+        (["plan", "--memory", "-1"], "has to be more than 0, not -1.0"),
+        (["plan", "--size", "large"], "--size is WIDTHxHEIGHT"),
+        (["plan", "--devices", "0"], "--devices has to be at least 1, not 0."),
+        (["plan", "--model", "13b", "--memory", "4"], "What would fit: "),
+    ],
+)
+def test_a_mistake_is_told_in_a_sentence(arguments, sentence, photo, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert command_line.main([str(photo) if part == "PHOTO" else part for part in arguments]) == 2
+    said = capsys.readouterr()
+    assert sentence in said.err
+    assert "Traceback" not in said.err
+    assert said.out == ""
+
+
+def test_a_damaged_bundle_is_told(tmp_path, capsys):
+    shutil.copytree(SHIPPED, tmp_path / "bundle")
+    (tmp_path / "bundle" / "text.json").write_text("{}")
+    assert command_line.main(["inspect", str(tmp_path / "bundle")]) == 2
+    assert "text.json is damaged" in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_is_not_hidden(monkeypatch):
+    """The control: only what a user can mend is told in a sentence."""
+
+    def broken(path):
+        raise AssertionError("ours")
+
+    monkeypatch.setattr(command_line, "read_bundle", broken)
+    with pytest.raises(AssertionError):
+        command_line.main(["inspect"])
+    assert issubclass(BundleError, ValueError)
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["plan", "--unknown"]])
+def test_a_command_that_is_not_there_is_told_with_the_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command_line.main(arguments)
+    assert ended.value.code == 2
+    assert "usage: python -m engine" in capsys.readouterr().err
