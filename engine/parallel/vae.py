@@ -1,4 +1,4 @@
-"""The video VAE (diffusers' AutoencoderKLWan) spread over ranks: space by a halo at each convolution, time by its cache.
+"""The video VAE (diffusers' AutoencoderKLWan) over ranks: space by a halo at each convolution, time by its cache.
 
 Space: each rank has a strip of rows (or columns), a convolution first gets the one row that it reads of each neighbour,
 zeros lie only around the picture, and the middle's attention asks with its own rows and sees all of them. What is sent
@@ -249,7 +249,7 @@ class TimeSplit:
         self.kept.clear()
         return torch.cat(done, 2)
 
-    def _remember(self, conv: nn.Module, args: tuple[Any, ...]) -> tuple[Tensor, ...] | None:
+    def _remember(self, conv: WanCausalConv3d, args: tuple[Any, ...]) -> tuple[Tensor, ...] | None:
         """The frames before this rank's chunk, in place of those that it saw itself."""
         if not self.spread:
             return None

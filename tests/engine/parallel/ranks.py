@@ -21,7 +21,7 @@ class Ranks:
 
     def __init__(self, world: int) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.engine.parallel.cases"])
+        context.set_forkserver_preload(["tests.engine.parallel.cases", "tests.engine.parallel.vae_cases"])
         self.folder = tempfile.TemporaryDirectory()
         pipes = [context.Pipe() for _ in range(world)]
         self.ours = [ours for ours, _ in pipes]
