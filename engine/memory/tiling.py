@@ -25,6 +25,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import (
     WanDecoder3d,
     WanEncoder3d,
     WanResample,
+    WanResidualBlock,
     patchify,
     unpatchify,
 )
@@ -47,7 +48,7 @@ class Strips:
         check(vae)
         if rows < 1:
             raise ValueError(f"A strip needs at least one latent row, not {rows}.")
-        self.vae, self.rows, self.patch = vae, rows, vae.config.patch_size or 1
+        self.vae, self.rows, self.patch = vae, rows, vae.config["patch_size"] or 1
         vae.__dict__.update(_encode=self._encode, _decode=self._decode)
 
     def remove(self) -> None:
@@ -183,7 +184,7 @@ def decode_margins(decoder: WanDecoder3d) -> list[int]:
     for block in reversed(decoder.up_blocks):
         if _scales(block):
             margin = (margin + 2) // 2
-        margin += 2 * len(block.resnets)
+        margin += 2 * _residual_blocks(block)
         margins.append(margin)
     return margins[::-1]
 
@@ -197,11 +198,14 @@ def encode_margins(encoder: WanEncoder3d) -> list[int]:
     for block in reversed(encoder.down_blocks):
         if _scales(block):
             margin, unit = 2 * margin + 1, 2 * unit
-        if not isinstance(block, WanResample):
-            margin += 2 * len(getattr(block, "resnets", [block]))
+        margin += 2 * _residual_blocks(block)
         margins.append(-(-margin // unit) * unit)
     margins.append(-(-(margin + 1) // unit) * unit)
     return margins[::-1]
+
+
+def _residual_blocks(block: nn.Module) -> int:
+    return sum(isinstance(module, WanResidualBlock) for module in block.modules())
 
 
 def _scales(block: nn.Module) -> int:

@@ -214,8 +214,8 @@ class TimeSplit:
 
     def _encode(self, x_BCTHW: Tensor) -> Tensor:
         vae = self.vae
-        if vae.config.patch_size is not None:
-            x_BCTHW = patchify(x_BCTHW, patch_size=vae.config.patch_size)
+        if vae.config["patch_size"] is not None:
+            x_BCTHW = patchify(x_BCTHW, patch_size=vae.config["patch_size"])
         chunks = [x_BCTHW[:, :, :1], *(x for x in x_BCTHW[:, :, 1:].split(4, 2) if x.shape[2] == 4)]
         vae.clear_cache()
         moments = vae.quant_conv(self._run(vae.encoder, chunks, vae._enc_feat_map))
@@ -228,8 +228,8 @@ class TimeSplit:
         chunks = vae.post_quant_conv(z_BCTHW).split(1, 2)
         video = self._run(vae.decoder, chunks, vae._feat_map, first_chunk=True)
         vae.clear_cache()
-        if vae.config.patch_size is not None:
-            video = unpatchify(video, patch_size=vae.config.patch_size)
+        if vae.config["patch_size"] is not None:
+            video = unpatchify(video, patch_size=vae.config["patch_size"])
         video = video.clamp(-1, 1)
         return DecoderOutput(sample=video) if return_dict else (video,)
 
