@@ -277,7 +277,7 @@ class TimeSplit:
         return torch.cat([before[hop] if hop > rank else now[hop] for hop in reversed(back)], 2)
 
 
-def _without(padding: Sequence[int], left: int) -> tuple[int, ...]:
+def _without(padding: Any, left: int) -> tuple[int, ...]:
     return tuple(0 if i in (left, left + 1) else size for i, size in enumerate(padding))
 
 
