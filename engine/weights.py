@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 from typing import TypeVar, cast
 
+from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import load_file
 
 from engine.bundles import Bundle, BundleError, explained
 from engine.conditions import CONDITION_CHANNELS, CONTROL_SIZES
-from engine.models.base import Model
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE
 from engine.models.single_dit import SingleDiT
 
-M = TypeVar("M", bound=Model)
+M = TypeVar("M", bound=ModelMixin)
 
 
 def load_model(bundle: Bundle, kind: type[M], name: str) -> M:

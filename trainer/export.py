@@ -6,30 +6,36 @@ import json
 import shutil
 import subprocess
 import tempfile
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import save_file
 
 from engine.bundles import Bundle, read_bundle, write_bundle
 from engine.conditions import CAMERA_IDS, GRIDS, SUBJECT_IDS
-from engine.models.base import Model
 from engine.requests import ImageToVideo
+from trainer import nano, tiny_video
+from trainer.films import open_films
 from trainer.loop import Run
-from trainer.nano import (
-    STATISTICS,
-    TOKENIZER,
-    averaged_vae,
-    motion_vae_run,
-    product_mask_run,
-    single_dit_run,
-    use_statistics,
-)
+from trainer.objectives.video_flow import TASKS
 from trainer.recipes.nano import NanoConfig
+from trainer.recipes.tiny_video import TinyVideoConfig
 
 SAMPLING = {"sampler": "euler", "shift": 1.0, "guidance": 2.0}
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a bundle is, beside its weights."""
+
+    name: str
+    kinds: tuple[str, ...]
+    capabilities: dict[str, Any]
+    about: str
 
 
 def export_nano(
@@ -40,34 +46,58 @@ def export_nano(
     ValueError where `out` holds files, where a stage is not trained, or stopped before its last step and `unfinished`
     does not allow for it; the bundle then says so.
     """
+    _check_folders(folder, out)
+    runs = {
+        "motion_vae": nano.motion_vae_run(config, folder),
+        "single_dit": nano.single_dit_run(config, folder),
+        "product_mask": nano.product_mask_run(config, folder),
+    }
+    _check_trained(folder, runs, {nano.TOKENIZER: "single_dit", nano.STATISTICS: "single_dit"}, unfinished)
+
+    def write_parts(made: Path) -> None:
+        nano.use_statistics(nano.averaged_vae(runs["motion_vae"]), folder)
+        _write_models(made, runs, but=("motion_vae",))
+        shutil.copyfile(folder / nano.TOKENIZER, made / nano.TOKENIZER)
+
+    provenance = _provenance("trainer.recipes.nano", config, runs, command)
+    return _write(out, _nano_card(), version, provenance, write_parts)
+
+
+def export_tiny_video(
+    config: TinyVideoConfig, folder: Path, out: Path, *, version: str, command: str, unfinished: bool = False
+) -> Bundle:
+    """As `export_nano`: the bundle that `engine.latent_video` loads."""
+    _check_folders(folder, out)
+    runs = {
+        "text": tiny_video.text_run(config, folder, open_films(folder / "bank", config.films)),
+        "video_vae": tiny_video.video_vae_run(config, folder),
+        "single_dit": tiny_video.single_dit_run(config, folder),
+        "multimodal_dit": tiny_video.multimodal_dit_run(config, folder),
+    }
+    _check_trained(folder, runs, {tiny_video.TOKENIZER: "text", tiny_video.STATISTICS: "latents"}, unfinished)
+    found = tiny_video.statistics(folder)
+
+    def write_parts(made: Path) -> None:
+        vae = runs["video_vae"].modules["vae"]
+        assert isinstance(vae, ModelMixin)
+        vae.register_to_config(latents_mean=found["mean"], latents_std=found["std"])  # as diffusers' pipelines read it
+        del runs["text"].modules["heads"]  # taught the encoder, and is not needed to read prompts
+        _write_models(made, runs)
+        shutil.copyfile(folder / tiny_video.TOKENIZER, made / tiny_video.TOKENIZER)
+
+    provenance = _provenance("trainer.recipes.tiny_video", config, runs, command)
+    return _write(out, _tiny_video_card(config, found), version, provenance, write_parts)
+
+
+def _check_folders(folder: Path, out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not empty: choose a new folder, or remove the old bundle first.")
-    runs = _trained_runs(config, folder, unfinished)
-    provenance = _provenance(config, runs, command)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as name:
-        made = Path(name) / "bundle"
-        made.mkdir()
-        _write_parts(made, folder, runs)
-        (made / "README.md").write_text(_model_card(version, provenance))
-        write_bundle(
-            made,
-            name="aquarius-nano",
-            version=version,
-            kinds=("image_to_video", "product_mask"),
-            capabilities=_capabilities(),
-            provenance=provenance,
-        )
-        made.replace(out)
-    return read_bundle(out)
-
-
-def _trained_runs(config: NanoConfig, folder: Path, unfinished: bool) -> dict[str, Run]:
-    """The stages of the run in `folder`, refused with a sentence where one of them cannot be exported."""
     if not folder.is_dir():
         raise ValueError(f"There is no run in {folder}: give the folder that `python -m trainer run` wrote to.")
-    makers = {"motion_vae": motion_vae_run, "single_dit": single_dit_run, "product_mask": product_mask_run}
-    runs = {stage: make(config, folder) for stage, make in makers.items()}
+
+
+def _check_trained(folder: Path, runs: dict[str, Run], needed: dict[str, str], unfinished: bool) -> None:
+    """A sentence where a stage of the run in `folder` cannot be exported; `needed`: files, and the stages of each."""
     stands = {stage: f"{stage} has {run.step} of {run.config.steps} steps" for stage, run in runs.items()}
     untrained = [stands[stage] for stage, run in runs.items() if run.step == 0]
     if untrained:
@@ -78,31 +108,51 @@ def _trained_runs(config: NanoConfig, folder: Path, unfinished: bool) -> dict[st
             f"The run in {folder} is not finished: {', '.join(open_ones)}. Go on with it, or export it as it stands "
             f"with --unfinished."
         )
-    missing = [name for name in (TOKENIZER, STATISTICS) if not (folder / name).exists()]
+    missing = [name for name in needed if not (folder / name).exists()]
     if missing:
-        raise ValueError(f"{folder} lacks {' and '.join(missing)}. Run the stage `single_dit` first.")
-    return runs
+        raise ValueError(f"{folder} lacks {' and '.join(missing)}. Run the stage `{needed[missing[0]]}` first.")
 
 
-def _write_parts(out: Path, folder: Path, runs: dict[str, Run]) -> None:
-    """The averaged weights of every module, and the tokenizer."""
-    use_statistics(averaged_vae(runs["motion_vae"]), folder)
-    for run in runs.values():
-        if run is not runs["motion_vae"]:
+def _write(
+    out: Path, card: Card, version: str, provenance: dict[str, Any], write_parts: Callable[[Path], None]
+) -> Bundle:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as name:
+        made = Path(name) / "bundle"
+        made.mkdir()
+        write_parts(made)
+        (made / "README.md").write_text(_readme(card, version, provenance))
+        write_bundle(
+            made,
+            name=card.name,
+            version=version,
+            kinds=card.kinds,
+            capabilities=card.capabilities,
+            provenance=provenance,
+        )
+        made.replace(out)
+    return read_bundle(out)
+
+
+def _write_models(out: Path, runs: dict[str, Run], but: tuple[str, ...] = ()) -> None:
+    """The averaged weights of every module; runs in `but` have their averages in place."""
+    for stage, run in runs.items():
+        if stage not in but:
             run.use_average()
         for name, module in run.modules.items():
             _write_model(out, name, module)
-    shutil.copyfile(folder / TOKENIZER, out / TOKENIZER)
 
 
-def _provenance(config: NanoConfig, runs: dict[str, Run], command: str) -> dict[str, Any]:
+def _provenance(
+    recipe: str, config: NanoConfig | TinyVideoConfig, runs: dict[str, Run], command: str
+) -> dict[str, Any]:
     """How the bundle was made. `commit` is the code's at export, `dirty` whether the code differed from it."""
     stages = {
         stage: {"steps": run.step, "of": run.config.steps, "losses": run.log.last_means()}
         for stage, run in runs.items()
     }
     return {
-        "recipe": "trainer.recipes.nano",
+        "recipe": recipe,
         "command": command,
         **_code(),
         "seed": config.seed,
@@ -114,9 +164,9 @@ def _provenance(config: NanoConfig, runs: dict[str, Run], command: str) -> dict[
     }
 
 
-def _capabilities() -> dict[str, Any]:
+def _nano_card() -> Card:
     """What forms, handlers and samplers read: nothing about this model is known anywhere else."""
-    return {
+    capabilities = {
         "image_to_video": {
             "title": "Product photo to video",
             "schema": ImageToVideo.model_json_schema(),
@@ -127,11 +177,25 @@ def _capabilities() -> dict[str, Any]:
         },
         "sampling": SAMPLING,
     }
+    about = (
+        "Image-to-video that keeps the product's own pixels: a Motion VAE, a Single-DiT with an ERNIE-shaped text "
+        "encoder, and an\nautomatic product mask. It moves a given photo; it cannot paint what no photo shows."
+    )
+    return Card("aquarius-nano", ("image_to_video", "product_mask"), capabilities, about)
+
+
+def _tiny_video_card(config: TinyVideoConfig, found: dict[str, list[float]]) -> Card:
+    sizes = {"frames": 17, "height": config.films.height, "width": config.films.width}  # of what it learnt on
+    about = (
+        "Text, a photo, first frames or a hidden region to video: a causal video VAE, a tiny Single-DiT and a tiny "
+        "Multimodal-DiT\nwith one text encoder. For tests and measurements of the engine, not for campaigns."
+    )
+    return Card("tiny-video", tuple(TASKS), {"sampling": SAMPLING, "latents": {**found, **sizes}}, about)
 
 
 def _write_model(out: Path, name: str, module: torch.nn.Module) -> None:
     """Flat files `NAME.safetensors` and `NAME.json`: floating point as bfloat16, statistics whole."""
-    assert isinstance(module, Model)
+    assert isinstance(module, ModelMixin)
     state = {}
     for key, value in module.state_dict().items():
         whole = key.startswith("latent_") or not value.is_floating_point()
@@ -154,7 +218,7 @@ def _git(*words: str) -> str | None:
     return result.stdout.strip() if result.returncode == 0 else None
 
 
-def _model_card(version: str, provenance: dict[str, Any]) -> str:
+def _readme(card: Card, version: str, provenance: dict[str, Any]) -> str:
     rows = "\n".join(
         f"| {name} | {stage['steps']} of {stage['of']} | {json.dumps(stage['losses'])} |"
         for name, stage in provenance["stages"].items()
@@ -162,10 +226,9 @@ def _model_card(version: str, provenance: dict[str, Any]) -> str:
     code = f"commit {provenance['commit']}{' with changes that are not committed' if provenance['dirty'] else ''}"
     unfinished = ", ".join(provenance["unfinished"])
     warning = f"\n**Not trained to its end**: {unfinished} stopped early, see the table.\n" if unfinished else ""
-    return f"""# aquarius-nano {version}
+    return f"""# {card.name} {version}
 {warning}
-Image-to-video that keeps the product's own pixels: a Motion VAE, a Single-DiT with an ERNIE-shaped text encoder, and an
-automatic product mask. It moves a given photo; it cannot paint what no photo shows.
+{card.about}
 
 Made by `{provenance["command"]}`
 at {code}, seed {provenance["seed"]}, torch {provenance["torch"]}, on data {provenance["data"]}.

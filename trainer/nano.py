@@ -29,7 +29,7 @@ from trainer.objectives.product_mask import product_mask_loss
 from trainer.objectives.rectified_flow import rectified_flow_loss, sample_captions, sample_conditions
 from trainer.photos import build_photos, open_photos
 from trainer.recipes.nano import NanoConfig
-from trainer.tokenizer import train_tokenizer
+from trainer.tokenizer import motion_prompts, train_tokenizer
 
 STAGES = ("bank", "motion_vae", "single_dit", "product_mask")
 ENCODED_TOGETHER = 128  # clips
@@ -96,7 +96,7 @@ def train_single_dit(config: NanoConfig, folder: Path, deadline: float = math.in
         return False
     use_statistics(vae, folder)
     if not (folder / TOKENIZER).exists():
-        train_tokenizer(folder / TOKENIZER, banks["1:1"], config.captions, config.seed)
+        train_tokenizer(folder / TOKENIZER, motion_prompts(banks["1:1"], config.captions, config.seed))
     latents = {format: np.load(folder / "latents" / f"{_name(format)}.npy", mmap_mode="r") for format in banks}
     sizes = {format: len(values) for format, values in latents.items()}
     dit, text = run.modules["single_dit"], run.modules["text"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,8 @@ from trainer.data import FormatBank
 VOCABULARY = 2048
 
 
-def train_tokenizer(path: Path, bank: FormatBank, captions: int, seed: int) -> None:
-    """Learn the merges from `captions` sampled prompts and write the tokenizer to `path` (JSON)."""
+def train_tokenizer(path: Path, captions: Iterable[str]) -> None:
+    """Learn the merges from prompts and write the tokenizer to `path` (JSON)."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
@@ -27,14 +27,15 @@ def train_tokenizer(path: Path, bank: FormatBank, captions: int, seed: int) -> N
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_captions(bank, captions, seed), trainer)
+    tokenizer.train_from_iterator(captions, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", 1)])
     temporary = path.with_suffix(".tmp")
     tokenizer.save(str(temporary))
     temporary.replace(path)
 
 
-def _captions(bank: FormatBank, count: int, seed: int) -> Iterator[str]:
+def motion_prompts(bank: FormatBank, count: int, seed: int) -> Iterator[str]:
+    """Prompts as users may type them for the motions of aquarius-nano."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
         words = bank.words[int(rng.integers(len(bank.words)))]

@@ -130,6 +130,13 @@ SCENES = (
     "soft light",
     "for summer sale",
 )
+WHOLE_SCENES = (
+    "a {colour} {product}, {style}, {place}",
+    "{style} shot of a {colour} {product}, {place}",
+    "a {colour} {product} before a {place}",
+    "{colour} {product} and {place}",
+    "our new {colour} {product} in a {style} with {place}",
+)
 
 
 def adverb(strength: float, rng: np.random.Generator) -> str:
@@ -144,6 +151,13 @@ def adverb(strength: float, rng: np.random.Generator) -> str:
 def said_strength(strength: float) -> float:
     """The strength that a sentence tells of a motion: its own where an adverb says so, else the usual one."""
     return strength if strength < WEAK or strength > FORCEFUL else USUAL
+
+
+def said_force(motion: str, strength: float) -> str:
+    """How forceful a sentence makes a motion: weak, usual or strong; what rests is always usual."""
+    if motion in ("static", "still") or WEAK <= strength <= FORCEFUL:
+        return "usual"
+    return "weak" if strength < WEAK else "strong"
 
 
 def camera_phrase(motion: Motion, rng: np.random.Generator) -> str:
@@ -174,6 +188,11 @@ def compose(parts: list[str], rng: np.random.Generator) -> str:
 def scene_phrase(words: dict[str, str], rng: np.random.Generator) -> str:
     """The scene in words: `words` as in `Scene.words`."""
     return str(rng.choice(SCENES)).format(**words)
+
+
+def whole_scene_phrase(words: dict[str, str], rng: np.random.Generator) -> str:
+    """All that the words say of the scene: for models that have to paint it."""
+    return str(rng.choice(WHOLE_SCENES)).format(**words)
 
 
 def _with_adverb(phrase: str, word: str, rng: np.random.Generator) -> str:

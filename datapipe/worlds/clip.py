@@ -92,7 +92,7 @@ def exact_fields(scene: Scene, layers: Layers, motion: Motion, height: int, widt
         scene_flow=((scene_THW2 - points_HW2) / frame).astype(np.float32),
         product_flow=((product_THW2 - points_HW2) / frame).astype(np.float32),
         light=light_THW,
-        product_alpha=_sample(layers.product_alpha, product_THW2, scene.aspect, layers) / np.float32(255),
+        product_alpha=sample_canvas(layers.product_alpha, product_THW2, scene.aspect, layers) / np.float32(255),
     )
 
 
@@ -159,7 +159,7 @@ def _scene_map(scene: Scene, layers: Layers, points_HW2: np.ndarray, pose: tuple
         if nearest_THW2 is None:
             nearest_THW2 = source_THW2
             continue
-        shows_THW = visible_THW & (_sample(alpha, source_THW2, scene.aspect, layers) > 127)
+        shows_THW = visible_THW & (sample_canvas(alpha, source_THW2, scene.aspect, layers) > 127)
         nearest_THW2 = np.where(shows_THW[..., None], source_THW2, nearest_THW2)
     assert nearest_THW2 is not None
     return nearest_THW2
@@ -172,13 +172,13 @@ def plane_equation(plane: Plane) -> tuple[np.ndarray, float]:
     return np.array([0.0, 0.0, 1.0]), plane.depth
 
 
-def _sample(image_hw: np.ndarray, points_THW2: np.ndarray, aspect: float, layers: Layers) -> np.ndarray:
-    """Bilinear samples of a canvas (frame plus padding) at isotropic points; edges continue."""
-    height, width = image_hw.shape
+def sample_canvas(image_hw: np.ndarray, points_THW2: np.ndarray, aspect: float, layers: Layers) -> np.ndarray:
+    """Bilinear samples of a canvas (frame plus padding; grey or RGB) at isotropic points; edges continue."""
+    height, width = image_hw.shape[:2]
     frame_height, frame_width = height - 2 * layers.pad_y, width - 2 * layers.pad_x
     ax, ay = np.sqrt(aspect), 1 / np.sqrt(aspect)
-    shape = points_THW2.shape[:-1]
-    flat = points_THW2.reshape(-1, shape[-1], 2)
+    flat = points_THW2.reshape(-1, points_THW2.shape[-2], 2)
     x = ((flat[..., 0] / ax + 1) / 2 * frame_width - 0.5 + layers.pad_x).astype(np.float32)
     y = ((flat[..., 1] / ay + 1) / 2 * frame_height - 0.5 + layers.pad_y).astype(np.float32)
-    return cv2.remap(image_hw, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).reshape(shape)
+    sampled = cv2.remap(image_hw, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return sampled.reshape(*points_THW2.shape[:-1], *image_hw.shape[2:])

@@ -1,0 +1,76 @@
+"""A scene in motion as pixels: the frames that the photo camera would have filmed, what nearer layers hid included.
+
+Legend: T frames, H x W pixels of the frame; last axis (x, y) of points, RGB of colours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from datapipe.worlds import captions
+from datapipe.worlds.clip import draw_picture, plane_equation, sample_canvas, sweep_light_from_start
+from datapipe.worlds.motion import KEYS, Motion, grid_points, plane_map, product_map, sample_motion, world_pose
+from datapipe.worlds.render import Layers
+from datapipe.worlds.scene import Scene, sample_scene
+
+
+def make_films(seed: int, height: int, width: int, films: int) -> tuple[Scene, list[tuple[Motion, np.ndarray]]]:
+    """One scene and `films` motions of it as frames [17, H, W, 3] uint8, all by seed."""
+    rng = np.random.default_rng(seed)
+    scene = sample_scene(rng, width / height)
+    _, layers = draw_picture(scene, height, width)
+    drawn = [sample_motion(rng) for _ in range(films)]
+    return scene, [(motion, film(scene, layers, motion, height, width)) for motion in drawn]
+
+
+def film(scene: Scene, layers: Layers, motion: Motion, height: int, width: int, frames: int = KEYS) -> np.ndarray:
+    """Frames [T, H, W, 3] uint8 of a motion, evenly over it; the first is the photo.
+
+    Every layer is moved whole by its own exact map and laid over those behind it, so that pixels which the motion
+    reveals are the true ones. Beyond the margin of the layers' canvas their edges go on.
+    """
+    tau_T = np.linspace(0, 1, frames)[1:]
+    points_HW2 = grid_points(scene.aspect, height, width)
+    centre = (scene.product.x, scene.product.y)
+    pose = world_pose(motion, scene.aspect, centre, tau_T)
+    made_THW3 = np.zeros((frames - 1, height, width, 3), np.float32)
+    for plane, (rgb, alpha) in zip(scene.planes, layers.planes, strict=True):
+        source_THW2, visible_THW = plane_map(points_HW2, *pose, *plane_equation(plane))
+        share_THW = sample_canvas(alpha, source_THW2, scene.aspect, layers) * visible_THW / np.float32(255)
+        _lay_over(made_THW3, sample_canvas(rgb, source_THW2, scene.aspect, layers), share_THW)
+    product_THW2 = product_map(
+        points_HW2, motion, scene.aspect, centre, scene.product.half_width, scene.product.bulge, tau_T
+    )
+    light_THW = sweep_light_from_start(product_THW2, points_HW2, motion, scene, tau_T)
+    lit_THW3 = sample_canvas(layers.product_rgb, product_THW2, scene.aspect, layers) + 255 * light_THW[..., None]
+    share_THW = sample_canvas(layers.product_alpha, product_THW2, scene.aspect, layers) / np.float32(255)
+    _lay_over(made_THW3, np.clip(lit_THW3, 0, 255), share_THW)
+    photo = layers.composite[layers.pad_y : layers.pad_y + height, layers.pad_x : layers.pad_x + width]
+    return np.concatenate([photo[None], np.round(made_THW3).astype(np.uint8)])
+
+
+def caption(motion: Motion, words: dict[str, str], rng: np.random.Generator) -> tuple[str, dict[str, str]]:
+    """What a film shows, in words, and what of it they say: scene, camera and subject, of which one may go unsaid.
+
+    Said are `Scene.words` that occur in the caption, and of camera and subject the motion and how forceful it is.
+    """
+    parts = {
+        "scene": captions.whole_scene_phrase(words, rng),
+        "camera": captions.camera_phrase(motion, rng),
+        "subject": captions.subject_phrase(motion, words["product"], rng),
+    }
+    parts.pop([*parts, *[""] * 9][int(rng.integers(12))], None)
+    prompt = captions.compose(list(parts.values()), rng)
+    said = {key: word for key, word in words.items() if word in prompt.lower()}
+    if "camera" in parts:
+        said |= {"camera": motion.camera, "camera_force": captions.said_force(motion.camera, motion.camera_strength)}
+    if "subject" in parts:
+        said |= {
+            "subject": motion.subject,
+            "subject_force": captions.said_force(motion.subject, motion.subject_strength),
+        }
+    return prompt, said
+
+
+def _lay_over(image_THW3: np.ndarray, colour_THW3: np.ndarray, share_THW: np.ndarray) -> None:
+    image_THW3 += (colour_THW3 - image_THW3) * share_THW[..., None]

@@ -1,0 +1,180 @@
+"""Prompt and known frames in, frames out, by a latent video model: condition -> denoise -> decode.
+
+What is known is given, the rest is painted: nothing (text to video), the first frame (image to video), the first 1 + 4n
+frames (continuation), all frames outside a hidden region (inpainting). Legend: B batch (1, or 2 with guidance), C
+channels, T H W time, height, width (lower case: of the latents), M text tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKLWan
+from torch import Tensor
+
+from engine.bundles import Bundle, BundleError, read_bundle, sampling_of
+from engine.models.ernie import ErnieEncoder
+from engine.models.multimodal_dit import MultimodalDiT
+from engine.models.single_dit import SingleDiT
+from engine.models.video_dit import VideoDiT
+from engine.samplers import euler, guided, shifted_times
+from engine.weights import load_model, load_tokenizer
+
+DITS: dict[str, type[VideoDiT]] = {"single": SingleDiT, "multimodal": MultimodalDiT}
+SPACE, TIME = 8, 4  # pixels a latent, frames a latent after the first
+
+
+class LatentVideo:
+    """The models of one bundle, loaded once. `dit` may be wrapped from outside (cache, parallelism, offloading)."""
+
+    def __init__(self, bundle: Bundle, dit: str = "single") -> None:
+        if dit not in DITS:
+            raise ValueError(f"There is no transformer {dit!r}: choose {' or '.join(DITS)}.")
+        self.bundle, self.sampling = bundle, sampling_of(bundle)
+        self.vae = load_model(bundle, AutoencoderKLWan, "vae")
+        self.dit = load_model(bundle, DITS[dit], f"{dit}_dit")
+        self.text = load_model(bundle, ErnieEncoder, "text")
+        self.tokenizer = load_tokenizer(bundle, self.text)
+        _check_parts(bundle, f"{dit}_dit", self.vae, self.dit, self.text)
+        self.mean, self.std = _statistics(bundle, self.vae.config["z_dim"])
+
+    @classmethod
+    def load(cls, bundle: Path, dit: str = "single") -> LatentVideo:
+        """Read, verify and load a bundle with its Single- or Multimodal-DiT. BundleError says what is wrong with it."""
+        return cls(read_bundle(bundle), dit)
+
+    @torch.inference_mode()
+    def denoise(
+        self,
+        prompt: str,
+        *,
+        known: np.ndarray | None = None,
+        hidden: np.ndarray | None = None,
+        frames: int = 17,
+        height: int = 64,
+        width: int = 64,
+        steps: int = 20,
+        seed: int = 0,
+        guidance: float | None = None,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """After each step (x, estimate of the data) as `samplers.euler` has them; the last estimate is the result.
+
+        `known` [1 + 4n, H, W, 3] uint8 are the first frames, brought to height x width; `hidden` [H, W] is True where
+        they are to be painted anew. `guidance` 1 makes one row of a batch, the bundle's own two. ValueError: sizes that
+        the model cannot make.
+        """
+        _check_size(frames, height, width)
+        shape = (1 + (frames - 1) // TIME, height // SPACE, width // SPACE)
+        condition = self.condition(known, hidden, shape)
+        scale = self.sampling["guidance"] if guidance is None else guidance
+        velocity = self._velocity(prompt, condition, scale)
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(1, self.dit.config["in_channels"], *shape, generator=generator)
+        yield from euler(velocity, noise, shifted_times(steps, self.sampling["shift"]))
+
+    @torch.inference_mode()
+    def decode(self, latents_BCThw: Tensor) -> np.ndarray:
+        """Frames [T, H, W, 3] uint8 of one sample's latents, as `denoise` gives them."""
+        video = self.vae.decode(latents_BCThw * self.std + self.mean, return_dict=False)[0]
+        return (video[0].permute(1, 2, 3, 0) * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+
+    @torch.inference_mode()
+    def encode(self, frames_THW3: np.ndarray) -> Tensor:
+        """Latents [1, C, t, h, w] of frames uint8, scaled as the transformers read them."""
+        video = torch.from_numpy(np.ascontiguousarray(frames_THW3)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        return (self.vae.encode(video).latent_dist.mode() - self.mean) / self.std
+
+    @torch.inference_mode()
+    def condition(
+        self, known_THW3: np.ndarray | None, hidden_HW: np.ndarray | None, shape: tuple[int, int, int]
+    ) -> Tensor:
+        """What is known, as the channels [1, C + M, t, h, w] that the transformer reads beside the noisy latents."""
+        channels = self.dit.config["in_channels"]
+        latents, mask = torch.zeros(1, channels, *shape), torch.zeros(1, 1, *shape)
+        if known_THW3 is not None:
+            size = (shape[2] * SPACE, shape[1] * SPACE)
+            _check_known(known_THW3, shape[0])
+            frames = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in known_THW3])
+            seen_hw = torch.ones(shape[1:])
+            if hidden_HW is not None:
+                whole = cv2.resize(hidden_HW.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+                frames[:, whole > 0] = HIDDEN_GREY
+                seen_hw = 1 - F.max_pool2d(torch.from_numpy(whole)[None].float(), SPACE)[0]
+            made = self.encode(frames)
+            latents[:, :, : made.shape[2]], mask[:, :, : made.shape[2]] = made, seen_hw
+        return condition_of(latents, mask, self.dit.config["condition_channels"] - channels)
+
+    def _velocity(self, prompt: str, condition: Tensor, scale: float) -> Callable[[Tensor, Tensor], Tensor]:
+        """The guided velocity: the row with the prompt and, where the scale needs it, one without, in one batch."""
+        rows = [prompt] if scale == 1 else [prompt, ""]
+        token_ids, token_mask = self.tokenizer(rows)
+        text_BMC = self.text(token_ids, token_mask)
+        condition = condition.expand(len(rows), -1, -1, -1, -1)
+
+        def velocity(x: Tensor, time: Tensor) -> Tensor:
+            x = x.expand(len(rows), -1, -1, -1, -1)
+            made: Tensor = self.dit(x, time.expand(len(rows)), text_BMC, token_mask, condition)
+            return made if scale == 1 else guided(made[:1], made[1:], scale)
+
+        return velocity
+
+
+HIDDEN_GREY = 128  # what stands in a hidden region, in training too
+
+
+def condition_of(latents_BCThw: Tensor, known_B1Thw: Tensor, mask_channels: int) -> Tensor:
+    """Known latents, zero where nothing is known, and the mask of what is: the `condition` of a transformer."""
+    mask = known_B1Thw.to(latents_BCThw.dtype)
+    return torch.cat([latents_BCThw * mask, mask.expand(-1, mask_channels, -1, -1, -1)], 1)
+
+
+def _statistics(bundle: Bundle, channels: int) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of the latents, [1, C, 1, 1, 1] each; BundleError where the bundle does not say them."""
+    latents = bundle.capabilities.get("latents")
+    found: dict[str, Any] = latents if isinstance(latents, dict) else {}
+    try:
+        mean, std = (torch.tensor(found[key], dtype=torch.float32) for key in ("mean", "std"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"The bundle {bundle.name} does not say the latents' mean and deviation: {error}.") from error
+    if mean.shape != (channels,) or std.shape != (channels,) or not bool((std > 0).all()):
+        raise BundleError(f"The bundle {bundle.name} needs {channels} means and positive deviations of its latents.")
+    return mean.reshape(1, -1, 1, 1, 1), std.reshape(1, -1, 1, 1, 1)
+
+
+def _check_parts(bundle: Bundle, name: str, vae: AutoencoderKLWan, dit: VideoDiT, text: ErnieEncoder) -> None:
+    """BundleError where the parts are whole, but not of one model."""
+    pairs = {
+        f"{name}.json reads latents of another width than vae.json makes": (
+            dit.config["in_channels"],
+            vae.config["z_dim"],
+        ),
+        f"{name}.json reads text of another width than text.json makes": (
+            dit.config["text_dim"],
+            text.config["nlu_width"],
+        ),
+    }
+    wrong = [f"{what} ({one} and {other})" for what, (one, other) in pairs.items() if one != other]
+    if dit.config["condition_channels"] <= dit.config["in_channels"]:
+        wrong.append(f"{name}.json has no channels for what is known and its mask")
+    if wrong:
+        raise BundleError(f"The bundle {bundle.name} cannot be used: {'; '.join(wrong)}. Export it again.")
+
+
+def _check_size(frames: int, height: int, width: int) -> None:
+    if frames < 1 or (frames - 1) % TIME:
+        raise ValueError(f"{frames} frames: the model makes 1 + {TIME}n of them, such as 17.")
+    if min(height, width) < SPACE or height % SPACE or width % SPACE:
+        raise ValueError(f"{height} x {width} pixels: both sides have to be multiples of {SPACE}.")
+
+
+def _check_known(known_THW3: np.ndarray, latent_frames: int) -> None:
+    if (len(known_THW3) - 1) % TIME or (len(known_THW3) - 1) // TIME >= latent_frames:
+        raise ValueError(
+            f"{len(known_THW3)} known frames: give the first 1 + {TIME}n, at most {1 + TIME * (latent_frames - 1)}."
+        )

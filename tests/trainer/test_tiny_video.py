@@ -1,0 +1,173 @@
+"""The tiny_video run end to end at smoke size: bank, text, VAE, latents, both transformers, bundle, and a film of it."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from datapipe.worlds.clip import draw_picture
+from datapipe.worlds.film import caption, film, make_films
+from datapipe.worlds.motion import Motion
+from datapipe.worlds.scene import sample_scene
+from engine.bundles import BundleError, write_bundle
+from engine.latent_video import LatentVideo
+from trainer.__main__ import main
+from trainer.objectives.video_flow import known_mask
+from trainer.objectives.video_vae import moments, reconstructed, whole
+from trainer.recipes.tiny_video import tiny_video, tiny_video_smoke
+from trainer.tiny_video import make_vae, run_tiny_video, video_vae_run
+
+CONFIG = tiny_video_smoke()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    assert run_tiny_video(CONFIG, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(run_folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("bundles") / "tiny"
+    assert main(["export", "tiny_video_smoke", "--out", str(run_folder), "--bundle", str(out), "--version", "0.1"]) == 0
+    return out
+
+
+@pytest.mark.parametrize("dit", ["single", "multimodal"])
+def test_a_bundle_of_the_run_makes_a_film_of_any_size(bundle, dit):
+    model = LatentVideo.load(bundle, dit)
+    made = list(model.denoise("a red cup, pan left", frames=9, height=48, width=32, steps=2, seed=1))
+    assert len(made) == 2
+    assert model.decode(made[-1][1]).shape == (9, 48, 32, 3)
+
+
+def test_the_same_seed_makes_the_same_film_and_another_another(bundle):
+    model = LatentVideo.load(bundle)
+    one, same, other = ([*model.denoise("a cup", height=32, width=32, steps=2, seed=seed)][-1][1] for seed in (1, 1, 2))
+    assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+def test_what_is_known_reaches_the_model_and_what_is_hidden_does_not(bundle):
+    model, rng = LatentVideo.load(bundle), np.random.default_rng(0)
+    frames = rng.integers(0, 256, (17, 32, 32, 3), dtype=np.uint8)
+    hidden = np.zeros((32, 32), bool)
+    hidden[9:20, 9:20] = True  # touches the cells 1 and 2 of 4, both ways
+    condition = model.condition(frames, hidden, (5, 4, 4))
+    mask = condition[0, -1, 0]
+    assert mask.sum() == 12 and mask[1:3, 1:3].sum() == 0
+    changed = frames.copy()
+    changed[:, hidden] = 7
+    assert torch.equal(model.condition(changed, hidden, (5, 4, 4)), condition)
+    changed[:, ~hidden] = 7  # the control: what is not hidden does reach it
+    assert not torch.equal(model.condition(changed, hidden, (5, 4, 4)), condition)
+
+
+def test_the_first_latent_frame_is_that_of_the_photo_alone(bundle):
+    model = LatentVideo.load(bundle)
+    frames = np.random.default_rng(0).integers(0, 256, (17, 32, 32, 3), dtype=np.uint8)
+    torch.testing.assert_close(model.encode(frames)[:, :, :1], model.encode(frames[:1]), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"frames": 16}, "1 \\+ 4n"),
+        ({"height": 60}, "multiples of 8"),
+        ({"known": np.zeros((3, 32, 32, 3), np.uint8)}, "first 1 \\+ 4n"),
+        ({"known": np.zeros((21, 32, 32, 3), np.uint8)}, "at most 17"),
+    ],
+)
+def test_what_the_model_cannot_make_is_refused(bundle, asked, says):
+    with pytest.raises(ValueError, match=says):
+        next(LatentVideo.load(bundle).denoise("a cup", **{"height": 32, "width": 32, **asked}))
+
+
+def test_a_bundle_without_its_statistics_is_refused(bundle, tmp_path):
+    shutil.copytree(bundle, tmp_path / "b")
+    model = LatentVideo.load(tmp_path / "b").bundle
+    (tmp_path / "b" / "bundle.json").unlink()
+    write_bundle(
+        tmp_path / "b",
+        name="x",
+        version="0",
+        kinds=model.kinds,
+        capabilities={**model.capabilities, "latents": {"mean": [0.0], "std": [1.0]}},
+        provenance={},
+    )
+    with pytest.raises(BundleError, match="needs 4 means"):
+        LatentVideo.load(tmp_path / "b")
+
+
+def test_a_run_that_was_paused_ends_with_the_same_weights(run_folder, tmp_path):
+    shutil.copytree(run_folder / "bank", tmp_path / "bank")
+    half = replace(CONFIG, vae_loop=replace(CONFIG.vae_loop, steps=1))
+    assert run_tiny_video(half, tmp_path, ("video_vae",))
+    assert run_tiny_video(half, tmp_path, ("video_vae",))  # a finished stage is left as it is
+    assert video_vae_run(half, tmp_path).step == 1
+
+
+def test_stages_out_of_order_say_what_to_run_first(tmp_path):
+    for stage, says in (("text", "bank"), ("video_vae", "bank"), ("latents", "bank"), ("single_dit", "latents")):
+        with pytest.raises(ValueError, match=f"Run the stage `{says}`"):
+            run_tiny_video(CONFIG, tmp_path, (stage,))
+
+
+def test_a_stage_of_another_recipe_is_refused(tmp_path, capsys):
+    assert main(["run", "tiny_video_smoke", "--out", str(tmp_path), "--stage", "motion_vae"]) == 2
+    assert "has no stage motion_vae" in capsys.readouterr().err
+
+
+def test_all_frames_at_once_are_encoded_and_decoded_as_in_chunks():
+    torch.manual_seed(0)
+    vae = make_vae(CONFIG)
+    video = torch.rand(1, 3, 17, 32, 32) * 2 - 1
+    with torch.no_grad():
+        with whole(vae):
+            mean, _ = moments(vae, video)
+            made = reconstructed(vae, mean)
+        chunked = vae.encode(video).latent_dist.mode()
+        torch.testing.assert_close(mean, chunked, atol=1e-5, rtol=0)
+        torch.testing.assert_close(made.clamp(-1, 1), vae.decode(chunked).sample, atol=1e-5, rtol=0)
+        with pytest.raises(AssertionError):  # the control: without it time is not sampled at all
+            torch.testing.assert_close(moments(vae, video)[0], chunked, atol=1e-5, rtol=0)
+
+
+def test_masks_of_the_tasks():
+    tasks = ["text_to_video", "image_to_video", "continuation", "inpainting"]
+    mask = known_mask(tasks, np.array([[1, 2, 3, 4]] * 4), (5, 4, 4))
+    assert [int(row.sum()) for row in mask] == [0, 16, 32, 70]
+    assert not mask[3, 0, :, 1:3, 2:4].any()
+
+
+def test_a_film_begins_with_the_photo_and_shows_what_was_hidden():
+    scene = sample_scene(np.random.default_rng(5), 1.0)
+    picture, layers = draw_picture(scene, 64, 64)
+    made = film(scene, layers, Motion("static", 0.5, "float", 1.0, sway=0.0), 64, 64)
+    assert np.array_equal(made[0], picture.rgb)
+    lifted = made[4].astype(int)  # a quarter of a period: the product is highest
+    left = (picture.mask > 250) & (np.abs(lifted - picture.rgb).sum(-1) > 60)
+    revealed = left & (np.abs(lifted - picture.plate).sum(-1) < 12)
+    assert revealed.sum() > 20
+
+
+def test_captions_say_what_they_are_labelled_with():
+    scene, films = make_films(3, 32, 32, 2)
+    for seed in range(40):
+        prompt, said = caption(films[0][0], scene.words, np.random.default_rng(seed))
+        assert all(said[key] in prompt.lower() for key in scene.words if key in said)
+        assert said.get("camera", films[0][0].camera) == films[0][0].camera
+
+
+def test_the_shipped_size_is_a_few_million_parameters():
+    assert 1e6 < sum(p.numel() for p in make_vae(tiny_video()).parameters()) < 4e6

@@ -1,0 +1,68 @@
+"""tiny_video: a causal video VAE and both transformers at a few million parameters, trained on the worlds' films.
+
+Small enough for two CPU cores, and through the very code of the 2B and the 13.4B: what is claimed of caches, sparse
+attention and tasks is measured on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from trainer.films import FilmsConfig
+from trainer.loop import LoopConfig
+
+DIT: dict[str, Any] = {"patch_size": (1, 1, 1), "hidden": 192, "heads": 4, "rope_axes": (8, 20, 20)}
+
+
+@dataclass(frozen=True)
+class TinyVideoConfig:
+    """All of a tiny_video run: data, sizes and the optimisation of its stages."""
+
+    seed: int = 0
+    films: FilmsConfig = field(default_factory=FilmsConfig)
+    captions: int = 20_000  # for the tokenizer
+    latent_channels: int = 16
+    mask_channels: int = 4
+    # Patches of 2 x 2 pixels, then two halvings: 8 x 8 pixels and 4 frames a latent.
+    video_vae: dict[str, Any] = field(
+        default_factory=lambda: {"base_dim": 16, "dim_mult": [1, 2, 4], "num_res_blocks": 1, "patch_size": 2}
+    )
+    text: dict[str, Any] = field(
+        default_factory=lambda: {"universal_layers": 2, "nlu_layers": 1, "nlu_width": 128, "max_tokens": 64}
+    )
+    single_dit: dict[str, Any] = field(default_factory=lambda: {**DIT, "depth": 6})
+    multimodal_dit: dict[str, Any] = field(default_factory=lambda: {**DIT, "dual_depth": 2, "single_depth": 2})
+    text_loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=600, batch=64, learning_rate=1e-3, ema=0.99, save_every=100)
+    )
+    vae_loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=2000, batch=4, learning_rate=2e-3, ema=0.99, save_every=50)
+    )
+    dit_loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=4000, batch=16, learning_rate=1e-3, ema=0.998, save_every=50)
+    )
+
+
+def tiny_video() -> TinyVideoConfig:
+    """The shipped size."""
+    return TinyVideoConfig()
+
+
+def tiny_video_smoke() -> TinyVideoConfig:
+    """A run of seconds for tests: every stage for real, nothing learnt to speak of."""
+    loop = LoopConfig(steps=2, batch=2, learning_rate=1e-3, save_every=1, log_every=1)
+    tiny = {"patch_size": (1, 1, 1), "hidden": 32, "heads": 2, "rope_axes": (4, 6, 6)}
+    return replace(
+        TinyVideoConfig(),
+        films=FilmsConfig(scenes=3, motions=2, height=32, width=32, processes=1),
+        captions=200,
+        latent_channels=4,
+        video_vae={"base_dim": 8, "dim_mult": [1, 1, 1], "num_res_blocks": 1, "patch_size": 2},
+        text={"universal_width": 32, "universal_layers": 1, "universal_heads": 1, "nlu_width": 32, "nlu_layers": 1},
+        single_dit={**tiny, "depth": 2},
+        multimodal_dit={**tiny, "dual_depth": 1, "single_depth": 1},
+        text_loop=loop,
+        vae_loop=loop,
+        dit_loop=loop,
+    )

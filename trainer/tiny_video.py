@@ -1,0 +1,281 @@
+"""The tiny_video run, stage by stage: bank, text, video VAE, latents, and the two transformers side by side.
+
+Every stage keeps what it made in the run's folder; a run that is started again goes on where it stopped. When the
+latents are there, `single_dit` and `multimodal_dit` may be run by two processes at once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan
+from numpy.lib.format import open_memmap
+from rich.progress import track
+from torch import Tensor, nn
+
+from datapipe.worlds.film import caption
+from engine.latent_video import HIDDEN_GREY, SPACE, TIME
+from engine.models.ernie import ErnieEncoder, PromptTokenizer
+from engine.models.multimodal_dit import MultimodalDiT
+from engine.models.single_dit import SingleDiT
+from engine.models.video_dit import VideoDiT
+from trainer.claim import claim
+from trainer.data import batch_indices
+from trainer.films import FilmBank, build_films, open_films
+from trainer.loop import LossValue, Run, train
+from trainer.objectives.text_facts import FactHeads, facts_of, text_facts_loss
+from trainer.objectives.video_flow import DROP_TEXT, sample_tasks, video_flow_loss
+from trainer.objectives.video_vae import moments, video_vae_loss, whole
+from trainer.recipes.tiny_video import TinyVideoConfig
+from trainer.tokenizer import train_tokenizer
+
+STAGES = ("bank", "text", "video_vae", "latents", "single_dit", "multimodal_dit")
+ENCODED_TOGETHER = 16  # films
+TOKENIZER, STATISTICS = "tokenizer.json", "latents/statistics.json"  # within a run's folder
+
+
+def run_tiny_video(
+    config: TinyVideoConfig, folder: Path, stages: tuple[str, ...] = STAGES, minutes: float | None = None
+) -> bool:
+    """Run the stages; True when all of them are finished.
+
+    `minutes` bounds the whole call: what is under way then is paused after its chunk, batch or step. ValueError where a
+    stage lacks what an earlier one makes, or where the folder holds another recipe's work.
+    """
+    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    makers = {
+        "bank": make_films_bank,
+        "text": train_text,
+        "video_vae": train_video_vae,
+        "latents": encode_films,
+        "single_dit": train_single_dit,
+        "multimodal_dit": train_multimodal_dit,
+    }
+    return all(makers[stage](config, folder, deadline) for stage in STAGES if stage in stages)
+
+
+def make_films_bank(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
+    return build_films(folder / "bank", config.films, deadline)
+
+
+def train_text(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
+    """The text encoder learns to tell what captions say; both transformers read it as it is then."""
+    films = open_films(folder / "bank", config.films)
+    run = text_run(config, folder, films)
+    if not (folder / TOKENIZER).exists():
+        train_tokenizer(folder / TOKENIZER, (text for text, _ in _captions(films, config.captions, (config.seed, 9))))
+    text, heads = run.modules["text"], run.modules["heads"]
+    assert isinstance(text, ErnieEncoder) and isinstance(heads, FactHeads)
+    tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config.max_tokens)
+
+    def loss(step: int, generator: torch.Generator) -> LossValue:
+        captions = _captions(films, config.text_loop.batch, (config.seed, 1, step))
+        return text_facts_loss(text, heads, tokenizer, captions)
+
+    return train(run, loss, deadline=deadline)
+
+
+def text_run(config: TinyVideoConfig, folder: Path, films: FilmBank) -> Run:
+    torch.manual_seed(config.seed)
+    text = ErnieEncoder(**config.text)
+    heads = FactHeads(facts_of(films.words), text.config.nlu_width)
+    data = {"seed": config.seed, "films": config.films.described, "captions": config.captions}
+    return Run(folder / "text", {"text": text, "heads": heads}, config.text_loop, data)
+
+
+def train_video_vae(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
+    run = video_vae_run(config, folder)
+    if run.finished:
+        return True
+    films = open_films(folder / "bank", config.films)
+    vae = run.modules["vae"]
+    assert isinstance(vae, AutoencoderKLWan)
+
+    def loss(step: int, generator: torch.Generator) -> LossValue:
+        _, items = batch_indices(config.seed + 1, step, {"all": len(films)}, config.vae_loop.batch)
+        video = video_tensor(films.frames[np.sort(items)])
+        if step % 2:  # what is painted is painted mirrored too; captions play no part here
+            video = video.flip(-1)
+        return video_vae_loss(vae, video, generator)
+
+    return train(run, loss, deadline=deadline)
+
+
+def video_vae_run(config: TinyVideoConfig, folder: Path) -> Run:
+    torch.manual_seed(config.seed + 1)
+    data = {"seed": config.seed, "films": config.films.described}
+    return Run(folder / "video_vae", {"vae": make_vae(config)}, config.vae_loop, data)
+
+
+def make_vae(config: TinyVideoConfig) -> AutoencoderKLWan:
+    patch, channels = config.video_vae["patch_size"], config.latent_channels
+    vae = AutoencoderKLWan(
+        **config.video_vae,
+        z_dim=channels,
+        temperal_downsample=[True, True],
+        in_channels=3 * patch * patch,
+        out_channels=3 * patch * patch,
+        latents_mean=[0.0] * channels,
+        latents_std=[1.0] * channels,
+        scale_factor_temporal=TIME,
+        scale_factor_spatial=SPACE,
+    )
+    # The layout that the CPU's convolutions want; Module.to would refuse the other ranks.
+    for module in vae.modules():
+        if isinstance(module, nn.Conv3d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last_3d)
+    return vae
+
+
+def video_tensor(frames_BTHW3: np.ndarray) -> Tensor:
+    """uint8 frames to [B, 3, T, H, W] in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(frames_BTHW3)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+
+
+@torch.no_grad()
+def encode_films(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
+    """Latents of every film, whole and with a box hidden [items, 2, C, t, h, w] (float16), and their statistics.
+
+    True when all are encoded, False when the deadline came first. ValueError where latents of another VAE lie.
+    """
+    home, films = folder / "latents", open_films(folder / "bank", config.films)
+    run = video_vae_run(config, folder)
+    if run.step == 0:
+        raise ValueError(f"There is no video VAE in {run.folder}. Run the stage `video_vae` first.")
+    claim(home / "latents.json", {"films": config.films.described, "video_vae_steps": run.step}, "set of latents")
+    if (folder / STATISTICS).exists():
+        return True
+    run.use_average()
+    vae = run.modules["vae"].eval()
+    assert isinstance(vae, AutoencoderKLWan)
+    boxes = boxes_of(config, len(films))
+    shape = (len(films), 2, config.latent_channels, *latent_shape(config))
+    if not (home / "latents.npy").exists():
+        open_memmap(home / "latents.npy", mode="w+", dtype=np.float16, shape=shape).flush()
+    (home / "chunks").mkdir(exist_ok=True)
+    values = np.load(home / "latents.npy", mmap_mode="r+")
+    for start in track(range(0, len(films), ENCODED_TOGETHER), "latents"):
+        mark = home / "chunks" / f"{start}"
+        if mark.exists():
+            continue
+        if time.monotonic() >= deadline:
+            return False
+        chunk = slice(start, start + ENCODED_TOGETHER)
+        frames = np.stack([films.frames[chunk], _boxed(films.frames[chunk], boxes[chunk])], 1)
+        with whole(vae), torch.autocast("cpu", torch.bfloat16):
+            mean, _ = moments(vae, video_tensor(frames.reshape(-1, *frames.shape[2:])))
+        values[chunk] = mean.unflatten(0, (-1, 2)).half().numpy()
+        values.flush()
+        mark.touch()
+    _write_statistics(folder / STATISTICS, values[:, 0])
+    return True
+
+
+def latent_shape(config: TinyVideoConfig) -> tuple[int, int, int]:
+    return 5, config.films.height // SPACE, config.films.width // SPACE
+
+
+def boxes_of(config: TinyVideoConfig, count: int) -> np.ndarray:
+    """[count, 4]: top, left, bottom, right of each film's hidden box, in latents; a half to three quarters a side."""
+    _, height, width = latent_shape(config)
+    rng = np.random.default_rng((config.seed, 5))
+    sides = np.stack([rng.integers(n // 2, max(n // 2, 3 * n // 4) + 1, count) for n in (height, width)], 1)
+    first = rng.integers(0, np.array([height, width]) - sides + 1)
+    return np.concatenate([first, first + sides], 1)
+
+
+def _boxed(frames_BTHW3: np.ndarray, boxes_B4: np.ndarray) -> np.ndarray:
+    hidden = frames_BTHW3.copy()
+    for film, (top, left, bottom, right) in zip(hidden, boxes_B4 * SPACE, strict=True):
+        film[:, top:bottom, left:right] = HIDDEN_GREY
+    return hidden
+
+
+def _write_statistics(path: Path, latents: np.ndarray) -> None:
+    channels = latents.astype(np.float32).swapaxes(0, 1).reshape(latents.shape[1], -1)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"mean": channels.mean(1).tolist(), "std": channels.std(1).tolist()}))
+    temporary.replace(path)
+
+
+def train_single_dit(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
+    return _train_dit(config, folder, single_dit_run(config, folder), "single_dit", deadline)
+
+
+def train_multimodal_dit(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
+    return _train_dit(config, folder, multimodal_dit_run(config, folder), "multimodal_dit", deadline)
+
+
+def single_dit_run(config: TinyVideoConfig, folder: Path) -> Run:
+    return _dit_run(config, folder, SingleDiT, "single_dit")
+
+
+def multimodal_dit_run(config: TinyVideoConfig, folder: Path) -> Run:
+    return _dit_run(config, folder, MultimodalDiT, "multimodal_dit")
+
+
+def _dit_run(config: TinyVideoConfig, folder: Path, kind: type[VideoDiT], name: str) -> Run:
+    torch.manual_seed(config.seed + 2)
+    channels = config.latent_channels
+    sizes = {"in_channels": channels, "condition_channels": channels + config.mask_channels}
+    dit = kind(**sizes, **getattr(config, name), text_dim=config.text["nlu_width"])
+    data = {"seed": config.seed, "films": config.films.described, "captions": config.captions}
+    return Run(folder / name, {name: dit}, config.dit_loop, data)
+
+
+def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadline: float) -> bool:
+    if run.finished:
+        return True
+    if not (folder / STATISTICS).exists():
+        raise ValueError(f"There are no latents in {folder}. Run the stage `latents` to its end first.")
+    films = open_films(folder / "bank", config.films)
+    values = np.load(folder / "latents" / "latents.npy", mmap_mode="r")
+    mean, std = (torch.tensor(part).reshape(-1, 1, 1, 1) for part in statistics(folder).values())
+    boxes, text = boxes_of(config, len(films)), trained_text(config, folder, films)
+    tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config.max_tokens)
+    dit = run.modules[name]
+    assert isinstance(dit, VideoDiT)
+
+    def loss(step: int, generator: torch.Generator) -> LossValue:
+        _, items = batch_indices(config.seed + 3, step, {"all": len(films)}, config.dit_loop.batch)
+        rng = np.random.default_rng((config.seed, 2, step))
+        prompts = [caption(*films.shown(item), rng)[0] if rng.random() >= DROP_TEXT else "" for item in items]
+        token_ids, token_mask = tokenizer(prompts)
+        with torch.no_grad():
+            features = text(token_ids, token_mask)
+        latents = (torch.from_numpy(values[items]).float() - mean) / std
+        tasks = sample_tasks(len(items), rng)
+        return video_flow_loss(dit, latents[:, 0], latents[:, 1], boxes[items], tasks, features, token_mask, generator)
+
+    return train(run, loss, deadline=deadline)
+
+
+def statistics(folder: Path) -> dict[str, list[float]]:
+    """Mean and deviation of the latents' channels."""
+    found: dict[str, list[float]] = json.loads((folder / STATISTICS).read_text())
+    return found
+
+
+def trained_text(config: TinyVideoConfig, folder: Path, films: FilmBank) -> ErnieEncoder:
+    """The averaged text encoder, frozen; ValueError where it is not trained to its end: both transformers share it."""
+    run = text_run(config, folder, films)
+    if not run.finished:
+        raise ValueError(
+            f"The transformers learn on a finished text encoder; {run.folder} has {run.step} of {run.config.steps} "
+            f"steps. Run the stage `text` to its end first."
+        )
+    run.use_average()
+    text = run.modules["text"]
+    assert isinstance(text, ErnieEncoder)
+    return text.eval().requires_grad_(False)
+
+
+def _captions(films: FilmBank, count: int, seed: tuple[int, ...]) -> list[tuple[str, dict[str, str]]]:
+    """Captions of films drawn by seed, with what they say."""
+    rng = np.random.default_rng(seed)
+    return [caption(*films.shown(int(item)), rng) for item in rng.integers(0, len(films), count)]
