@@ -1,4 +1,4 @@
-"""The tiny_video run end to end at smoke size: bank, text, VAE, latents, both transformers, bundle, and a film of it."""
+"""The tiny_video run end to end at smoke size: from the film bank to a bundle, and films made by it."""
 
 import shutil
 from dataclasses import replace

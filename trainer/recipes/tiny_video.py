@@ -34,13 +34,13 @@ class TinyVideoConfig:
     single_dit: dict[str, Any] = field(default_factory=lambda: {**DIT, "depth": 6})
     multimodal_dit: dict[str, Any] = field(default_factory=lambda: {**DIT, "dual_depth": 2, "single_depth": 2})
     text_loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=600, batch=64, learning_rate=1e-3, ema=0.99, save_every=100)
+        default_factory=lambda: LoopConfig(steps=500, batch=48, learning_rate=1e-3, ema=0.99, save_every=100)
     )
     vae_loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=2000, batch=4, learning_rate=2e-3, ema=0.99, save_every=50)
+        default_factory=lambda: LoopConfig(steps=700, batch=4, learning_rate=2e-3, ema=0.98, save_every=50)
     )
     dit_loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=4000, batch=16, learning_rate=1e-3, ema=0.998, save_every=50)
+        default_factory=lambda: LoopConfig(steps=1500, batch=16, learning_rate=1e-3, ema=0.99, save_every=50)
     )
 
 
