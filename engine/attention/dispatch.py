@@ -29,7 +29,7 @@ class Attend(Protocol):
 
 
 class Backend(Protocol):
-    """What a backend's file holds."""
+    """What a backend's file holds, or an object where a backend has settings."""
 
     def unsuitable(self, q_BNLH: Tensor, k_BNMH: Tensor, mask: Mask | None) -> str | None: ...
 
@@ -59,14 +59,15 @@ SHORT = 512  # keys; below, a flash kernel gains nothing over PyTorch's
 class Attention:
     """Attention on this device, by the backend of each role.
 
-    `backends` names one of BACKENDS or "auto" for a role; a role that is not named is "auto". A named backend that
-    cannot take a call raises ValueError with the reason; it is never replaced in silence.
+    `backends` names for a role one of BACKENDS or "auto", or is a backend itself (`Rounded`, `BlockSparse`); a role that
+    is not there is "auto". A chosen backend that cannot take a call raises ValueError with the reason; it is never
+    replaced in silence.
     """
 
-    backends: Mapping[str, str] = field(default_factory=dict)
+    backends: Mapping[str, str | Backend] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        unknown = sorted({name for name in self.backends.values() if name != "auto"} - set(BACKENDS))
+        unknown = sorted({name for name in self.backends.values() if isinstance(name, str)} - {"auto", *BACKENDS})
         if unknown:
             raise ValueError(f"No attention backend {', '.join(unknown)}. There are: auto, {', '.join(BACKENDS)}.")
 
@@ -77,14 +78,15 @@ class Attention:
         """The backend of this call."""
         if not (q.numel() and k.numel()):
             return plain  # a rank that holds no head or no token still takes part in the gradients
-        name = self.backends.get(role, "auto")
-        if name == "auto":
+        chosen = self.backends.get(role, "auto")
+        if chosen == "auto":
             able = (n for n, b in BACKENDS.items() if b.unsuitable(q, k, mask) is None)
             return BACKENDS[next(n for n in able if n != "flash" or k.shape[2] >= SHORT)]
-        why = BACKENDS[name].unsuitable(q, k, mask)
+        backend = BACKENDS[chosen] if isinstance(chosen, str) else chosen
+        why = backend.unsuitable(q, k, mask)
         if why:
-            raise ValueError(f"The attention backend {name} cannot be used here: {why}.")
-        return BACKENDS[name]
+            raise ValueError(f"The attention backend {chosen} cannot be used here: {why}.")
+        return backend
 
 
 def use(model: nn.Module, attend: Attend) -> dict[nn.Module, Attend]:

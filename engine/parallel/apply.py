@@ -17,15 +17,16 @@ class Parallel:
 
     Every rank holds the same weights and calls the model with the same, whole arguments; every rank gets the whole
     result. For training each rank goes backward through its own loss, and the gradients are averaged over all ranks
-    (`collectives.average_gradients`, DDP or FSDP). `attention` says by which backend each rank attends.
+    (`collectives.average_gradients`, DDP or FSDP). `attention` says by which backend each rank attends, `over` who
+    brings the ranks' tokens together: we ("own") or "xfuser".
 
-    ValueError where the model has no sequence plan.
+    ValueError where the model has no sequence plan, or xfuser cannot be had.
     """
 
-    def __init__(self, model: nn.Module, mesh: Mesh, attention: Attention | None = None) -> None:
+    def __init__(self, model: nn.Module, mesh: Mesh, attention: Attention | None = None, over: str = "own") -> None:
         self.parts: list[SequenceSharding | BatchSharding] = []
         if mesh.sequence.size > 1:
-            self.parts.append(SequenceSharding(model, mesh, attention or Attention()))
+            self.parts.append(SequenceSharding(model, mesh, attention or Attention(), over))
         if mesh.cfg.size * mesh.data.size > 1:
             self.parts.append(BatchSharding(model, mesh))
 

@@ -20,8 +20,10 @@ from engine.models.single_dit import SingleDiT
 from engine.parallel.collectives import gather, part, part_sizes
 from engine.parallel.mesh import Mesh
 from engine.parallel.usp import SequenceAttention
+from engine.parallel.xfuser import XfuserAttention
 
 VIDEO, TEXT = "video", "text"
+OVER_RANKS = {"own": SequenceAttention, "xfuser": XfuserAttention}
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,13 @@ PLANS: dict[type[nn.Module], SequencePlan] = {
 class SequenceSharding:
     """A model's blocks on this rank's part of the tokens, until `remove`."""
 
-    def __init__(self, model: nn.Module, mesh: Mesh, attention: Attention) -> None:
+    def __init__(self, model: nn.Module, mesh: Mesh, attention: Attention, over: str = "own") -> None:
         if type(model) not in PLANS:
             names = ", ".join(kind.__name__ for kind in PLANS)
             raise ValueError(f"No sequence plan for {type(model).__name__}. There are plans for {names}.")
+        if over not in OVER_RANKS:
+            raise ValueError(f"No attention over ranks by {over!r}. There are {', '.join(OVER_RANKS)}.")
+        attend = OVER_RANKS[over](mesh, self._lengths, attention)
         self.plan, self.axis = PLANS[type(model)], mesh.sequence
         self.streams: dict[str, tuple[int, ...]] = {}
         blocks = [block for name in self.plan.blocks for block in model.get_submodule(name).children()]
@@ -66,7 +71,7 @@ class SequenceSharding:
             block.register_forward_pre_hook(self._cut(first=block is blocks[0]), with_kwargs=True) for block in blocks
         ]
         self.hooks.append(blocks[-1].register_forward_hook(self._join))
-        self.before = use(model, SequenceAttention(mesh, self._lengths, attention))
+        self.before = use(model, attend)
 
     def remove(self) -> None:
         """The model as it was."""

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from engine.attention.dispatch import Attention, Role
 from engine.attention.mask import Mask
+from engine.attention.sparse import BlockSparse
 from engine.parallel.collectives import gather, offsets, part_sizes, swap
 from engine.parallel.mesh import Mesh
 from engine.parallel.ring import ring_attention
@@ -35,6 +36,12 @@ class SequenceAttention:
     mesh: Mesh
     lengths: Callable[[], Sequence[int]]
     attention: Attention
+
+    def __post_init__(self) -> None:
+        if isinstance(self.attention.backends.get("joint"), BlockSparse):
+            raise ValueError(
+                "Over several ranks the streams of joint attention lie mixed: block-sparse takes `self` only."
+            )
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, *, role: Role, mask: Mask | None = None) -> Tensor:
         if role == "cross":  # the text is short: every rank holds it whole

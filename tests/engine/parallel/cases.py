@@ -18,8 +18,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from engine.attention import plain
-from engine.attention.dispatch import Attention
+from engine.attention.dispatch import Attention, restore, use
 from engine.attention.mask import Mask
+from engine.attention.sparse import BlockSparse
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
 from engine.parallel import collectives, ring, usp
@@ -151,6 +152,23 @@ def attention_parity(
         dist.all_reduce(grad)
         grad /= shape.world
     return Errors(_worst([out], [whole]), 0.0, _worst([leaf.grad for leaf in alone if leaf.grad is not None], grads))
+
+
+def sparse_parity(shape: MeshShape, name: str = "single") -> float | str:
+    """Block-sparse attention over the mesh against the same on one device; what is said where it is refused."""
+    model, inputs = model_of(name, torch.float64), inputs_of("odd", 2, torch.float64)
+    sparse = Attention({"joint" if name == "multimodal" else "self": BlockSparse(0.4, box=(1, 2, 2))})
+    with torch.no_grad():
+        full = model(**inputs)
+        before = use(model, sparse)
+        alone = model(**inputs)
+        restore(before)
+        assert _relative(full, alone) > 1e-3, "nothing was left out"
+        try:
+            with Parallel(model, mesh_of(shape), sparse):
+                return _relative(alone, model(**inputs))
+        except ValueError as error:
+            return str(error)
 
 
 def numbers_sent(shape: MeshShape, heads: int, tokens: int) -> int:

@@ -85,6 +85,18 @@ def test_attention_over_the_whole_matrix(ranks, shape, heads, tokens, masked):
     assert_exact(errors, torch.float64)
 
 
+@pytest.mark.parametrize("world", [2, 4])
+def test_block_sparse_attention_over_ulysses_is_that_of_one_device(ranks, world):
+    assert max(ranks(world).run(cases.sparse_parity, MeshShape(ulysses=world))) <= 1e-10
+
+
+def test_block_sparse_attention_is_refused_where_keys_or_streams_are_parted(ranks):
+    for said in ranks(2).run(cases.sparse_parity, MeshShape(ring=2)):
+        assert "use ulysses, not a ring" in said
+    for said in ranks(2).run(cases.sparse_parity, MeshShape(ulysses=2), "multimodal"):
+        assert "block-sparse takes `self` only" in said
+
+
 @pytest.mark.parametrize("shape", [*SEQUENCES, MeshShape(ulysses=4), MeshShape(ring=4)], ids=named)
 def test_no_more_is_sent_than_has_to_be(ranks, shape):
     """Ulysses: of q, k, v and the output all but the own heads. Ring: the group's keys and values to all others."""
