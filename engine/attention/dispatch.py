@@ -59,9 +59,9 @@ SHORT = 512  # keys; below, a flash kernel gains nothing over PyTorch's
 class Attention:
     """Attention on this device, by the backend of each role.
 
-    `backends` names for a role one of BACKENDS or "auto", or is a backend itself (`Rounded`, `BlockSparse`); a role that
-    is not there is "auto". A chosen backend that cannot take a call raises ValueError with the reason; it is never
-    replaced in silence.
+    `backends` names for a role one of BACKENDS or "auto", or is a backend itself (`Rounded`, `BlockSparse`); a role
+    that is not there is "auto". A chosen backend that cannot take a call raises ValueError with the reason; it is
+    never replaced in silence.
     """
 
     backends: Mapping[str, str | Backend] = field(default_factory=dict)

@@ -45,8 +45,8 @@ class BlockSparse:
 
     def unsuitable(self, q_BNLH: Tensor, k_BNMH: Tensor, mask: Mask | None) -> str | None:
         """Why this backend cannot take such a call, as the end of a sentence."""
-        if mask is not None:
-            return "it takes no mask"
+        if mask is not None and mask.query_BL is not None:
+            return "it takes no packed rows"
         if q_BNLH.shape[2] != k_BNMH.shape[2]:
             return "queries and keys are not of one sequence"
         if self.grid and math.prod(self.grid) > q_BNLH.shape[2]:
@@ -60,11 +60,13 @@ class BlockSparse:
         q, k, v = (x if order_L is None else x[:, :, order_L] for x in (q_BNLH, k_BNMH, v_BNMH))
         video = math.prod(self.grid) if self.grid else length
         full = video - video % size
-        if full == 0:
-            return F.scaled_dot_product_attention(q_BNLH, k_BNMH, v_BNMH)
-        parts = [_sparse(q[:, :, :full], k, v, full // size, self.kept(full // size))]
+        seen_BL = None if mask is None else mask.key_BM == 0
+        if seen_BL is not None and order_L is not None:
+            seen_BL = seen_BL[:, order_L]
+        parts = [_sparse(q[:, :, :full], k, v, seen_BL, full // size, self.kept(full // size))] if full else []
         if full < length:
-            parts.append(F.scaled_dot_product_attention(q[:, :, full:], k, v))
+            dense = None if seen_BL is None else seen_BL[:, None, None]
+            parts.append(F.scaled_dot_product_attention(q[:, :, full:], k, v, dense))
         out = torch.cat(parts, 2)
         if order_L is None:
             return out
@@ -92,7 +94,7 @@ class BlockSparse:
         return math.ceil(self.keep * blocks)
 
 
-def _sparse(q_BNLH: Tensor, k_BNMH: Tensor, v_BNMH: Tensor, blocks: int, kept: int) -> Tensor:
+def _sparse(q_BNLH: Tensor, k_BNMH: Tensor, v_BNMH: Tensor, seen_BM: Tensor | None, blocks: int, kept: int) -> Tensor:
     """Queries in whole blocks over chosen blocks of keys and all keys behind the blocks."""
     full = q_BNLH.shape[2]
     q, k, v = (x[:, :, :full].unflatten(2, (blocks, -1)) for x in (q_BNLH, k_BNMH, v_BNMH))  # [B, N, K, S, H]
@@ -109,7 +111,8 @@ def _sparse(q_BNLH: Tensor, k_BNMH: Tensor, v_BNMH: Tensor, blocks: int, kept: i
         )
         # Blocks become heads: the kernels take four dimensions.
         heads = (x.flatten(1, 2) for x in (q[:, :, start : start + at_once], keys, values))
-        made.append(F.scaled_dot_product_attention(*heads).unflatten(1, some_BNkP.shape[1:3]))
+        dense = None if seen_BM is None else _seen(seen_BM, some_BNkP, blocks, full)
+        made.append(F.scaled_dot_product_attention(*heads, dense).unflatten(1, some_BNkP.shape[1:3]))
     return torch.cat(made, 2).flatten(2, 3)
 
 
@@ -127,6 +130,15 @@ def _gathered(x_BNKSH: Tensor, chosen_BNkP: Tensor) -> Tensor:
     flat = x_BNKSH.reshape(batch * heads * blocks, size, width)
     first = torch.arange(batch * heads, device=flat.device).view(batch, heads, 1, 1) * blocks
     return flat[(chosen_BNkP + first).flatten()].view(*chosen_BNkP.shape[:3], -1, width)
+
+
+def _seen(seen_BM: Tensor, chosen_BNkP: Tensor, blocks: int, full: int) -> Tensor:
+    """Booleans [B, N * k, 1, keys]: which of the gathered keys, and of those behind the blocks, are seen."""
+    heads = chosen_BNkP.shape[1]
+    in_blocks = seen_BM[:, None, :full].expand(-1, heads, -1).unflatten(2, (blocks, -1))[..., None]
+    gathered = _gathered(in_blocks, chosen_BNkP)[..., 0]
+    rest = seen_BM[:, None, None, full:].expand(*gathered.shape[:3], -1)
+    return torch.cat([gathered, rest], 3).flatten(1, 2)[:, :, None]
 
 
 @cache

@@ -39,9 +39,7 @@ class SequenceAttention:
 
     def __post_init__(self) -> None:
         if isinstance(self.attention.backends.get("joint"), BlockSparse):
-            raise ValueError(
-                "Over several ranks the streams of joint attention lie mixed: block-sparse takes `self` only."
-            )
+            raise ValueError("Over several ranks the streams of joint attention lie mixed: block-sparse is for `self`.")
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, *, role: Role, mask: Mask | None = None) -> Tensor:
         if role == "cross":  # the text is short: every rank holds it whole

@@ -66,6 +66,15 @@ def test_text_is_read_by_all_and_reads_all():
     assert ((BlockSparse(0.1, GRID).forward(q, k, moved, None) - out).abs().amin(-1) > 0).all()
 
 
+@pytest.mark.parametrize("grid", [GRID, None], ids=["boxes", "runs"])
+def test_padding_behind_the_video_is_seen_by_nobody(grid):
+    q, k, v = video_like(text=9)
+    mask = Mask.of_keys(torch.arange(VIDEO + 9)[None] < VIDEO + 4)
+    out = BlockSparse(1.0, grid).forward(q, k, v, mask)
+    torch.testing.assert_close(out, plain.forward(q, k, v, mask), atol=1e-12, rtol=0)
+    assert (out - plain.forward(q, k, v, None)).abs().max() > 1e-3, "the padding would have mattered"
+
+
 def test_its_gradients_are_those_of_what_it_reads():
     q, k, v = (x.requires_grad_() for x in video_like(tokens=96))
     assert torch.autograd.gradcheck(lambda v: BlockSparse(0.5).forward(q.detach(), k.detach(), v, None)[0, 0, :3], v)
@@ -74,8 +83,8 @@ def test_its_gradients_are_those_of_what_it_reads():
 def test_what_it_cannot_do_is_said():
     q, k, v = video_like()
     asked = Attention({"self": BlockSparse(0.5, GRID)})
-    with pytest.raises(ValueError, match="it takes no mask"):
-        asked(q, k, v, role="self", mask=Mask(torch.zeros(1, VIDEO, dtype=torch.int32)))
+    with pytest.raises(ValueError, match="it takes no packed rows"):
+        asked(q, k, v, role="self", mask=Mask(*torch.zeros(2, 1, VIDEO, dtype=torch.int32)))
     with pytest.raises(ValueError, match="more tokens than the sequence"):
         asked(q[:, :, :50], k[:, :, :50], v[:, :, :50], role="self")
     with pytest.raises(ValueError, match="not of one sequence"):
