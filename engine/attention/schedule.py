@@ -62,11 +62,13 @@ class Rounded:
 
     def forward(self, q_BNLH: Tensor, k_BNMH: Tensor, v_BNMH: Tensor, mask: Mask | None) -> Tensor:
         """Output [B, N, L, H], differentiable."""
-        return self.inner.forward(*self._rounded(q_BNLH, k_BNMH, v_BNMH), mask).to(q_BNLH.dtype)
+        q, k, v = self._rounded(q_BNLH, k_BNMH, v_BNMH)
+        return self.inner.forward(q, k, v, mask).to(q_BNLH.dtype)
 
     def forward_lse(self, q_BNLH: Tensor, k_BNMH: Tensor, v_BNMH: Tensor, mask: Mask | None) -> tuple[Tensor, Tensor]:
         """Output and log-sum-exp [B, N, L]; not differentiable: see `backward`."""
-        out_BNLH, lse_BNL = self.inner.forward_lse(*self._rounded(q_BNLH, k_BNMH, v_BNMH), mask)
+        q, k, v = self._rounded(q_BNLH, k_BNMH, v_BNMH)
+        out_BNLH, lse_BNL = self.inner.forward_lse(q, k, v, mask)
         return out_BNLH.to(q_BNLH.dtype), lse_BNL
 
     def backward(

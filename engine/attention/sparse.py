@@ -110,9 +110,10 @@ def _sparse(q_BNLH: Tensor, k_BNMH: Tensor, v_BNMH: Tensor, seen_BM: Tensor | No
             for x, tail in zip((k, v), rest, strict=True)
         )
         # Blocks become heads: the kernels take four dimensions.
-        heads = (x.flatten(1, 2) for x in (q[:, :, start : start + at_once], keys, values))
+        mine, keys, values = (x.flatten(1, 2) for x in (q[:, :, start : start + at_once], keys, values))
         dense = None if seen_BM is None else _seen(seen_BM, some_BNkP, blocks, full)
-        made.append(F.scaled_dot_product_attention(*heads, dense).unflatten(1, some_BNkP.shape[1:3]))
+        out = F.scaled_dot_product_attention(mine, keys, values, dense)
+        made.append(out.unflatten(1, some_BNkP.shape[1:3]))
     return torch.cat(made, 2).flatten(2, 3)
 
 

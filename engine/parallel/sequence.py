@@ -8,13 +8,13 @@ blocks is done by every rank alike: it is small.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
-from engine.attention.dispatch import Attention, restore, use
+from engine.attention.dispatch import Attend, Attention, restore, use
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
 from engine.parallel.collectives import gather, part, part_sizes
@@ -23,7 +23,10 @@ from engine.parallel.usp import SequenceAttention
 from engine.parallel.xfuser import XfuserAttention
 
 VIDEO, TEXT = "video", "text"
-OVER_RANKS = {"own": SequenceAttention, "xfuser": XfuserAttention}
+OVER_RANKS: dict[str, Callable[[Mesh, Callable[[], Sequence[int]], Attention], Attend]] = {
+    "own": SequenceAttention,
+    "xfuser": XfuserAttention,
+}
 
 
 @dataclass(frozen=True)
