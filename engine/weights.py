@@ -6,7 +6,7 @@ The torch side of `bundles`, which knows no weights.
 from __future__ import annotations
 
 import json
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import load_file
@@ -30,7 +30,7 @@ def load_model(bundle: Bundle, kind: type[M], name: str) -> M:
         settings = json.loads(config.read_text())
         if not isinstance(settings, dict):  # diffusers would take anything else for a path or an address
             raise TypeError("a JSON object is needed")
-        model = cast(M, kind.from_config(settings))
+        model = cast(M, cast(Any, kind).from_config(settings))  # of ConfigMixin, which every kind is too
     with explained(bundle, weights.name):
         model.load_state_dict(load_file(weights))
     return model.float().eval().requires_grad_(False)

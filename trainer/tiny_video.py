@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLWan
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from numpy.lib.format import open_memmap
 from rich.progress import track
 from torch import Tensor, nn
@@ -71,7 +71,7 @@ def train_text(config: TinyVideoConfig, folder: Path, deadline: float = math.inf
         train_tokenizer(folder / TOKENIZER, (text for text, _ in _captions(films, config.captions, (config.seed, 9))))
     text, heads = run.modules["text"], run.modules["heads"]
     assert isinstance(text, ErnieEncoder) and isinstance(heads, FactHeads)
-    tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config.max_tokens)
+    tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config["max_tokens"])
 
     def loss(step: int, generator: torch.Generator) -> LossValue:
         captions = _captions(films, config.text_loop.batch, (config.seed, 1, step))
@@ -219,7 +219,7 @@ def multimodal_dit_run(config: TinyVideoConfig, folder: Path) -> Run:
     return _dit_run(config, folder, MultimodalDiT, "multimodal_dit")
 
 
-def _dit_run(config: TinyVideoConfig, folder: Path, kind: type[VideoDiT], name: str) -> Run:
+def _dit_run(config: TinyVideoConfig, folder: Path, kind: type[SingleDiT | MultimodalDiT], name: str) -> Run:
     torch.manual_seed(config.seed + 2)
     channels = config.latent_channels
     sizes = {"in_channels": channels, "condition_channels": channels + config.mask_channels}
@@ -237,7 +237,7 @@ def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadl
     values = np.load(folder / "latents" / "latents.npy", mmap_mode="r")
     mean, std = (torch.tensor(part).reshape(-1, 1, 1, 1) for part in statistics(folder).values())
     boxes, text = boxes_of(config, len(films)), trained_text(config, folder, films)
-    tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config.max_tokens)
+    tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config["max_tokens"])
     dit = run.modules[name]
     assert isinstance(dit, VideoDiT)
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKLWan
-from diffusers.models.autoencoders.autoencoder_kl_wan import WanResample, patchify, unpatchify
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan, WanResample, patchify, unpatchify
 from torch import Tensor, nn
 
 KL_WEIGHT = 1e-4  # a fifth of what the likelihood of pixels with a deviation of 0.1 would ask for
