@@ -87,8 +87,15 @@ def django_db_setup(django_db_setup: None, postgres: Postgres) -> Iterator[None]
 
 
 @pytest.fixture
-def process_env(transactional_db: None) -> dict[str, str]:
+def process_env(transactional_db: None, module_env: dict[str, str]) -> dict[str, str]:
     """The environment for a real process of the studio (`manage.py worker`, web) on this test's database and files."""
+    here = {"AQ_MEDIA_DIR": str(settings.AQ_MEDIA_DIR), "AQ_BUNDLE": str(settings.AQ_BUNDLE)}
+    return module_env | here
+
+
+@pytest.fixture(scope="module")
+def module_env(django_db_setup: None) -> dict[str, str]:
+    """The same for a process that several tests use, each of which finds the database empty."""
     name = connections["default"].settings_dict["NAME"]
     return {
         **os.environ,

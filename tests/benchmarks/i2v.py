@@ -34,6 +34,7 @@ from tests.benchmarks.i2v_parts.work import ClipScores, Worker  # noqa: E402
 
 PARTS = ("films", "prompts", "masks", "users", "speed", "browser", "first-video")
 USERS = 24  # scenes of the part `users`
+UPLOADS_A_VIDEO = 5  # of the part `browser`
 _worker: Worker
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -56,7 +57,7 @@ def main() -> None:
     if "users" in parts:
         rows += user_rows(list(_spread(_score_user, range(min(options.scenes, USERS)), "as users get it", options)))
     if "browser" in parts:
-        rows += browser_rows()
+        rows += browser_rows(options.videos)
     if "first-video" in parts:
         rows += first_video_rows()
     report.print_table(rows)
@@ -82,8 +83,8 @@ def speed_rows(bundle: Path | None) -> list[Row]:
     ]
 
 
-def browser_rows() -> list[Row]:
-    found = measure_browser(photos=20, videos=4)
+def browser_rows(videos: int) -> list[Row]:
+    found = measure_browser(photos=UPLOADS_A_VIDEO * videos, videos=videos)
     dropped, unseen = {"dropped": found.dropped}, {"never shown themselves": found.unseen}
     return [
         Row(
@@ -181,6 +182,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--no-large", action="store_true", help="no films at 1080: without sharpness, halo and first frame"
+    )
+    parser.add_argument(
+        "--videos", type=int, default=4, help="of the part `browser`: 15 s at 1080 each, a few minutes on 2 cores (4)"
     )
     parser.add_argument("--bundle", type=Path, help="another bundle than the shipped one")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes (one a core)")

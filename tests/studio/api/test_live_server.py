@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,14 +27,22 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SECONDS = 60.0
 
 
+@pytest.fixture(scope="module")
+def media_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("media")
+
+
+@pytest.fixture(scope="module")
+def server(media_folder: Path, module_env: dict[str, str]) -> Iterator[str]:
+    with serving("studio.asgi:application", **(module_env | {"AQ_MEDIA_DIR": str(media_folder)})) as (address, _):
+        yield address
+
+
 @pytest.fixture
-def http(home: Workspace, bundle: Any, media_dir: Any, process_env: dict[str, str]) -> Iterator[httpx.Client]:
+def http(server: str, home: Workspace, media_folder: Path, settings: Any) -> Iterator[httpx.Client]:
+    settings.AQ_MEDIA_DIR = media_folder
     _, key = create_api_key(home, "test")
-    places = {"AQ_BUNDLE": str(bundle), "AQ_MEDIA_DIR": str(media_dir)}
-    with (
-        serving("studio.asgi:application", **(process_env | places)) as (address, _),
-        httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=SECONDS) as client,
-    ):
+    with httpx.Client(base_url=server, headers={"Authorization": f"Bearer {key}"}, timeout=SECONDS) as client:
         yield client
 
 

@@ -31,17 +31,22 @@ def server(spool: Path) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def server_with_database(
+    tmp_path_factory: pytest.TempPathFactory, module_env: dict[str, str], spool: Path
+) -> Iterator[str]:
+    places = {"AQ_MEDIA_DIR": str(tmp_path_factory.mktemp("media")), "TMPDIR": str(spool)}
+    environment = module_env | places | {"AQ_MAX_UPLOAD_BYTES": str(LIMIT)}
+    with serving("studio.asgi:application", **environment) as (address, _):
+        yield address
+
+
 @pytest.fixture
-def known(
-    home: Workspace, bundle: Path, media_dir: Path, process_env: dict[str, str], spool: Path
-) -> Iterator[httpx.Client]:
+def known(server_with_database: str, home: Workspace) -> Iterator[httpx.Client]:
     """A client with a key, of a server with a database."""
     _, key = create_api_key(home, "test")
-    places = {"AQ_MEDIA_DIR": str(media_dir), "AQ_MAX_UPLOAD_BYTES": str(LIMIT), "TMPDIR": str(spool)}
-    with (
-        serving("studio.asgi:application", **(process_env | places)) as (address, _),
-        httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client,
-    ):
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=server_with_database, headers=headers, timeout=60) as client:
         yield client
 
 
