@@ -10,21 +10,27 @@ import argparse
 import dataclasses
 import json
 import math
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from engine import events, timing
 from engine.bundles import SHIPPED, Bundle, read_bundle
+from engine.media.photo import open_photo
+from engine.media.video import write_frames
 from engine.models.presets import MULTIMODAL_DIT, SINGLE_DIT
 from engine.options import add_video_options, image_to_video
 from engine.planner import WAN_VAE, Model, Video, make_plan
+from engine.requests import MAX_SEED
 
 WRONG, CANCELED = 2, 130  # what a shell reports for wrong use, and for a command that Ctrl-C has ended
 BENCHMARK = Path(__file__).parents[1] / "tests" / "benchmarks" / "engine.py"
@@ -76,37 +82,94 @@ def _print_json(found: Any) -> None:
 
 
 def add_generate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("photo", type=Path, help="a JPEG, PNG (its transparency is the mask) or WebP")
+    parser.add_argument("photo", type=Path, nargs="?", help="a JPEG, PNG (its transparency is the mask) or WebP")
     add_video_options(parser)
+    only = parser.add_argument_group("of bundles of latent video, which read a photo only where one is given")
+    only.add_argument("--dit", choices=("single", "multimodal"), default="single")
+    only.add_argument("--frames", type=int, help="1 + 4n; what the bundle was trained for by default")
+    only.add_argument("--size", metavar="WxH", help="what the bundle was trained for by default")
+    only.add_argument("--guidance", type=float, help="1: none; the bundle's own by default")
 
 
 def generate(options: Options) -> None:
-    """Make a video from a product photo."""
-    from engine.generate import Engine  # needs torch, which the other commands do without
-
-    request = image_to_video(vars(options))
+    """Make a video from a product photo, or by a bundle of latent video from words."""
+    bundle = read_bundle(options.bundle or SHIPPED)
     for file in filter(None, (options.photo, options.mask)):
         if not file.is_file():
             raise ValueError(f"There is no file {file}.")
     if options.out.is_dir() or not options.out.parent.is_dir():
         raise ValueError(f"{options.out} cannot be written: name an MP4 in a folder that is there.")
-    columns = TextColumn("{task.description:>8}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with _bar() as bar:
         task = bar.add_task("load", total=1.0)
-
-        def on_event(event: events.Progress | events.Preview | events.Notice) -> None:
-            if isinstance(event, events.Progress):
-                bar.update(task, description=event.stage, completed=event.fraction)
-            if isinstance(event, events.Notice):
-                bar.console.print(event.message)
-
-        engine = Engine(read_bundle(options.bundle or SHIPPED))
-        made = engine.generate(request, options.photo, options.out, mask=options.mask, on_event=on_event)
-        bar.update(task, completed=1.0)
+        told = partial(bar.update, task)
+        if "vae.json" in bundle.files:
+            made = _from_words(bundle, options, told)
+        else:
+            made = _from_photo(bundle, options, told, bar.console.print)
+        told(completed=1.0)
     if options.json:
-        _print_json(dataclasses.asdict(made))
+        _print_json(made)
     else:
-        print(f"{made.path}: {made.width}x{made.height}, {made.seconds:g} s at {made.fps} fps")
+        print(f"{made['path']}: {made['width']}x{made['height']}, {made['seconds']:g} s at {made['fps']} fps")
+
+
+def _bar() -> Progress:
+    columns = TextColumn("{task.description:>8}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _from_photo(
+    bundle: Bundle, options: Options, told: Callable[..., None], say: Callable[[str], None]
+) -> dict[str, Any]:
+    from engine.generate import Engine  # needs torch, which the other commands do without
+
+    if options.photo is None:
+        raise ValueError(f"The bundle {bundle.name} makes videos from photos: name a photo.")
+    request = image_to_video(vars(options))
+
+    def on_event(event: events.Progress | events.Preview | events.Notice) -> None:
+        if isinstance(event, events.Progress):
+            told(description=event.stage, completed=event.fraction)
+        if isinstance(event, events.Notice):
+            say(event.message)
+
+    made = Engine(bundle).generate(request, options.photo, options.out, mask=options.mask, on_event=on_event)
+    return dataclasses.asdict(made)
+
+
+def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> dict[str, Any]:
+    from engine.latent_video import LatentVideo
+
+    native = bundle.capabilities.get("latents") or {}
+    width, height = _size(options.size) if options.size else (native.get("width", 64), native.get("height", 64))
+    seed = secrets.randbelow(MAX_SEED) if options.seed is None else options.seed
+    asked = {
+        "frames": options.frames or native.get("frames", 17),
+        "height": height,
+        "width": width,
+        "steps": options.steps,
+        "seed": seed,
+        "guidance": options.guidance,
+    }
+    model = LatentVideo(bundle, options.dit)
+    known = None if options.photo is None else cropped(open_photo(options.photo).rgb, width, height)[None]
+    made: Any = None
+    for step, (_, made) in enumerate(model.denoise(options.prompt, known=known, **asked), 1):
+        told(description="denoise", completed=0.9 * step / options.steps)
+    frames = model.decode(made)
+    write_frames(frames, options.out, options.fps)
+    size = {"width": width, "height": height, "fps": options.fps, "frames": len(frames)}
+    about = {"path": options.out, **size, "seconds": len(frames) / options.fps}
+    return {**about, "settings": {"prompt": options.prompt, "dit": options.dit, **asked}, "model": bundle.identity}
+
+
+def cropped(picture_HW3: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The largest part of the middle that has the form of the video."""
+    tall, wide = picture_HW3.shape[:2]
+    scale = min(wide / width, tall / height)
+    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+    top, left = (tall - rows) // 2, (wide - columns) // 2
+    return np.ascontiguousarray(picture_HW3[top : top + rows, left : left + columns])
 
 
 # --- plan ---

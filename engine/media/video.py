@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 
 from engine.events import Canceled
+from engine.media.colour import to_yuv
 from engine.media.compose import Compositor
 from engine.media.errors import MediaError
 from engine.media.fields import MotionFields
@@ -148,6 +150,16 @@ def render_video(
                 raise Canceled("The generation was canceled.")
             writer.write(compositor.planes(index / max(frames - 1, 1)))
             on_frame(index + 1, frames)
+
+
+def write_frames(frames_THW3: np.ndarray, out: str | os.PathLike[str], fps: int) -> None:
+    """Frames uint8 RGB [T, H, W, 3], of even sides, as a video. MediaError("disk_full") leaves `out` untouched."""
+    height, width = frames_THW3.shape[1:3]
+    with VideoWriter(out, width, height, fps) as writer:
+        for frame in frames_THW3:
+            y, u, v = cv2.split(to_yuv(frame))
+            halves = [cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA) for plane in (u, v)]
+            writer.write(np.concatenate([y, *(half.reshape(-1, width) for half in halves)]))
 
 
 def probe_video(path: str | os.PathLike[str]) -> VideoInfo:

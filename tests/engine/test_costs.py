@@ -35,10 +35,19 @@ CASES = {
     "multimodal-nano": (MultimodalDiT, MULTIMODAL_DIT["nano"], (4, 4, 6), 9, 2),
     "single-odd": (SingleDiT, {**ODD, "depth": 3}, (5, 2, 3), 1, 3),
     "multimodal-odd": (MultimodalDiT, {**ODD, "dual_depth": 2, "single_depth": 1}, (5, 2, 3), 4, 3),
+    "single-2b-short": (SingleDiT, {**SINGLE_DIT["2b"], "depth": 1}, (21, 60, 104), 512, 2),
+    "multimodal-13b-short": (
+        MultimodalDiT,
+        {**MULTIMODAL_DIT["13b"], "dual_depth": 1, "single_depth": 1},
+        (21, 90, 160),
+        512,
+        1,
+    ),
     "single-2b": (SingleDiT, SINGLE_DIT["2b"], (21, 60, 104), 512, 2),
     "multimodal-13b": (MultimodalDiT, MULTIMODAL_DIT["13b"], (21, 90, 160), 512, 1),
 }
-SMALL = [name for name in CASES if name.endswith(("nano", "odd"))]
+SMALL = [name for name in CASES if name.endswith(("nano", "odd", "short"))]
+WHOLE = [pytest.param(name, marks=pytest.mark.full) for name in ("single-2b", "multimodal-13b")]
 VAE: dict[str, Any] = {
     "base_dim": 96,
     "z_dim": 16,
@@ -77,7 +86,7 @@ def counted(work) -> int:
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("name", [*SMALL, "single-2b", pytest.param("multimodal-13b", marks=pytest.mark.full)])
+@pytest.mark.parametrize("name", [*SMALL, *WHOLE])
 def test_a_forward_costs_what_torch_counts(name):
     kind, config, grid, text, batch = CASES[name]
     model = built(kind, config)
@@ -133,7 +142,10 @@ def test_parameters_are_those_of_the_model(name):
     assert costs.block_parameters({**model.config}) == tuple(blocks)
 
 
-@pytest.mark.parametrize(("config", "grid"), [(SMALL_VAE, (3, 5, 4)), (SMALL_VAE, (1, 4, 4)), (VAE, (2, 60, 104))])
+@pytest.mark.parametrize(
+    ("config", "grid"),
+    [(SMALL_VAE, (3, 5, 4)), (SMALL_VAE, (1, 4, 4)), pytest.param(VAE, (3, 60, 104), marks=pytest.mark.full)],
+)
 def test_decoding_costs_what_torch_counts(config, grid):
     vae = built(AutoencoderKLWan, config)
     latents = torch.zeros(2, config["z_dim"], *grid, device="meta")
@@ -188,6 +200,7 @@ def test_what_a_forward_holds_is_estimated(name):
     assert costs.activation_bytes(model.config, tokens, text, batch) == pytest.approx(held.most, rel=0.1)
 
 
+@pytest.mark.full
 def test_what_decoding_holds_is_estimated():
     vae = built(AutoencoderKLWan, VAE).to(torch.bfloat16)
     with torch.no_grad(), Held() as held:

@@ -6,13 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from diffusers import AutoencoderKLWan
+from safetensors.torch import save_file
 
 from engine import __main__ as command_line
 from engine import generate as generating
-from engine.bundles import SHIPPED, BundleError
+from engine.bundles import SHIPPED, BundleError, write_bundle
 from engine.events import Notice, Progress
 from engine.generate import Generated
+from engine.media.video import decode_frames
+from engine.models.single_dit import SingleDiT
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,14 +77,60 @@ def test_generate_gives_json(asked, photo, tmp_path, capsys):
 
 @pytest.mark.full
 def test_generate_makes_a_video(tmp_path, capsys):
-    import cv2
-    import numpy as np
-
     picture, out = tmp_path / "photo.png", tmp_path / "out.mp4"
     cv2.imwrite(str(picture), np.random.default_rng(0).integers(0, 255, (640, 480, 3), dtype=np.uint8))
     options = ["--seconds", "3", "--short-side", "540", "--steps", "4"]
     assert command_line.main(["generate", str(picture), "-o", str(out), *options]) == 0
     assert out.stat().st_size > 1000
+
+
+@pytest.fixture(scope="module")
+def latent_bundle(tmp_path_factory):
+    """Random weights of every part that latent video needs; text and tokenizer are the shipped bundle's."""
+    folder = tmp_path_factory.mktemp("latent") / "bundle"
+    folder.mkdir()
+    for name in ("text.json", "text.safetensors", "tokenizer.json"):
+        shutil.copy(SHIPPED / name, folder / name)
+    vae = AutoencoderKLWan(base_dim=8, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
+    dit = SingleDiT(4, 5, (1, 1, 1), hidden=32, depth=1, heads=2, text_dim=128, rope_axes=(4, 6, 6))
+    for name, model in (("vae", vae), ("single_dit", dit)):
+        (folder / f"{name}.json").write_text(json.dumps({k: v for k, v in model.config.items() if k[0] != "_"}))
+        save_file(model.state_dict(), folder / f"{name}.safetensors")
+    latents = {"mean": [0.0] * 4, "std": [1.0] * 4, "frames": 5, "width": 32, "height": 48}
+    capabilities = {"sampling": {"shift": 1.0, "guidance": 2.0}, "latents": latents}
+    kinds = ("text_to_video", "image_to_video")
+    write_bundle(folder, name="tiny", version="1", kinds=kinds, capabilities=capabilities, provenance={})
+    return folder
+
+
+def test_a_bundle_of_latent_video_needs_no_photo_and_reads_one(latent_bundle, tmp_path, capsys):
+    out, picture = tmp_path / "out.mp4", tmp_path / "photo.png"
+    cv2.imwrite(str(picture), np.full((300, 500, 3), 90, np.uint8))
+    common = ["-o", str(out), "--bundle", str(latent_bundle), "--prompt", "a red box", "--seed", "1", "--steps", "2"]
+    assert command_line.main(["generate", *common, "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert (made["width"], made["height"], made["frames"], made["settings"]["seed"]) == (32, 48, 5, 1)
+    assert len(list(decode_frames(out))) == 5
+    assert command_line.main(["generate", str(picture), *common, "--size", "48x32", "--frames", "9"]) == 0
+    assert "48x32" in capsys.readouterr().out
+    assert command_line.main(["generate", *common, "--frames", "8"]) == 2
+    assert "8 frames: the model makes 1 + 4n" in capsys.readouterr().err
+    assert command_line.main(["generate", *common, "--dit", "multimodal"]) == 2
+    assert "has no file multimodal_dit.json" in capsys.readouterr().err
+
+
+def test_a_bundle_of_latent_video_can_be_planned_and_inspected(latent_bundle, capsys):
+    options = ["--frames", "17", "--size", "64x64", "--steps", "20"]
+    assert command_line.main(["plan", "--model", str(latent_bundle), *options, "--devices", "2"]) == 0
+    assert capsys.readouterr().out.startswith("cfg 2; everything resident\n- tiny (single_dit), 17 frames of 64x64")
+    assert command_line.main(["inspect", str(latent_bundle)]) == 0
+    assert "vae: " in capsys.readouterr().out
+
+
+def test_the_middle_of_a_photo_is_taken():
+    picture = np.arange(4 * 8 * 3, dtype=np.uint8).reshape(4, 8, 3)
+    assert (command_line.cropped(picture, 16, 16) == picture[:, 2:6]).all()
+    assert (command_line.cropped(picture, 64, 16) == picture[1:3]).all()
 
 
 # --- plan ---
@@ -140,6 +192,7 @@ def test_all_but_generate_runs_without_torch():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["generate", "-o", "out.mp4"], "makes videos from photos: name a photo."),
         (["generate", "missing.jpg", "-o", "out.mp4"], "There is no file missing.jpg."),
         (["generate", "PHOTO", "-o", "out.mp4", "--mask", "missing.png"], "There is no file missing.png."),
         (["generate", "PHOTO", "-o", "nowhere/out.mp4"], "nowhere/out.mp4 cannot be written"),
