@@ -153,10 +153,12 @@ def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> 
     }
     model = LatentVideo(bundle, options.dit)
     known = None if options.photo is None else cropped(open_photo(options.photo).rgb, width, height)[None]
-    made: Any = None
-    for step, (_, made) in enumerate(model.denoise(options.prompt, known=known, **asked), 1):
+    latents = None
+    for step, (_, data) in enumerate(model.denoise(options.prompt, known=known, **asked), 1):
+        latents = data
         told(description="denoise", completed=0.9 * step / options.steps)
-    frames = model.decode(made)
+    assert latents is not None
+    frames = model.decode(latents)
     write_frames(frames, options.out, options.fps)
     size = {"width": width, "height": height, "fps": options.fps, "frames": len(frames)}
     about = {"path": options.out, **size, "seconds": len(frames) / options.fps}
@@ -259,7 +261,7 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
 def inspect(options: Options) -> None:
     """Verify a bundle and say what is in it, how it was made, and what may be done with its parts."""
     bundle = read_bundle(options.bundle)
-    found: dict[str, Any] = {
+    found = {
         "name": bundle.name,
         "version": bundle.version,
         "digest": bundle.digest,
