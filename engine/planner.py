@@ -30,6 +30,7 @@ HOST_LINK = 32e9  # bytes a second from the host's memory: PCIe 4.0 x16, one way
 NEAR = 1.03
 SLACK = 1.08  # fragments and workspaces of an allocator, beside what is counted
 STRIPS = (1, 2, 4, 8, 16)
+MARGIN = 6  # latent rows that a strip decodes beyond its own
 OFFLOADED = 8  # of a text encoder on the host: two of its 24 layers and its table of words are on the device
 WAN_VAE: dict[str, Any] = {
     "base_dim": 96,
@@ -136,7 +137,7 @@ Candidate = tuple[Layout, Memory, dict[str, float], Times]
 
 
 def _candidates(model: Model, video: Video, work: Work, machine: Machine, tensor: bool) -> Iterator[Candidate]:
-    blocks = sum(block_parameters(model.config)) * WIDTH
+    blocks, rows = sum(block_parameters(model.config)) * WIDTH, latent_grid(model.vae, video)[1]
     for layout in layouts_of(machine.devices, work, tensor=tensor):
         resident = predict(work, layout, machine)
         for memory in _memories(layout):
@@ -145,7 +146,8 @@ def _candidates(model: Model, video: Video, work: Work, machine: Machine, tensor
             if memory.sharded:
                 moved = kept * (1 - 1 / layout.sequence) / (machine.link_gb_s * GB)
             step = max(resident.step - resident.waiting, moved) + resident.waiting  # weights come while others work
-            times = replace(resident, step=step, total=step * work.steps + resident.decode)
+            decode = resident.decode * memory.strips * strip_share(memory.strips, rows)
+            times = replace(resident, step=step, decode=decode, total=step * work.steps + decode)
             yield layout, memory, peaks_of(model, video, layout, memory), times
 
 
@@ -178,10 +180,15 @@ def peaks_of(model: Model, video: Video, layout: Layout, memory: Memory) -> dict
     whole = (
         3 * tokens * config["hidden"] * rows * WIDTH / GB if layout.sequence > 1 else 0.0
     )  # before and behind the blocks
-    decoding = decode_bytes(model.vae, *grid, number=WIDTH) / memory.strips / GB
+    decoding = decode_bytes(model.vae, *grid, number=WIDTH) * strip_share(memory.strips, grid[1]) / GB
     text = model.text_gb / (OFFLOADED if memory.offload else layout.sequence if memory.sharded else 1)
     peaks = {"text": weights + text, "denoise": weights + max(inside, whole), "decode": weights + decoding}
     return {stage: round(SLACK * peak, 2) for stage, peak in peaks.items()}
+
+
+def strip_share(strips: int, rows: int) -> float:
+    """What one of so many strips of a latent's rows is of the whole."""
+    return 1.0 if strips == 1 else min(1.0, 1 / strips + MARGIN / rows)
 
 
 def _peak(peaks: Mapping[str, float]) -> float:
