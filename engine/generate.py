@@ -1,16 +1,17 @@
 """Photo and request in, finished video out: condition -> denoise -> decode -> render, readable top to bottom.
 
-`Engine.load` once per process, then `generate` as often as asked. Legend: B batch (1, or 2 with guidance), C channels,
+`Engine.load` once per process, then `generate` as often as asked. Legend: B batch of one, N requests, C channels,
 T key times after the first, h w field grid, H W photo grid.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,84 +20,74 @@ from torch import Tensor
 
 from engine.bundles import SHIPPED, Bundle, BundleError, read_bundle, sampling_of
 from engine.clock import Clock, OnEvent
-from engine.conditions import CAMERA_IDS, GRIDS, KEYS, SUBJECT_IDS, control_tensors, dense_condition
+from engine.conditions import GRIDS, dense_condition
+from engine.denoise import Denoiser, Denoises, Row, Visit
 from engine.describe import describe_motion
-from engine.events import Canceled, Notice, Preview
+from engine.events import Notice
+from engine.film import PREVIEW_EVERY, Film, Generated, IsCanceled, Prepared, Task
 from engine.mask import Masker
 from engine.media.colour import to_rgb
-from engine.media.compose import preview_jpeg
-from engine.media.fields import MotionFields, fit_to_canvas
-from engine.media.framing import Framing, background_kind, plan_framing
+from engine.media.fields import MotionFields
+from engine.media.framing import background_kind, plan_framing
 from engine.media.layers import Layers, build_layers, shrink
 from engine.media.photo import Photo, open_photo
 from engine.media.video import render_video
-from engine.models.ernie import ErnieEncoder
+from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE, Reference
 from engine.models.single_dit import SingleDiT
-from engine.requests import MAX_SEED, Camera, ImageToVideo
-from engine.samplers import euler, guided, shifted_times
-from engine.weights import check_parts, load_model, load_tokenizer
+from engine.recent import Recent
+from engine.requests import MAX_SEED, ImageToVideo
+from engine.weights import check_parts, load_model
 
-IsCanceled = Callable[[], bool]
-PREVIEW_EVERY = 3  # denoising steps
-USUAL_STRENGTH = 0.6  # of the meanings that a prompt is compared with; the one that the text encoder was taught at
+PHOTOS = 16  # as the models see them, that are kept: about 2 MB each
 FITTED_NOTICE = 0.97  # a motion that had to be made smaller than this share of what was announced is told
 
 
 @dataclass(frozen=True)
-class Generated:
-    """A finished video, and all that is needed to make it again."""
+class Seen:
+    """A photo as the models see it: made once for all requests that show them the same."""
 
-    path: Path
-    width: int
-    height: int
-    fps: int
-    frames: int
-    seconds: float
-    settings: dict[str, Any]
-    model: dict[str, str]
-    notices: list[Notice] = field(default_factory=list)
-    timings: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A photo taken apart for one request."""
-
-    layers: Layers
-    framing: Framing
-    picture_BCHW: Tensor  # rgb in [-1, 1] and mask in [0, 1], on the model's grid
-    camera: Camera  # as the framing allows it
-    notices: list[Notice]
-
-    def fit(self, fields: MotionFields) -> tuple[MotionFields, float]:
-        """The model's fields within the canvas, and the factor that this took beyond what the framing announced.
-
-        A camera that is left to the model has no strength to be asked for less: there the path itself is shortened.
-        """
-        if self.camera.move == "auto" and self.framing.strength_scale < 1:
-            fields = fields.scaled(self.framing.strength_scale)
-        return fit_to_canvas(fields, self.framing)
+    reference: Reference
+    plate: np.ndarray
+    condition_CTHW: Tensor
 
 
 class Engine:
-    """The models of one bundle, loaded once."""
+    """The models of one bundle, loaded once. `denoiser` may be one on many ranks: see `engine.runtime`."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, denoiser: Denoises | None = None) -> None:
         if "image_to_video" not in bundle.kinds:
             raise BundleError(f"The bundle {bundle.name} does not make videos from photos.")
         self.bundle, self.sampling = bundle, sampling_of(bundle)
         self.vae = load_model(bundle, MotionVAE, "motion_vae")
-        self.dit = load_model(bundle, SingleDiT, "single_dit")
-        self.text = load_model(bundle, ErnieEncoder, "text")
-        self.tokenizer = load_tokenizer(bundle, self.text)
-        check_parts(bundle, self.vae, self.dit, self.text)
+        self.denoiser: Denoises = denoiser or Denoiser(bundle)
+        if isinstance(self.denoiser, Denoiser):
+            check_parts(bundle, self.vae, self.dit, self.text)
         self.masker = Masker(bundle)
+        self.photos: Recent[str, Seen] = Recent(PHOTOS)
 
     @classmethod
     def load(cls, bundle: Path | None = None) -> Engine:
         """Read, verify and load a bundle (the shipped one by default). BundleError says what is wrong with it."""
         return cls(read_bundle(bundle or SHIPPED))
+
+    @property
+    def local(self) -> Denoiser:
+        """The denoiser, where it is in this process."""
+        assert isinstance(self.denoiser, Denoiser), "the denoiser is on other ranks"
+        return self.denoiser
+
+    @property
+    def dit(self) -> SingleDiT:
+        return self.local.dit
+
+    @property
+    def text(self) -> ErnieEncoder:
+        return self.local.text
+
+    @property
+    def tokenizer(self) -> PromptTokenizer:
+        return self.local.tokenizer
 
     def generate(
         self,
@@ -112,38 +103,42 @@ class Engine:
 
         Raises MediaError for a photo that cannot be used, Canceled when `is_canceled` said so; both leave no file.
         """
-        clock = Clock(on_event)
+        film = self.begin(Task(request, photo, out, mask, on_event, is_canceled))
+        with closing(self.denoise(request, film.prepared, film.seed, film.task.go_on)) as steps:
+            for step, fields in enumerate(steps, 1):
+                film.show(step, fields)
+        return self.finish(film)
+
+    def begin(self, task: Task) -> Film:
+        """The photo opened, framed and ready for denoising."""
+        request, clock = task.request, Clock(task.on_event)
         seed = secrets.randbelow(MAX_SEED) if request.seed is None else request.seed
         clock.enter("prepare")
-        prepared = self.prepare(request, photo, mask)
+        prepared = self.prepare(request, task.photo, task.mask)
         for notice in prepared.notices:
-            on_event(notice)
+            task.on_event(notice)
         clock.enter("denoise", request.steps)
-        small = shrink(prepared.layers)
-        fields = None
-        for step, fields in enumerate(self.denoise(request, prepared, seed), 1):
-            clock.step(step)
-            if is_canceled():
-                raise Canceled
-            if step % PREVIEW_EVERY == 0 and step < request.steps:
-                shown, _ = prepared.fit(fields)
-                on_event(Preview(preview_jpeg(small, shown, step / request.steps), step))
-        assert fields is not None
-        made, fitted = prepared.fit(fields)
+        return Film(task, seed, clock, prepared, shrink(prepared.layers))
+
+    def finish(self, film: Film) -> Generated:
+        """The video of a denoised film."""
+        task, prepared, clock = film.task, film.prepared, film.clock
+        assert film.fields is not None
+        made, fitted = prepared.fit(film.fields)
         if fitted < FITTED_NOTICE:
             prepared.notices.append(_fitted(fitted))
-            on_event(prepared.notices[-1])
-        clock.enter("render", request.frames)
+            task.on_event(prepared.notices[-1])
+        clock.enter("render", task.request.frames)
         render_video(
             prepared.layers,
             made,
-            out,
-            fps=request.fps,
-            frames=request.frames,
+            task.out,
+            fps=task.request.fps,
+            frames=task.request.frames,
             on_frame=lambda done, total: clock.step(done),
-            is_canceled=is_canceled,
+            is_canceled=task.is_canceled,
         )
-        return self._report(request, prepared, made, seed, fitted, out, clock.finish())
+        return self._report(film, made, fitted)
 
     def prepare(self, request: ImageToVideo, photo_path: Path, mask_path: Path | None = None) -> Prepared:
         """Open and frame the photo; find the product where no mask is given."""
@@ -157,46 +152,51 @@ class Engine:
         )
         layers = build_layers(photo, mask, framing, request.size)
         notices = list(framing.notices)
-        if self.tokenizer.is_cut(request.prompt):
+        if self.denoiser.is_cut(request.prompt):
             notices.append(
                 Notice("prompt_cut", "The prompt is long: only its beginning is read. Put the motion you want first.")
             )
         return Prepared(layers, framing, picture_tensor(layers, request.format), camera, notices)
 
+    def denoise(
+        self, request: ImageToVideo, prepared: Prepared, seed: int, visit: Visit = lambda: None
+    ) -> Generator[MotionFields | None, None, None]:
+        """After each step the fields as the model sees them then, where they are looked at: for a preview, and at the
+        end. None after the other steps.
+        """
+        with closing(self.denoise_together([(request, prepared, seed)], visit)) as steps:
+            for fields in steps:
+                yield fields[0] if fields else None
+
     @torch.inference_mode()
-    def denoise(self, request: ImageToVideo, prepared: Prepared, seed: int) -> Iterator[MotionFields]:
-        """After each step the fields as the model sees them then; the last are the result."""
-        reference = self.vae.reference(prepared.picture_BCHW)
-        plate = self._plate(reference)
-        velocity = self._velocity(request, prepared, dense_condition(prepared.picture_BCHW, reference))
-        height, width = GRIDS[request.format]
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(
-            1, self.dit.config.in_channels, (KEYS - 1) // 4, height // 8, width // 8, generator=generator
-        )
-        times = shifted_times(request.steps, self.sampling["shift"])
-        for _, data in euler(velocity, noise, times):
-            fields_BCThw = self.vae.decode(self.vae.unscale_latents(data), reference)
-            yield _motion_fields(fields_BCThw[0].numpy(), plate)
+    def denoise_together(
+        self, asked: Sequence[tuple[ImageToVideo, Prepared, int]], visit: Visit = lambda: None
+    ) -> Generator[list[MotionFields], None, None]:
+        """`denoise` for several requests of one format and number of steps in one batch; empty for None."""
+        seen = [self._see(prepared.picture_BCHW) for _, prepared, _ in asked]
+        rows = [
+            Row(request.prompt, _controls(request, prepared), photo.condition_CTHW, seed)
+            for (request, prepared, seed), photo in zip(asked, seen, strict=True)
+        ]
+        steps = asked[0][0].steps
+        with closing(self.denoiser.denoise(rows, steps, visit)) as denoised:
+            for step, data_NCTHW in enumerate(denoised, 1):
+                is_shown = step == steps or step % PREVIEW_EVERY == 0
+                yield [self._fields(*one) for one in zip(data_NCTHW, seen, strict=True)] if is_shown else []
 
-    def _velocity(
-        self, request: ImageToVideo, prepared: Prepared, condition_BCTHW: Tensor
-    ) -> Callable[[Tensor, Tensor], Tensor]:
-        """The guided velocity of this request: asked and unasked rows in one batch."""
-        scale = self.sampling["guidance"]
-        asked = (prepared.camera.move, prepared.camera.strength, request.subject.motion, request.subject.strength)
-        ids_BK, strengths_BK = control_tensors([asked, ("auto", 0.0, "auto", 0.0)])
-        token_ids, token_mask = self.tokenizer([request.prompt, ""])
-        text_BMC = self.text(token_ids, token_mask)
-        condition_BCTHW = condition_BCTHW.expand(2, -1, -1, -1, -1)
+    def _see(self, picture_BCHW: Tensor) -> Seen:
+        """The photo for the models, kept by what they see of it."""
 
-        def velocity(x: Tensor, time: Tensor) -> Tensor:
-            both = self.dit(
-                x.expand(2, -1, -1, -1, -1), time.expand(2), text_BMC, token_mask, condition_BCTHW, ids_BK, strengths_BK
-            )
-            return guided(both[:1], both[1:], scale)
+        def look() -> Seen:
+            reference = self.vae.reference(picture_BCHW)
+            return Seen(reference, self._plate(reference), dense_condition(picture_BCHW, reference)[0])
 
-        return velocity
+        pixels = picture_BCHW.numpy()
+        return self.photos.get(f"{pixels.shape} {hashlib.sha256(pixels.tobytes()).hexdigest()}", look)
+
+    def _fields(self, data_CTHW: Tensor, seen: Seen) -> MotionFields:
+        fields_BCThw = self.vae.decode(self.vae.unscale_latents(data_CTHW[None]), seen.reference)
+        return _motion_fields(fields_BCThw[0].numpy(), seen.plate)
 
     def _plate(self, reference: Reference) -> np.ndarray:
         plate = self.vae.plate(reference)[0].permute(1, 2, 0).numpy()
@@ -207,31 +207,19 @@ class Engine:
             return read_mask(mask_path, photo.size)
         return photo.alpha if photo.alpha is not None else self.masker.mask(photo.rgb)
 
-    @torch.inference_mode()
     def understood(self, prompt: str) -> dict[str, str]:
         """What the prompt says of camera and subject: the control of the nearest meaning, where it says anything."""
-        token_ids, token_mask = self.tokenizer([prompt])
-        said_KD = self.dit.said(self.text(token_ids, token_mask), token_mask)[0].float()
-        found = {}
-        for k, (name, choices) in enumerate((("camera", CAMERA_IDS), ("subject", SUBJECT_IDS))):
-            nearest = int((self.dit.classes(k, USUAL_STRENGTH) - said_KD[k]).square().sum(-1).argmin())
-            if nearest:  # the first is the free one: nothing said
-                found[name] = choices[nearest]
-        return found
+        return self.denoiser.understood(prompt)
 
-    def _report(
-        self,
-        request: ImageToVideo,
-        prepared: Prepared,
-        fields: MotionFields,
-        seed: int,
-        fitted: float,
-        out: Path,
-        timings: dict[str, float],
-    ) -> Generated:
+    def close(self) -> None:
+        """End the ranks of the denoiser, where it has any."""
+        self.denoiser.close()
+
+    def _report(self, film: Film, fields: MotionFields, fitted: float) -> Generated:
         """`settings`: the request with its seed, which makes the same video again, and beside it what came of it."""
+        request, prepared = film.task.request, film.prepared
         width, height = request.size
-        settings = request.model_dump(mode="json") | {"seed": seed}
+        settings = request.model_dump(mode="json") | {"seed": film.seed}
         settings["applied_strength"] = round(prepared.camera.strength * fitted, 4)
         free = {"camera": request.camera.move == "auto", "subject": request.subject.motion == "auto"}
         said = self.understood(request.prompt) if request.prompt.strip() else {}
@@ -240,7 +228,7 @@ class Engine:
         settings["measured"] = describe_motion(fields, prepared.picture_BCHW[0, 3].numpy())
         settings["window"] = [round(v, 2) for v in prepared.framing.window]
         return Generated(
-            path=out,
+            path=film.task.out,
             width=width,
             height=height,
             fps=request.fps,
@@ -249,7 +237,7 @@ class Engine:
             settings=settings,
             model=self.bundle.identity,
             notices=prepared.notices,
-            timings=timings,
+            timings=film.clock.finish(),
         )
 
 
@@ -284,6 +272,11 @@ def _motion_fields(fields_CThw: np.ndarray, plate: np.ndarray) -> MotionFields:
         light=np.clip(every[4], -1, 1),
         plate=plate,
     )
+
+
+def _controls(request: ImageToVideo, prepared: Prepared) -> tuple[str, float, str, float]:
+    camera, subject = prepared.camera, request.subject
+    return camera.move, camera.strength, subject.motion, subject.strength
 
 
 def _decided_by(is_free: bool, understood: str | None) -> str:

@@ -47,6 +47,14 @@ def number(name: str, default: int) -> int:
     return int(value)
 
 
+def mesh(name: str) -> dict[str, int]:
+    """Ranks on each axis of a mesh, as `cfg=2,ulysses=2`; empty where nothing is said."""
+    axes = [re.fullmatch(r"(data|cfg|ring|ulysses|tensor)=([1-9]\d*)", word) for word in words(name)]
+    if not all(axes):
+        raise ImproperlyConfigured(f"{name}={text(name, '')!r} should be ranks on axes, as cfg=2 or cfg=2,ulysses=2.")
+    return {axis[1]: int(axis[2]) for axis in axes if axis}
+
+
 def database(url: str) -> dict[str, Any]:
     """Django's DATABASES entry for a `postgresql://user:password@host:port/name?option=value` URL."""
     parts = urlsplit(url)

@@ -1,6 +1,6 @@
-"""The engine, as jobs see it. The only module of the studio that imports `engine.generate` and `engine.mask`.
+"""The engine, as jobs see it. The only module of the studio that imports `engine.generate`, `.mask` and `.runtime`.
 
-Both are imported inside functions that only a worker calls: the web process never loads torch. A worker holds one
+All are imported inside functions that only a worker calls: the web process never loads torch. A worker holds one
 engine and one masker, for its whole life or until another bundle is installed.
 """
 
@@ -81,7 +81,11 @@ class Held(Generic[Model]):
 def _load_engine(bundle: Bundle) -> "Engine":
     from engine.generate import Engine
 
-    return Engine(bundle)
+    if not settings.AQ_ENGINE_MESH:
+        return Engine(bundle)
+    from engine.runtime.denoise import engine_on
+
+    return engine_on(bundle, settings.AQ_ENGINE_MESH)  # its ranks end with it
 
 
 def _load_masker(bundle: Bundle) -> "Masker":

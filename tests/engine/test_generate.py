@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 
 from engine import generate
 from engine.conditions import CAMERA_IDS, SUBJECT_IDS
+from engine.denoise import USUAL_STRENGTH
 from engine.events import Notice
-from engine.generate import USUAL_STRENGTH, Engine, Prepared
+from engine.generate import Engine, Prepared
 from engine.media.fields import MotionFields
 from engine.requests import Camera, ImageToVideo, Subject
 from tests.engine.media.pictures import make_fields, make_shot
@@ -85,7 +86,7 @@ def test_a_motion_that_had_to_be_made_smaller_is_told(
     amount: float,
     told: bool,
 ) -> None:
-    def wild(request: ImageToVideo, prepared: Prepared, seed: int) -> Iterator[MotionFields]:
+    def wild(*asked: object) -> Iterator[MotionFields]:
         yield make_fields("pan", amount=amount)
 
     monkeypatch.setattr(engine, "denoise", wild)

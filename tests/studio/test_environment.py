@@ -46,6 +46,21 @@ def test_words_that_are_no_flag_or_number_are_refused(monkeypatch: pytest.Monkey
         env.number("AQ_LEASE_SECONDS", 30)
 
 
+@pytest.mark.parametrize(
+    ("given", "mesh"), [("", {}), ("cfg=2", {"cfg": 2}), ("cfg=2, ulysses=4", {"cfg": 2, "ulysses": 4})]
+)
+def test_a_mesh_is_ranks_on_axes(monkeypatch: pytest.MonkeyPatch, given: str, mesh: dict[str, int]) -> None:
+    monkeypatch.setenv("AQ_ENGINE_MESH", given)
+    assert env.mesh("AQ_ENGINE_MESH") == mesh
+
+
+@pytest.mark.parametrize("given", ["2", "cfg=0", "rows=2", "cfg=two", "cfg=2;ring=2"])
+def test_what_is_no_mesh_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("AQ_ENGINE_MESH", given)
+    with pytest.raises(ImproperlyConfigured, match="AQ_ENGINE_MESH"):
+        env.mesh("AQ_ENGINE_MESH")
+
+
 def test_a_studio_on_its_own_database_needs_a_secret_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("AQ_SECRET_KEY", raising=False)
     with pytest.raises(ImproperlyConfigured, match="AQ_SECRET_KEY"):

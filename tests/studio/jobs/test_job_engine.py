@@ -10,12 +10,14 @@ from typing import Any, ClassVar
 from weakref import WeakSet
 
 import numpy as np
+import psutil
 import pytest
 from django.conf import settings
 from PIL import Image
 
 from engine import events as told
-from engine.bundles import Bundle, BundleError, write_bundle
+from engine.bundles import SHIPPED, Bundle, BundleError, write_bundle
+from engine.requests import ImageToVideo
 from studio.jobs import engine_client
 from studio.jobs.errors import Canceled, ModelReplaced, failure_from
 
@@ -169,6 +171,52 @@ def test_a_job_that_is_pinned_to_nothing_takes_what_is_installed(
     for _ in range(2):
         engine_client.make_mask({"photo": tmp_path}, FakeRun(tmp_path))
     assert (engine.loads, engine.most) == (["1", "2"], 1)
+
+
+def test_a_mesh_in_the_settings_makes_the_engine_on_its_ranks(
+    engine: type[FakeEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    runtime, meshes = ModuleType("engine.runtime.denoise"), []
+    runtime.engine_on = lambda bundle, mesh: meshes.append(mesh) or FakeEngine(bundle)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "engine.runtime.denoise", runtime)
+    make_with(None, tmp_path)  # the control: without a mesh there are no ranks
+    forget_models()
+    settings.AQ_ENGINE_MESH = {"cfg": 2}
+    for _ in range(2):
+        make_with(None, tmp_path)
+
+    assert (meshes, engine.loads) == ([{"cfg": 2}], ["1", "1"])
+
+
+@pytest.mark.full  # loads torch in three processes
+def test_a_workers_ranks_make_the_video_survive_a_kill_and_end_with_the_model(tmp_path: Path, settings: Any) -> None:
+    settings.AQ_BUNDLE, settings.AQ_ENGINE_MESH = SHIPPED, {"cfg": 2}
+    picture = np.random.default_rng(3).integers(0, 255, (480, 320, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    Image.fromarray(np.full((480, 320), 255, np.uint8)).save(tmp_path / "mask.png")
+    request = ImageToVideo(seconds=3, short_side=540, steps=12, seed=1)
+    inputs = {"request": request, "photo": tmp_path / "photo.png", "mask": tmp_path / "mask.png"}
+    run = FakeRun(tmp_path)
+    ranks: list[psutil.Process] = []
+
+    def kill_one(stage: str, fraction: float, **more: Any) -> None:
+        FakeRun.progress(run, stage, fraction, **more)
+        found = engine_client.engines.get().denoiser.group.ranks.processes  # type: ignore[attr-defined]
+        if stage == "denoise" and more["step"] == 4 and not ranks:
+            found[1].kill()
+        ranks[:] = [psutil.Process(rank.pid) for rank in found] if more.get("step") == 6 else ranks
+
+    whole = engine_client.generate_video(inputs, run).path.read_bytes()
+    run.progress = kill_one  # type: ignore[method-assign]
+    again = engine_client.generate_video(inputs, run).path.read_bytes()
+    stopped = FakeRun(tmp_path, canceled=True)
+    with pytest.raises(Canceled):
+        engine_client.generate_video(inputs, stopped)
+    assert len(ranks) == 2 and all(rank.is_running() for rank in ranks)
+    forget_models()
+
+    assert whole == again
+    assert not any(rank.is_running() for rank in ranks)
 
 
 def test_a_model_that_is_gone_is_refused_and_the_next_job_runs(

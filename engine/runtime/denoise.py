@@ -1,0 +1,102 @@
+"""A denoiser on many ranks: `engine_on(bundle, {"cfg": 2}).generate(...)`, as with any other engine.
+
+The engine's own process opens photos, decodes and renders; the ranks hold the transformer and the text encoder, and
+denoise together.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from engine.bundles import Bundle
+from engine.denoise import Denoiser, Row, Visit
+from engine.generate import Engine
+from engine.models.motion_vae import MotionVAE
+from engine.parallel.apply import Parallel
+from engine.parallel.mesh import MeshShape
+from engine.runtime.group import Limits, RankDied, RankGroup
+from engine.runtime.rank import Place
+from engine.weights import check_parts, load_model
+
+logger = logging.getLogger(__name__)
+
+
+def engine_on(bundle: Bundle, mesh: Mapping[str, int]) -> Engine:
+    """An engine that denoises on the ranks of a mesh, as {"cfg": 2}, which share the cores of this machine."""
+    shape = MeshShape(**mesh)
+    threads = max(1, (os.cpu_count() or 1) // shape.world)
+    return Engine(bundle, GroupDenoiser(bundle, shape, threads=threads))
+
+
+class DenoisingRank:
+    """What each rank runs."""
+
+    def __init__(self, bundle: Bundle, place: Place) -> None:
+        self.place, self.denoiser = place, Denoiser(bundle)
+        check_parts(bundle, load_model(bundle, MotionVAE, "motion_vae"), self.denoiser.dit, self.denoiser.text)
+        self.parallel = Parallel(self.denoiser.dit, place.mesh)
+
+    def denoise(self, rows: Sequence[Row], steps: int) -> Iterator[Tensor]:
+        yield from self.denoiser.denoise(rows, steps, self.place.checkpoint)
+
+    def understood(self, prompt: str) -> Iterator[dict[str, str]]:
+        yield self.denoiser.understood(prompt)
+
+    def is_cut(self, prompt: str) -> Iterator[bool]:
+        yield self.denoiser.is_cut(prompt)
+
+
+class GroupDenoiser:
+    """`denoise.Denoises` on the ranks of a mesh. They start with it and end with it.
+
+    A rank that dies costs time and no request: the group starts anew and the request once more, from the same noise.
+    Raises BundleError, RankHangs or RankDied where the ranks cannot start, and RankDied when one dies a second time.
+    """
+
+    def __init__(self, bundle: Bundle, shape: MeshShape, *, threads: int = 1, limits: Limits | None = None) -> None:
+        self.group = RankGroup(partial(DenoisingRank, bundle), shape, threads=threads, limits=limits)
+        self.group.start()
+
+    def denoise(self, rows: Sequence[Row], steps: int, visit: Visit = lambda: None) -> Generator[Tensor, None, None]:
+        """See `denoise.Denoises`. Ranks of `data` that have no row of their own repeat the last one."""
+        spare = max(0, self.group.shape.data - len(rows))
+        with closing(self._ask("denoise", [*rows, *[rows[-1]] * spare], steps, visit=visit)) as steps_done:
+            for data_NCTHW in steps_done:
+                yield data_NCTHW[: len(rows)]
+
+    def understood(self, prompt: str) -> dict[str, str]:
+        """See `denoise.Denoises`."""
+        (found,) = self._ask("understood", prompt)
+        return dict(found)
+
+    def is_cut(self, prompt: str) -> bool:
+        """See `denoise.Denoises`."""
+        (found,) = self._ask("is_cut", prompt)
+        return bool(found)
+
+    def close(self) -> None:
+        """End the ranks."""
+        self.group.close()
+
+    def _ask(self, method: str, *args: Any, visit: Visit = lambda: None) -> Generator[Any, None, None]:
+        """An order, given a second time where a rank died; what was told the first time is not told again."""
+        told = 0
+        for is_last in (False, True):
+            try:
+                with closing(self.group.run(method, *args, visit=visit)) as items:
+                    for count, item in enumerate(items, 1):
+                        if count > told:
+                            told = count
+                            yield item
+                return
+            except RankDied as died:
+                if is_last:
+                    raise
+                logger.warning("%s The request is made once more.", died)
