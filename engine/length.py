@@ -91,8 +91,8 @@ def make_long(
 def _chunk(
     model: LatentVideo, video: LongVideo, index: int, known: np.ndarray | None, is_canceled: Callable[[], bool]
 ) -> np.ndarray:
-    made = None
-    for made in model.denoise(
+    latents = None
+    for _, data in model.denoise(
         video.prompt,
         known=known,
         frames=video.chunk,
@@ -101,10 +101,11 @@ def _chunk(
         steps=video.steps,
         seed=video.seed + index,
     ):
+        latents = data
         if is_canceled():
             raise Canceled
-    assert made is not None
-    return model.decode(made[1])
+    assert latents is not None
+    return model.decode(latents)
 
 
 def _keep(path: Path, frames: np.ndarray) -> None:
