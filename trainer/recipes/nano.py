@@ -46,7 +46,7 @@ def nano_smoke() -> NanoConfig:
     small = replace(NanoConfig(), hidden=64, depth=2, heads=1, rope_axes=(8, 28, 28), captions=500, extra_captions=4)
     return replace(
         small,
-        bank=BankConfig(scenes=8, motions=2, seed=1, processes=1),
+        bank=BankConfig(scenes=4, motions=2, seed=1, processes=1),
         photos=PhotosConfig(count=16, processes=1),
         vae=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
         dit=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
