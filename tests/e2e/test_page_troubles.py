@@ -69,7 +69,7 @@ def test_a_lost_answer_does_not_make_a_second_video(page: Page) -> None:
         break_down(route)
 
     page.route("**/api/v1/jobs", lose_the_answer)
-    page.get_by_role("button", name="Generate").click()
+    steps.press_generate(page)
     expect(page.get_by_text("Nothing was started")).to_be_visible()
     page.unroute("**/api/v1/jobs")
     assert steps.generate(page) == made[0]
