@@ -261,7 +261,7 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
 def inspect(options: Options) -> None:
     """Verify a bundle and say what is in it, how it was made, and what may be done with its parts."""
     bundle = read_bundle(options.bundle)
-    found = {
+    found: dict[str, Any] = {
         "name": bundle.name,
         "version": bundle.version,
         "digest": bundle.digest,
