@@ -190,6 +190,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--videos", type=int, default=1, help="made at once")
     parser.add_argument("--no-guidance", action="store_true")
+    parser.add_argument("--budget", type=float, help="error that a cache may cost, as a share; of a calibrated bundle")
 
 
 def plan(options: Options) -> None:
@@ -200,7 +201,9 @@ def plan(options: Options) -> None:
         if count < 1:
             raise ValueError(f"--{name} has to be at least 1, not {count}.")
     model, machine = _model(options.model, options.dit), _machine(options)
-    video = Video(options.frames, width, height, options.steps, not options.no_guidance, options.videos)
+    cache, saved = ("", 0.0) if options.budget is None else _cache(options.model, options.budget, options.devices)
+    guidance = not options.no_guidance
+    video = Video(options.frames, width, height, options.steps, guidance, options.videos, saved, cache)
     made = make_plan(model, video, machine)
     if options.json:
         _print_json({"machine": dataclasses.asdict(machine), **dataclasses.asdict(made)})
@@ -232,6 +235,22 @@ def _model(name: str, dit: str | None) -> Model:
     config, vae = (json.loads(bundle.file(f"{part}.json").read_text()) for part in (there[0], "vae"))
     text = bundle.file("text.safetensors").stat().st_size / 1e9 if "text.safetensors" in bundle.files else 0.0
     return Model(f"{bundle.name} ({there[0]})", config, vae, text)
+
+
+def _cache(name: str, budget: float, devices: int) -> tuple[str, float]:
+    """The policy of a calibrated bundle that saves most within the budget, and the share that it saves."""
+    if name in PRESETS:
+        raise ValueError(f"--budget needs a bundle whose cache was calibrated; the preset {name} has no weights.")
+    bundle = read_bundle(name)
+    settings = json.loads(bundle.file("cache.json").read_text())["settings"]
+    # Where the halves of guidance are on two devices, leaving one out saves none of the time.
+    costs = [
+        (s["work"] + (0.5 * s["halves"] if devices > 1 else 0), s["policy"]) for s in settings if s["error"] <= budget
+    ]
+    if not costs:
+        raise ValueError(f"No setting of the cache of {bundle.name} stays within an error of {budget:g}.")
+    cost, policy = min(costs)
+    return policy, max(0.0, 1 - cost)
 
 
 def _machine(options: Options) -> timing.Machine:

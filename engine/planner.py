@@ -58,8 +58,8 @@ class Model:
 
 @dataclass(frozen=True)
 class Video:
-    """What is asked: a video of so many frames and pixels. `saved`: the share of operations that a calibrated
-    cache saves.
+    """What is asked: a video of so many frames and pixels. `saved`: the share of operations that the calibrated
+    `cache` saves.
     """
 
     frames: int
@@ -69,6 +69,7 @@ class Video:
     guidance: bool = True
     videos: int = 1
     saved: float = 0.0
+    cache: str = ""
 
     def __str__(self) -> str:
         return f"{self.frames} frames of {self.width}x{self.height}"
@@ -221,7 +222,7 @@ def _reasons(
     if memory.fp8:
         yield "No plan without fp8 weights fits; they round the weights, and the result is not the exact one."
     if video.saved:
-        yield f"The bundle's cache was calibrated to save {100 * video.saved:.0f} % of the operations."
+        yield f"The bundle's cache ({video.cache}) was calibrated to save {100 * video.saved:.0f} % of the operations."
     else:
         yield "No cache: its savings are known only of a bundle that was calibrated."
 

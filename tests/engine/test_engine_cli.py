@@ -127,6 +127,27 @@ def test_a_bundle_of_latent_video_can_be_planned_and_inspected(latent_bundle, ca
     assert "vae: " in capsys.readouterr().out
 
 
+def test_a_calibrated_cache_is_part_of_the_plan(latent_bundle, tmp_path, capsys):
+    folder = tmp_path / "calibrated"
+    shutil.copytree(latent_bundle, folder)
+    settings = [
+        {"policy": "taylor", "arguments": {}, "error": 0.01, "worst": 0.02, "work": 0.7, "halves": 0.0},
+        {"policy": "guidance", "arguments": {}, "error": 0.02, "worst": 0.03, "work": 0.6, "halves": 0.8},
+    ]
+    (folder / "cache.json").write_text(json.dumps({"times": [], "guidance": 2, "requests": 1, "settings": settings}))
+    capabilities = {"sampling": {"shift": 1.0, "guidance": 2.0}}
+    write_bundle(folder, name="tiny", version="1", kinds=("text_to_video",), capabilities=capabilities, provenance={})
+    common = ["plan", "--model", str(folder), "--frames", "17", "--size", "64x64", "--budget"]
+    assert command_line.main([*common, "0.05"]) == 0
+    assert "cache (guidance) was calibrated to save 40 %" in capsys.readouterr().out
+    assert command_line.main([*common, "0.05", "--devices", "2"]) == 0
+    assert "cache (taylor) was calibrated to save 30 %" in capsys.readouterr().out
+    assert command_line.main([*common, "0.001"]) == 2
+    assert "No setting of the cache of tiny stays within an error of 0.001." in capsys.readouterr().err
+    assert command_line.main(["plan", "--model", str(latent_bundle), "--budget", "0.05"]) == 2
+    assert "has no file cache.json" in capsys.readouterr().err
+
+
 def test_the_middle_of_a_photo_is_taken():
     picture = np.arange(4 * 8 * 3, dtype=np.uint8).reshape(4, 8, 3)
     assert (command_line.cropped(picture, 16, 16) == picture[:, 2:6]).all()
