@@ -18,6 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.bundles import Bundle, sampling_of
+from engine.cache.apply import Cache, Report
+from engine.cache.budget import of_bundle
+from engine.cache.policies import Exact
 from engine.conditions import CAMERA_IDS, SUBJECT_IDS, control_tensors
 from engine.models.ernie import ErnieEncoder
 from engine.models.single_dit import SingleDiT
@@ -58,10 +61,16 @@ class Denoises(Protocol):
 
 
 class Denoiser:
-    """The transformer and the text encoder of a bundle, in this process."""
+    """The transformer and the text encoder of a bundle, in this process.
 
-    def __init__(self, bundle: Bundle) -> None:
+    `cache` is the error budget of a diffusion cache, as a share of the final latents; 0 computes everything, and so do
+    numbers of steps that the bundle's calibration is not for. `cached` tells what the last denoising saved. BundleError
+    where there is a budget and no calibration.
+    """
+
+    def __init__(self, bundle: Bundle, *, cache: float = 0.0) -> None:
         self.sampling = sampling_of(bundle)
+        self.budget, self.calibration, self.cached = cache, of_bundle(bundle) if cache else None, Report()
         self.dit = load_model(bundle, SingleDiT, "single_dit")
         self.text = load_model(bundle, ErnieEncoder, "text")
         self.tokenizer = load_tokenizer(bundle, self.text)
@@ -75,9 +84,19 @@ class Denoiser:
         """
         noise_NCTHW = torch.cat([self._noise(row) for row in rows])
         velocity, times = self._velocity(rows), shifted_times(steps, self.sampling["shift"])
-        with visited(self.dit, visit):
+        with visited(self.dit, visit), self._cache(times[:-1].tolist()):
             for _, data_NCTHW in euler(velocity, noise_NCTHW, times):
                 yield data_NCTHW
+
+    @contextmanager
+    def _cache(self, times: list[float]) -> Iterator[None]:
+        """The transformer under its cache, where there is one."""
+        if self.calibration is None:
+            yield
+            return
+        policy = self.calibration.policy(self.budget) if self.calibration.fits(times) else Exact()
+        with Cache(self.dit, policy) as cache, cache.request(times) as self.cached:
+            yield
 
     def _noise(self, row: Row) -> Tensor:
         generator = torch.Generator().manual_seed(row.seed)

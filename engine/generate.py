@@ -67,9 +67,13 @@ class Engine:
         self.photos: Recent[str, Seen] = Recent(PHOTOS)
 
     @classmethod
-    def load(cls, bundle: Path | None = None) -> Engine:
-        """Read, verify and load a bundle (the shipped one by default). BundleError says what is wrong with it."""
-        return cls(read_bundle(bundle or SHIPPED))
+    def load(cls, bundle: Path | None = None, *, cache: float = 0.0) -> Engine:
+        """Read, verify and load a bundle (the shipped one by default). BundleError says what is wrong with it.
+
+        `cache`: the error budget of a diffusion cache, see `denoise.Denoiser`.
+        """
+        found = read_bundle(bundle or SHIPPED)
+        return cls(found, Denoiser(found, cache=cache))
 
     @property
     def local(self) -> Denoiser:
@@ -227,6 +231,8 @@ class Engine:
         settings["decided_by"] = {name: _decided_by(is_free, said.get(name)) for name, is_free in free.items()}
         settings["measured"] = describe_motion(fields, prepared.picture_BCHW[0, 3].numpy())
         settings["window"] = [round(v, 2) for v in prepared.framing.window]
+        if isinstance(self.denoiser, Denoiser) and self.denoiser.calibration:
+            settings["cache"] = {"budget": self.denoiser.budget, **self.denoiser.cached.summary}
         return Generated(
             path=film.task.out,
             width=width,

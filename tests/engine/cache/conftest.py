@@ -1,0 +1,5 @@
+"""The ranks of the parallel tests."""
+
+from tests.engine.parallel.conftest import ranks
+
+__all__ = ["ranks"]

@@ -1,0 +1,72 @@
+"""The engine's own path under a bundle's calibration: off by default, told in what it did, exact at other steps."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from engine.bundles import SHIPPED, BundleError, read_bundle, write_bundle
+from engine.cache.budget import FILE, Calibration, Setting
+from engine.generate import Engine
+from engine.requests import ImageToVideo
+from engine.samplers import shifted_times
+from tests.benchmarks.i2v_parts.films import prepare
+from tests.benchmarks.i2v_parts.scenes import make_world
+
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """The shipped model with a calibration: at six steps, every second one is forecast."""
+    folder = tmp_path_factory.mktemp("bundle") / "nano"
+    shutil.copytree(SHIPPED, folder)
+    shipped = read_bundle(SHIPPED)
+    (folder / "bundle.json").unlink()
+    steps = ["all", "all", "none 1.5 -0.5", "all", "asked 1 1 -1", "all"]
+    settings = (Setting("schedule", {"steps": steps}, 0.04, 0.05, 0.75, 1 / 6),)
+    Calibration(tuple(shifted_times(STEPS).tolist()[:-1]), 2.0, 1, settings).save(folder / FILE)
+    write_bundle(
+        folder,
+        name=shipped.name,
+        version="0.0.1",
+        kinds=shipped.kinds,
+        capabilities=shipped.capabilities,
+        provenance={},
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def asked():
+    request = ImageToVideo(short_side=540, seed=3, steps=STEPS)
+    return request, prepare(make_world(3, request.format, 540), request)
+
+
+def fields_of(engine, request, prepared):
+    *_, fields = engine.denoise(request, prepared, request.seed)
+    return np.stack([fields.scene_flow, fields.product_flow])
+
+
+def test_a_budget_forecasts_what_the_calibration_says_and_stays_near(bundle, asked):
+    engine, whole = Engine.load(bundle, cache=0.05), fields_of(Engine.load(), *asked)
+    cached = fields_of(engine, *asked)
+    assert engine.local.cached.summary == {"hits": 2, "misses": 4, "work": 0.75}
+    error = np.linalg.norm(cached - whole) / np.linalg.norm(whole)
+    assert 0 < error < 0.2
+    assert "forward" not in vars(engine.dit)
+
+
+def test_at_other_steps_or_a_smaller_budget_everything_is_computed(bundle, asked):
+    request, prepared = asked
+    for engine, steps in ((Engine.load(bundle, cache=0.05), 5), (Engine.load(bundle, cache=0.01), STEPS)):
+        other = request.model_copy(update={"steps": steps})
+        assert np.array_equal(fields_of(engine, other, prepared), fields_of(Engine.load(), other, prepared))
+        assert engine.local.cached.summary == {"hits": 0, "misses": steps, "work": 1.0}
+
+
+def test_a_bundle_without_a_calibration_cannot_keep_a_budget():
+    with pytest.raises(BundleError, match=r"no file cache\.json"):
+        Engine.load(cache=0.05)
