@@ -28,6 +28,7 @@ from engine.pretrained.directory import read_directory
 from engine.pretrained.families import Native
 from engine.pretrained.fitting import Plan, fitted, plan_native, to_i420
 from engine.pretrained.loading import load_pipelines
+from engine.pretrained.wan import TEXT_TOKENS
 from engine.requests import MAX_SEED, Camera, ImageToVideo, TextToVideo
 
 Frames = np.ndarray  # uint8 [T, H, W, 3]
@@ -152,7 +153,7 @@ class PretrainedEngine:
 
     def _ask(self, request: ImageToVideo | TextToVideo, plan: Plan, seed: int, image: np.ndarray | None) -> Ask:
         sampling = self.bundle.capabilities["sampling"]
-        chosen = "steps" in request.model_fields_set
+        chosen = request.steps != type(request).model_fields["steps"].default  # our own model's, too few for these
         return Ask(
             prompt=_prompt(request),
             width=plan.width,
@@ -223,7 +224,9 @@ def arguments(pipe: Any, ask: Ask) -> dict[str, Any]:
 def _wan_text(pipe: Any, prompt: str, negative: str, guided: bool) -> dict[str, Any]:
     """Both texts encoded. These two pipelines clean text with ftfy even where it is missing; WanPipeline asks first."""
     words = WanPipeline(pipe.tokenizer, pipe.text_encoder, pipe.vae, pipe.scheduler)
-    asked, unasked = words.encode_prompt(prompt, negative, guided, device=pipe._execution_device)
+    asked, unasked = words.encode_prompt(
+        prompt, negative, guided, max_sequence_length=TEXT_TOKENS, device=pipe._execution_device
+    )
     return {"prompt_embeds": asked, "negative_prompt_embeds": unasked}
 
 

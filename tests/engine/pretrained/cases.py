@@ -1,4 +1,4 @@
-"""What every rank does: Wan's transformer as diffusers runs it, then spread over the mesh, from weights with no zero."""
+"""What every rank does: Wan's transformer as diffusers runs it, then over the mesh, from weights with no zero."""
 
 from __future__ import annotations
 
@@ -15,9 +15,20 @@ from engine.parallel import usp
 from engine.parallel.collectives import swap
 from engine.parallel.mesh import MeshShape, make_mesh
 from engine.pretrained.wan import Spread
-from tests.engine.pretrained.tiny import WAN_DIT
 
 mesh_of = cache(make_mesh)
+WAN_DIT: dict[str, Any] = {
+    "patch_size": (1, 2, 2),
+    "num_attention_heads": 3,
+    "attention_head_dim": 12,
+    "in_channels": 16,
+    "out_channels": 16,
+    "text_dim": 16,
+    "freq_dim": 16,
+    "ffn_dim": 16,
+    "num_layers": 2,
+    "rope_max_seq_len": 32,
+}
 
 
 def wan_of(kind: str) -> WanTransformer3DModel:

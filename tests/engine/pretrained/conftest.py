@@ -1,10 +1,12 @@
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from engine.bundles import Bundle
+from engine.pretrained.generate import PretrainedEngine
 from engine.pretrained.importing import import_directory
 from tests.engine.parallel.ranks import Ranks
 from tests.engine.pretrained import tiny
@@ -21,27 +23,33 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The diffusers directory of a family, saved once."""
-    made: dict[str, Path] = {}
+def peer() -> Callable[[str], Any]:
+    """diffusers' own pipeline of a family, built once."""
+    return cache(tiny.made)
 
+
+@pytest.fixture(scope="session")
+def directory(peer: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The diffusers directory of a family, saved once."""
+
+    @cache
     def of(name: str) -> Path:
-        if name not in made:
-            made[name] = tiny.saved(name, tmp_path_factory.mktemp("pretrained") / name)
-        return made[name]
+        folder = tmp_path_factory.mktemp("pretrained") / name
+        peer(name).save_pretrained(folder, safe_serialization=True)
+        return folder
 
     return of
 
 
 @pytest.fixture(scope="session")
-def imported(directory: Callable[[str], Path]) -> Callable[[str], Bundle]:
-    made: dict[str, Bundle] = {}
+def loaded(directory: Callable[[str], Path]) -> Callable[[str], PretrainedEngine]:
+    """The engine of a family's imported bundle."""
 
-    def of(name: str) -> Bundle:
-        if name not in made:
-            source = directory(name)
-            made[name] = import_directory(source, source.with_name(f"{name}-bundle"), native=SMALL)
-        return made[name]
+    @cache
+    def of(name: str) -> PretrainedEngine:
+        source = directory(name)
+        bundle = import_directory(source, source.with_name(f"{name}-bundle"), native=SMALL)
+        return PretrainedEngine.load(bundle.path)
 
     return of
 

@@ -1,9 +1,8 @@
-"""Pipelines of every family, with tiny random parts, as diffusers builds and saves them; and a tokenizer of ten words."""
+"""Pipelines of every family, of tiny random parts, as diffusers builds and saves them; a tokenizer of ten words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,6 +43,8 @@ from transformers import (
     UMT5EncoderModel,
 )
 
+from tests.engine.pretrained.cases import WAN_DIT
+
 WORDS = ["<pad>", "</s>", "<unk>", "a", "cup", "turns", "slowly", "red", "the", "camera"]
 
 
@@ -63,20 +64,6 @@ def _wan_vae() -> AutoencoderKLWan:
 
 def _wan_dit(in_channels: int, **more: Any) -> WanTransformer3DModel:
     return WanTransformer3DModel(**WAN_DIT | {"in_channels": in_channels} | more)
-
-
-WAN_DIT: dict[str, Any] = {
-    "patch_size": (1, 2, 2),
-    "num_attention_heads": 3,
-    "attention_head_dim": 12,
-    "in_channels": 16,
-    "out_channels": 16,
-    "text_dim": 16,
-    "freq_dim": 16,
-    "ffn_dim": 16,
-    "num_layers": 2,
-    "rope_max_seq_len": 32,
-}
 
 
 def wan(transformer: Any = None, **more: Any) -> WanPipeline:
@@ -191,13 +178,12 @@ PIPELINES: dict[str, Callable[[], Any]] = {
 }
 
 
-def saved(name: str, folder: Path) -> Path:
-    """The directory of a tiny pipeline; no gate or projection of it is zero."""
+def made(name: str) -> Any:
+    """A tiny pipeline, no gate or projection of which is zero."""
     torch.manual_seed(3)
     pipe = PIPELINES[name]()
-    for part in ("transformer", "vae"):
-        for parameter in getattr(pipe, part).parameters():
-            with torch.no_grad():
-                parameter.add_(torch.randn_like(parameter) * 0.05)
-    pipe.save_pretrained(folder, safe_serialization=True)
-    return folder
+    pipe.set_progress_bar_config(disable=True)
+    with torch.no_grad():
+        for parameter in (*pipe.transformer.parameters(), *pipe.vae.parameters()):
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    return pipe
