@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from engine.bundles import Bundle
 from engine.pretrained.directory import read_directory
 from engine.pretrained.families import applies
 from engine.pretrained.importing import import_directory
+from engine.requests import TextToVideo
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
@@ -59,14 +61,17 @@ def accelerations(bundle: Bundle) -> dict[str, dict[str, Any]]:
     return applies(bundle.capabilities, read_directory(bundle.path).transformer)
 
 
-def told(found: dict[str, Any]) -> str:
-    """What `import` prints for people."""
-    lines = [f"{found['bundle']}: {found['name']}, {', '.join(found['kinds'])}"]
-    lines += [
+def in_lines(accelerations: dict[str, dict[str, Any]]) -> str:
+    """The same in lines for people."""
+    return "\n".join(
         f"{name}: {'applies' if said['applies'] else 'does not apply: ' + said['because']}"
-        for name, said in found["accelerations"].items()
-    ]
-    return "\n".join(lines)
+        for name, said in accelerations.items()
+    )
+
+
+def text_to_video(options: Mapping[str, Any]) -> TextToVideo:
+    """The request of these options; pydantic's ValidationError where one is out of bounds."""
+    return TextToVideo.model_validate({name: options[name] for name in TextToVideo.model_fields if name in options})
 
 
 def _pixels(text: str) -> int:

@@ -11,7 +11,7 @@ from engine.pretrained.importing import import_directory
 from tests.engine.parallel.ranks import Ranks
 from tests.engine.pretrained import tiny
 
-SMALL = {"pixels": 64 * 64, "frames": 17, "fps": 4}  # 3 s are 13 frames
+SMALL = {"pixels": 32 * 32, "frames": 17, "fps": 4}  # 3 s are 13 frames
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from engine import __main__ as command_line
 from engine.bundles import BundleError, read_bundle
 from engine.pretrained.directory import read_directory
 from engine.pretrained.families import Native, applies
@@ -241,3 +242,27 @@ def test_a_weight_that_is_missing_is_not_made_up(source, tmp_path):
     bundle = import_directory(source, tmp_path / "b", native=SMALL)
     with pytest.raises(BundleError, match="weights are missing"):
         PretrainedEngine.load(bundle)
+
+
+# --- the command ---
+
+
+def test_the_command_imports_and_says_what_applies(source, tmp_path, capsys):
+    out = tmp_path / "bundle"
+    sizes = ["--pixels", "64x32", "--frames", "9", "--fps", "8"]
+    assert command_line.main(["import", str(source), "--out", str(out), "--name", "mine", *sizes, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["name"] == "mine"
+    assert said["capabilities"]["native"] | {"pixels": 2048, "frames": 9, "fps": 8} == said["capabilities"]["native"]
+    assert command_line.main(["inspect", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "sequence: applies" in shown
+    assert "cache: does not apply: " in shown
+
+
+@pytest.mark.parametrize("pixels", ["large", "1x", "99999x99999", "1x1"])
+def test_the_command_explains_wrong_use_in_a_sentence(source, tmp_path, capsys, pixels):
+    assert command_line.main(["import", str(source), "--out", str(tmp_path / "b"), "--pixels", pixels]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "Traceback" not in said
