@@ -122,9 +122,6 @@ def _bar() -> Progress:
 def _from_photo(
     bundle: Bundle, options: Options, told: Callable[..., None], say: Callable[[str], None]
 ) -> dict[str, Any]:
-    from engine.generate import Engine  # needs torch, which the other commands do without
-    from engine.pretrained.generate import PretrainedEngine
-
     if options.photo is None and "text_to_video" not in bundle.kinds:
         raise ValueError(f"The bundle {bundle.name} makes videos from photos: name a photo.")
     request = (image_to_video if options.photo else text_to_video)(vars(options))
@@ -135,9 +132,18 @@ def _from_photo(
         if isinstance(event, events.Notice):
             say(event.message)
 
-    engine: Any = PretrainedEngine.load(bundle) if bundle.layout == "diffusers" else Engine(bundle)
-    made = engine.generate(request, options.photo, options.out, mask=options.mask, on_event=on_event)
+    made = _engine(bundle).generate(request, options.photo, options.out, mask=options.mask, on_event=on_event)
     return dataclasses.asdict(made)
+
+
+def _engine(bundle: Bundle) -> Any:
+    if bundle.layout == "diffusers":
+        from engine.pretrained.generate import PretrainedEngine
+
+        return PretrainedEngine.load(bundle)
+    from engine.generate import Engine  # needs torch, which the other commands do without
+
+    return Engine(bundle)
 
 
 def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> dict[str, Any]:

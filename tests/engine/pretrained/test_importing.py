@@ -8,6 +8,7 @@ import pytest
 
 from engine import __main__ as command_line
 from engine.bundles import BundleError, read_bundle
+from engine.media.video import probe_video
 from engine.pretrained.directory import read_directory
 from engine.pretrained.families import Native, applies
 from engine.pretrained.generate import PretrainedEngine
@@ -266,3 +267,11 @@ def test_the_command_explains_wrong_use_in_a_sentence(source, tmp_path, capsys, 
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "Traceback" not in said
+
+
+def test_generate_takes_an_imported_bundle(bundle, tmp_path, capsys):
+    words = ["--prompt", "a cup", "--format", "1:1", "--seconds", "1", "--short-side", "540", "--steps", "4"]
+    out = tmp_path / "out.mp4"
+    assert command_line.main(["generate", "-o", str(out), "--bundle", str(bundle), "--seed", "3", *words]) == 0
+    assert "540x540, 1 s at 24 fps" in capsys.readouterr().out
+    assert probe_video(out).frames == 24
