@@ -8,7 +8,6 @@ import torch
 
 from engine.pretrained.generate import PretrainedEngine
 from engine.pretrained.importing import import_directory
-from tests.engine.parallel.ranks import Ranks
 from tests.engine.pretrained import tiny
 
 SMALL = {"pixels": 32 * 32, "frames": 17, "fps": 4}  # 3 s are 13 frames
@@ -52,11 +51,3 @@ def loaded(directory: Callable[[str], Path]) -> Callable[[str], PretrainedEngine
         return PretrainedEngine.load(bundle.path)
 
     return of
-
-
-@pytest.fixture(scope="session")
-def pair() -> Iterator[Ranks]:
-    """Two ranks."""
-    running = Ranks(2)
-    yield running
-    running.stop()

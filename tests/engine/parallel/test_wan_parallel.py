@@ -13,22 +13,22 @@ ODD, EVEN = (3, 6, 10), (2, 4, 8)  # 45 and 16 tokens
 
 @pytest.mark.parametrize("kind", ["plain", "photo", "times"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_wan_is_exact_for_odd_lengths(pair, shape, kind):
-    for error, restored in pair.run(cases.parity, SHAPES[shape], kind, ODD, torch.float64):
+def test_wan_is_exact_for_odd_lengths(ranks, shape, kind):
+    for error, restored in ranks(2).run(cases.parity, SHAPES[shape], kind, ODD, torch.float64):
         assert error < 1e-10
         assert restored
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_wan_is_exact_in_single_precision(pair, shape):
-    for error, _ in pair.run(cases.parity, SHAPES[shape], "plain", EVEN, torch.float32):
+def test_wan_is_exact_in_single_precision(ranks, shape):
+    for error, _ in ranks(2).run(cases.parity, SHAPES[shape], "plain", EVEN, torch.float32):
         assert error < 1e-5
 
 
-def test_swapped_heads_are_found(pair):
+def test_swapped_heads_are_found(ranks):
     assert all(
         error > 1e-3
-        for error, _ in pair.run(cases.parity, SHAPES["ulysses2"], "plain", ODD, torch.float64, "swapped heads")
+        for error, _ in ranks(2).run(cases.parity, SHAPES["ulysses2"], "plain", ODD, torch.float64, "swapped heads")
     )
 
 
