@@ -55,7 +55,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.head_width = heads, dim // heads
         self.attend: Attend = Attention()
         self.qkv = nn.Linear(dim, 3 * dim)
         self.norm_q = RMSNorm(dim // heads, eps=1e-6)
@@ -68,7 +68,7 @@ class SelfAttention(nn.Module):
 
     def project(self, x_BLD: Tensor, rotary: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values [B, N, L, H]; tokens without positions have no rotary."""
-        q, k, v = self.qkv(x_BLD).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = self.qkv(x_BLD).unflatten(-1, (3, self.heads, self.head_width)).permute(2, 0, 3, 1, 4)
         q, k = self.norm_q(q), self.norm_k(k)
         if rotary is not None:
             q, k = apply_rotary(q, *rotary), apply_rotary(k, *rotary)
@@ -80,7 +80,7 @@ class CrossAttention(nn.Module):
 
     def __init__(self, dim: int, context_dim: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.head_width = heads, dim // heads
         self.attend: Attend = Attention()
         self.q = nn.Linear(dim, dim)
         self.kv = nn.Linear(context_dim, 2 * dim)
@@ -96,8 +96,8 @@ class CrossAttention(nn.Module):
         mask = Mask.of_keys(F.pad(mask_BM, (1, 0), value=True))
         if sample_BL is not None:
             context, mask = packed_rows(context), packed_keys(mask, sample_BL)
-        q_BNLH = self.norm_q(self.q(x_BLD).unflatten(-1, (self.heads, -1)).transpose(1, 2))
-        k, v = self.kv(context).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q_BNLH = self.norm_q(self.q(x_BLD).unflatten(-1, (self.heads, self.head_width)).transpose(1, 2))
+        k, v = self.kv(context).unflatten(-1, (2, self.heads, self.head_width)).permute(2, 0, 3, 1, 4)
         k = self.norm_k(k)
         out_BNLH = self.attend(q_BNLH.to(v.dtype), k.to(v.dtype), v, role="cross", mask=mask)
         return self.out(out_BNLH.transpose(1, 2).flatten(-2))

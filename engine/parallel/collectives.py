@@ -11,7 +11,7 @@ do, are those of one process. Sums are made with SUM: AVG is not to be trusted o
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -73,12 +73,17 @@ class Rotation:
         return self.received
 
 
-def average_gradients(model: nn.Module, world: int, group: dist.ProcessGroup | None = None) -> None:
-    """The mean over all ranks of every gradient, in place; a parameter without one on this rank counts as zero.
+def summed(x: Tensor, axis: Axis) -> Tensor:
+    """The sum of every rank's tensor, on every rank; the gradient of each is the sum of all ranks' gradients."""
+    return x if axis.size == 1 else _Sum.apply(x, axis)
+
+
+def average_gradients(parameters: Iterable[nn.Parameter], world: int, group: dist.ProcessGroup | None = None) -> None:
+    """The mean over `world` ranks of every gradient, in place; a parameter without one on this rank counts as zero.
 
     All of them are sent as one vector: for models that fit twice. Beyond that there are DDP and FSDP.
     """
-    learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    learnt = [parameter for parameter in parameters if parameter.requires_grad]
     flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in learnt])
     dist.all_reduce(flat, op=dist.ReduceOp.SUM, group=group)
     for parameter, mean in zip(learnt, (flat / world).split([p.numel() for p in learnt]), strict=True):
@@ -99,6 +104,23 @@ class _Gather(torch.autograd.Function):
         pieces = grad.split(sizes, dim)
         mine = pieces[axis.rank].shape
         return torch.stack(exchange(pieces, [mine] * axis.size, axis)).sum(0), None, None, None
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, axis: Axis) -> Tensor:
+        ctx.axis = axis
+        return _summed(x, axis)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return _summed(grad, ctx.axis), None
+
+
+def _summed(x: Tensor, axis: Axis) -> Tensor:
+    total = x.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total, op=dist.ReduceOp.SUM, group=axis.group)
+    return total
 
 
 class _Swap(torch.autograd.Function):

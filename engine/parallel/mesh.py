@@ -14,7 +14,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 @dataclass(frozen=True)
 class MeshShape:
-    """Ranks on each axis. `ring` x `ulysses` is the sequence; `tensor` has a place here and no implementation yet."""
+    """Ranks on each axis. `ring` x `ulysses` is the sequence."""
 
     data: int = 1
     cfg: int = 1
@@ -27,8 +27,6 @@ class MeshShape:
             raise ValueError(f"Every axis of a mesh needs at least one rank: {self}.")
         if self.cfg > 2:
             raise ValueError(f"Guidance has two halves, so at most two ranks can share it, not {self.cfg}.")
-        if self.tensor > 1:
-            raise ValueError("Tensor parallelism is not there yet: the axis `tensor` has to be 1.")
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -59,7 +57,9 @@ class Mesh:
     cfg: Axis
     ring: Axis
     ulysses: Axis
+    tensor: Axis
     sequence: Axis  # ring x ulysses as one: the rank that holds the i-th part of the tokens is its i-th
+    replicas: Axis  # all but tensor as one: the ranks that hold the same part of every weight
     devices: DeviceMesh
 
 
@@ -72,8 +72,9 @@ def make_mesh(shape: MeshShape, device_type: str = "cpu") -> Mesh:
         raise ValueError(f"The mesh {shape} has {shape.world} ranks, the process group {dist.get_world_size()}.")
     devices = init_device_mesh(device_type, shape.sizes, mesh_dim_names=tuple(axis.name for axis in fields(shape)))
     sequence = devices["ring", "ulysses"]._flatten("sequence")
-    axes = {name: _axis(devices[name]) for name in ("data", "cfg", "ring", "ulysses")}
-    return Mesh(shape, sequence=_axis(sequence), devices=devices, **axes)
+    replicas = devices["data", "cfg", "ring", "ulysses"]._flatten("replicas")
+    axes = {axis.name: _axis(devices[axis.name]) for axis in fields(shape)}
+    return Mesh(shape, sequence=_axis(sequence), replicas=_axis(replicas), devices=devices, **axes)
 
 
 def _axis(mesh: DeviceMesh) -> Axis:

@@ -23,18 +23,16 @@ from engine.attention.mask import Mask
 from engine.attention.sparse import BlockSparse
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
-from engine.parallel import collectives, ring, usp
+from engine.parallel import collectives, ring, tensor, usp
 from engine.parallel.apply import Parallel
-from engine.parallel.collectives import average_gradients, gather, part, part_sizes
-from engine.parallel.mesh import Mesh, MeshShape, make_mesh
+from engine.parallel.collectives import gather, part, part_sizes
+from engine.parallel.mesh import Axis, Mesh, MeshShape, make_mesh
 
 mesh_of = cache(make_mesh)
 SMALL: dict[str, Any] = {
     "in_channels": 2,
     "condition_channels": 3,
     "patch_size": (1, 2, 2),
-    "hidden": 40,
-    "heads": 5,
     "text_dim": 6,
     "rope_axes": (4, 2, 2),
     "control_sizes": (3, 2),
@@ -57,10 +55,10 @@ class Errors:
         return max(self.forward, self.latents, self.weights)
 
 
-def model_of(name: str, dtype: torch.dtype) -> nn.Module:
+def model_of(name: str, dtype: torch.dtype, heads: int = 5) -> nn.Module:
     """A tiny model in which every gate and every projection does something."""
-    single = name == "single"
-    model = SingleDiT(**SMALL, depth=2) if single else MultimodalDiT(**SMALL, dual_depth=1, single_depth=1)
+    single, sizes = name == "single", {**SMALL, "hidden": 8 * heads, "heads": heads}
+    model = SingleDiT(**sizes, depth=2) if single else MultimodalDiT(**sizes, dual_depth=1, single_depth=1)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -91,23 +89,29 @@ def inputs_of(length: str, rows: int, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def model_parity(
-    shape: MeshShape, name: str, length: str, dtype: torch.dtype, fault: str | None = None, rows: int | None = None
+    shape: MeshShape,
+    name: str,
+    length: str,
+    dtype: torch.dtype,
+    fault: str | None = None,
+    rows: int | None = None,
+    heads: int = 5,
 ) -> Errors:
     """One forward and backward of the model alone, then over the mesh."""
-    mesh, model = mesh_of(shape), model_of(name, dtype)
+    mesh, model = mesh_of(shape), model_of(name, dtype, heads)
     inputs = inputs_of(length, rows or (4 if shape.cfg > 1 else 3), dtype)
-    alone = _trained(model, inputs)
-    with planted(fault), Parallel(model, mesh):
-        spread = _trained(model, inputs)
-        average_gradients(model, shape.world)
+    alone = trained(model, inputs)
+    with planted(fault), Parallel(model, mesh) as parallel:
+        spread = trained(model, inputs)
+        parallel.average_gradients()
     for grad in spread[1]:
         dist.all_reduce(grad)
         grad /= shape.world
     weights = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    return Errors(_worst(alone[0], spread[0]), _worst(alone[1], spread[1]), _worst(alone[2], weights))
+    return Errors(worst(alone[0], spread[0]), worst(alone[1], spread[1]), worst(alone[2], weights))
 
 
-def _trained(model: nn.Module, inputs: dict[str, Any]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+def trained(model: nn.Module, inputs: dict[str, Any]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Outputs, gradients of the latents, and a copy of the gradients of the weights."""
     model.zero_grad()
     given = inputs["latents"]
@@ -151,7 +155,7 @@ def attention_parity(
     for grad in grads:
         dist.all_reduce(grad)
         grad /= shape.world
-    return Errors(_worst([out], [whole]), 0.0, _worst([leaf.grad for leaf in alone if leaf.grad is not None], grads))
+    return Errors(worst([out], [whole]), 0.0, worst([leaf.grad for leaf in alone if leaf.grad is not None], grads))
 
 
 def sparse_parity(shape: MeshShape, name: str = "single") -> float | str:
@@ -220,19 +224,18 @@ def wrong_mesh(shape: MeshShape) -> str:
     return ""
 
 
-def removed() -> bool:
+def removed(shape: MeshShape) -> bool:
     """A model that was over a mesh and is no more has no hook left and gives the same bits."""
-    world = dist.get_world_size()
     model, inputs = model_of("multimodal", torch.float32), inputs_of("odd", 4, torch.float32)
     with torch.no_grad():
         before = model(**inputs)
-        with Parallel(model, mesh_of(MeshShape(ulysses=world // 2, cfg=2))):
+        with Parallel(model, mesh_of(shape)):
             model(**inputs)
         hooks = [hook for m in model.modules() for hook in (*m._forward_hooks, *m._forward_pre_hooks)]
         return not hooks and torch.equal(before, model(**inputs))
 
 
-def _worst(wanted: list[Tensor], got: list[Tensor]) -> float:
+def worst(wanted: list[Tensor], got: list[Tensor]) -> float:
     assert len(wanted) == len(got) > 0
     return max(_relative(a, b) for a, b in zip(wanted, got, strict=True))
 
@@ -260,6 +263,7 @@ exchange = collectives.exchange
 block_backward = plain.backward
 attend = Attention.__call__
 block_lse = plain.forward_lse
+own = tensor.own
 
 
 def _one_rank_is_missing(*args: Any) -> list[Tensor]:
@@ -289,6 +293,19 @@ def _keys_gradient_stays(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
     return dq, torch.zeros_like(dk), dv
 
 
+def _summed_without_gradient(x: Tensor, axis: Axis) -> Tensor:
+    return x + (collectives.summed(x.detach(), axis) - x.detach())
+
+
+def _biased_on_every_rank(layer: nn.Linear, axis: Axis, x: Tensor) -> Tensor:
+    return collectives.summed(nn.functional.linear(x, layer.weight, layer.bias), axis)
+
+
+def _inputs_in_another_order(x: Tensor, cut: tensor.Cut, axis: Axis) -> Tensor:
+    part = own(x, cut, axis)
+    return part.flip(1) if cut.dim == 1 else part
+
+
 def _padding_is_seen(mask: Mask) -> Tensor:
     batch, keys = mask.key_BM.shape
     return torch.ones(batch, 1, 1 if mask.query_BL is None else mask.query_BL.shape[1], keys, dtype=torch.bool)
@@ -302,6 +319,10 @@ FAULTS: dict[str | None, tuple[Any, str, Any]] = {
     "wrong scale in the ring": (plain, "forward_lse", _blocks_scaled_wrongly),
     "swapped heads": (usp, "swap", _heads_are_swapped),
     "lost gradient of keys": (plain, "backward", _keys_gradient_stays),
+    "missing sum": (tensor, "summed", lambda x, axis: x),
+    "sum without gradient": (tensor, "summed", _summed_without_gradient),
+    "bias on every rank": (tensor, "row_parallel", _biased_on_every_rank),
+    "swapped heads of a layer": (tensor, "own", _inputs_in_another_order),
     "padding is seen": (Mask, "dense", _padding_is_seen),
 }
 
