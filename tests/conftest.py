@@ -32,6 +32,10 @@ LONGEST = (
     "tests/trainer/",
     "tests/engine/",
     "tests/studio/jobs/",
+    "tests/studio/test_demo.py",
+    "tests/studio/assets/",
+    "tests/studio/api/",
+    "tests/test_walls.py",
 )
 
 
