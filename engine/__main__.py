@@ -1,4 +1,4 @@
-"""The engine's command line: `python -m engine generate | plan | inspect | bench`.
+"""The engine's command line: `python -m engine generate | plan | inspect | import | bench`.
 
 A command is two functions in COMMANDS: one adds its options, one runs and gives what `--json` prints, or prints itself.
 What a user did wrong is a ValueError: its sentence goes to standard error, and the exit code is 2.
@@ -30,6 +30,7 @@ from engine.media.video import write_frames
 from engine.models.presets import MULTIMODAL_DIT, SINGLE_DIT
 from engine.options import add_video_options, image_to_video
 from engine.planner import WAN_VAE, Model, Video, make_plan
+from engine.pretrained.command import accelerations, add_import, import_model, in_lines, text_to_video
 from engine.requests import MAX_SEED
 
 WRONG, CANCELED = 2, 130  # what a shell reports for wrong use, and for a command that Ctrl-C has ended
@@ -121,11 +122,9 @@ def _bar() -> Progress:
 def _from_photo(
     bundle: Bundle, options: Options, told: Callable[..., None], say: Callable[[str], None]
 ) -> dict[str, Any]:
-    from engine.generate import Engine  # needs torch, which the other commands do without
-
-    if options.photo is None:
+    if options.photo is None and "text_to_video" not in bundle.kinds:
         raise ValueError(f"The bundle {bundle.name} makes videos from photos: name a photo.")
-    request = image_to_video(vars(options))
+    request = (image_to_video if options.photo else text_to_video)(vars(options))
 
     def on_event(event: events.Progress | events.Preview | events.Notice) -> None:
         if isinstance(event, events.Progress):
@@ -133,8 +132,18 @@ def _from_photo(
         if isinstance(event, events.Notice):
             say(event.message)
 
-    made = Engine(bundle).generate(request, options.photo, options.out, mask=options.mask, on_event=on_event)
+    made = _engine(bundle).generate(request, options.photo, options.out, mask=options.mask, on_event=on_event)
     return dataclasses.asdict(made)
+
+
+def _engine(bundle: Bundle) -> Any:
+    if bundle.layout == "diffusers":
+        from engine.pretrained.generate import PretrainedEngine
+
+        return PretrainedEngine.load(bundle)
+    from engine.generate import Engine  # needs torch, which the other commands do without
+
+    return Engine(bundle)
 
 
 def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> dict[str, Any]:
@@ -290,6 +299,8 @@ def inspect(options: Options) -> None:
         "provenance": {name: bundle.provenance.get(name) for name in ("recipe", "data", "command", "commit")},
         "files": bundle.files,
     }
+    if bundle.layout == "diffusers":
+        found["accelerations"] = accelerations(bundle)
     if options.json:
         _print_json(found)
         return
@@ -297,6 +308,20 @@ def inspect(options: Options) -> None:
     for name, part in found["parts"].items():
         print(f"{name}: {part['parameters']:,} parameters, {part['bytes']:,} bytes; {part['may_use']}")
     print("\n".join(f"{name}: {value}" for name, value in found["provenance"].items() if value))
+    if bundle.layout == "diffusers":
+        print(in_lines(found["accelerations"]))
+
+
+# --- import ---
+
+
+def import_(options: Options) -> None:
+    """Make a bundle from a diffusers directory on this machine."""
+    found = import_model(options)
+    if options.json:
+        _print_json(found)
+        return
+    print(f"{found['bundle']}: {found['name']}, {', '.join(found['kinds'])}\n{in_lines(found['accelerations'])}")
 
 
 def _weights(bundle: Bundle) -> list[str]:
@@ -336,6 +361,7 @@ COMMANDS: dict[str, Command] = {
     "generate": (add_generate, generate),
     "plan": (add_plan, plan),
     "inspect": (add_inspect, inspect),
+    "import": (add_import, import_),
     "bench": (add_bench, bench),
 }
 

@@ -2,6 +2,9 @@
 
 `bundle.json` names the format version, what the model is and can do, how it was made, and the SHA-256 of every other
 file. A reader verifies all of it before any weight is loaded. Torch-free.
+
+Files lie flat in the folder. A manifest with `"layout": "diffusers"` has one folder a component (`transformer/...`), as
+diffusers saves a pipeline; `engine.pretrained` makes and loads those.
 """
 
 from __future__ import annotations
@@ -9,15 +12,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+Layout = Literal["flat", "diffusers"]
 
 FORMAT = "aquarius-bundle/1"
 MANIFEST = "bundle.json"
 ALLOWED_SUFFIXES = {".safetensors", ".json", ".md"}
+TOKENIZER_FILES = {"merges.txt", "vocab.txt", "spiece.model", "tokenizer.model"}  # words and merges, no pickles
 SHIPPED = Path(__file__).parent / "bundled" / "aquarius-nano"
 
 
@@ -37,6 +44,7 @@ class Bundle:
     digest: str
     files: dict[str, str]
     provenance: dict[str, Any] = field(default_factory=dict)
+    layout: Layout = "flat"
 
     def file(self, name: str) -> Path:
         """Path of a file that the manifest lists; BundleError where it does not."""
@@ -57,10 +65,10 @@ def read_bundle(path: Path | str, *, verify: bool = True) -> Bundle:
     """
     path = Path(path)
     manifest = _read_manifest(path)
-    files = manifest["files"]
-    _refuse_unlisted(path, files)
+    files, layout = manifest["files"], manifest.get("layout", "flat")
+    _refuse_unlisted(path, files, layout)
     for name, digest in files.items():
-        _check_file(path, name, digest if verify else None)
+        _check_file(path, name, digest if verify else None, layout)
     return Bundle(
         path=path,
         name=manifest["name"],
@@ -70,6 +78,7 @@ def read_bundle(path: Path | str, *, verify: bool = True) -> Bundle:
         digest="sha256:" + sha256_of(path / MANIFEST),
         files=files,
         provenance=manifest.get("provenance", {}),
+        layout=layout,
     )
 
 
@@ -81,11 +90,16 @@ def write_bundle(
     kinds: tuple[str, ...],
     capabilities: dict[str, Any],
     provenance: dict[str, Any],
+    layout: Layout = "flat",
+    digests: Mapping[str, str] | None = None,
 ) -> Bundle:
-    """Write the manifest for the files that already lie in `path`, then read the bundle back, verified."""
+    """Write the manifest for the files that already lie in `path`, then read the bundle back, verified.
+
+    `digests` are those of all its files, from a caller that has just computed them: they are not computed again.
+    """
     path = Path(path)
-    files = {p.name: sha256_of(p) for p in sorted(path.iterdir()) if p.name != MANIFEST}
-    manifest = {
+    files = {name: sha256_of(path / name) for name in _present(path, layout)} if digests is None else dict(digests)
+    manifest: dict[str, Any] = {
         "format": FORMAT,
         "name": name,
         "version": version,
@@ -94,10 +108,12 @@ def write_bundle(
         "provenance": provenance,
         "files": files,
     }
+    if layout != "flat":
+        manifest["layout"] = layout
     temporary = path / f".{MANIFEST}.tmp"
     temporary.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
     temporary.replace(path / MANIFEST)
-    return read_bundle(path)
+    return read_bundle(path, verify=digests is None)
 
 
 def sampling_of(bundle: Bundle) -> dict[str, float]:
@@ -146,23 +162,41 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     for key, expected in types.items():
         if not isinstance(manifest.get(key), expected):
             raise BundleError(f"{path / MANIFEST} needs {key!r} as a {expected.__name__}.")
+    if manifest.get("layout", "flat") not in ("flat", "diffusers"):
+        raise BundleError(f"{path / MANIFEST} has the layout {manifest['layout']!r}, which this engine does not know.")
     return manifest
 
 
-def _refuse_unlisted(path: Path, files: dict[str, str]) -> None:
-    present = {p.name for p in path.iterdir() if not p.name.startswith(".")} - {MANIFEST}
-    unlisted = sorted(present - set(files))
+def _present(path: Path, layout: Layout) -> list[str]:
+    """What lies in the folder, but for the manifest and hidden files. A link to a folder counts as a file."""
+    if layout == "flat":
+        found = [p.name for p in path.iterdir()]
+    else:
+        found = []
+        for parent, folders, files in os.walk(path):
+            here = Path(parent)
+            names = [*files, *(name for name in folders if (here / name).is_symlink())]
+            found += [(here / name).relative_to(path).as_posix() for name in names]
+    return sorted(name for name in found if not Path(name).name.startswith(".") and name != MANIFEST)
+
+
+def _refuse_unlisted(path: Path, files: dict[str, str], layout: Layout) -> None:
+    unlisted = sorted(set(_present(path, layout)) - set(files))
     if unlisted:
         raise BundleError(f"{path} holds files that its manifest does not list: {', '.join(unlisted)}. Remove them.")
 
 
-def _check_file(path: Path, name: str, digest: str | None) -> None:
-    if Path(name).name != name:
+def _check_file(path: Path, name: str, digest: str | None, layout: Layout) -> None:
+    parts = name.split("/")
+    deep = 2 if layout == "diffusers" else 1
+    if len(parts) > deep or any(part in ("", ".", "..") or Path(part).name != part for part in parts):
         raise BundleError(f"The bundle names a file outside its folder: {name!r}.")
-    if Path(name).suffix not in ALLOWED_SUFFIXES:
+    is_text = layout == "diffusers" and parts[0].startswith("tokenizer") and parts[-1] in TOKENIZER_FILES
+    if Path(name).suffix not in ALLOWED_SUFFIXES and not is_text:
         raise BundleError(f"The bundle holds {name}: weights are read as safetensors only. Convert it first.")
     file = path / name
-    if not file.is_file() or file.is_symlink():
+    linked = file.is_symlink() or (len(parts) > 1 and file.parent.is_symlink())
+    if linked or not file.is_file():
         raise BundleError(f"The bundle's file {name} is missing in {path}. Copy the bundle again.")
     if digest is not None and sha256_of(file) != digest:
         raise BundleError(f"The bundle's file {name} is damaged: its SHA-256 differs from the manifest. Copy it again.")

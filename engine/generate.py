@@ -39,7 +39,7 @@ from engine.recent import Recent
 from engine.requests import MAX_SEED, ImageToVideo
 from engine.weights import check_parts, load_model
 
-PHOTOS = 16  # as the models see them, that are kept: about 2 MB each
+PHOTOS = 16  # as the models see them, that are kept: below half a MB each
 FITTED_NOTICE = 0.97  # a motion that had to be made smaller than this share of what was announced is told
 
 

@@ -87,6 +87,29 @@ class ImageToVideo(_Strict):
         return output_size(self.format, self.short_side)
 
 
+class TextToVideo(_Strict):
+    """Words become a video. Served by imported models; the studio has no form for it yet."""
+
+    kind: Literal["text_to_video"] = "text_to_video"
+    format: Format = "9:16"
+    seconds: Annotated[FiniteFloat, Field(ge=1, le=15)] = 5.0
+    fps: Literal[24, 25, 30] = 24
+    short_side: Literal[540, 720, 1080] = 1080
+    prompt: str = Field(min_length=1, max_length=MAX_PROMPT)
+    seed: int | None = Field(None, ge=0, le=MAX_SEED)
+    steps: int = Field(12, ge=4, le=50)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of the video."""
+        return round(self.seconds * self.fps)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the video in pixels, both even."""
+        return output_size(self.format, self.short_side)
+
+
 Request = ImageToVideo  # a union discriminated by `kind` as soon as there is a second kind
 request_adapter: TypeAdapter[ImageToVideo] = TypeAdapter(Request)
 

@@ -22,6 +22,9 @@ def has_room(folder: Path) -> bool:
 if "TMPDIR" not in os.environ and has_room(MEMORY):
     os.environ["TMPDIR"], tempfile.tempdir = str(MEMORY), None
 
+# Several tests share the cores: the threads of one would mostly wait for each other, and spin while they do.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 DATA_DIR = Path(tempfile.mkdtemp(prefix="aq-test-"))
 atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
 DATA_DIR.chmod(0o755)  # the embedded PostgreSQL runs as another user when the tests run as root

@@ -52,8 +52,8 @@ def preload(kind: str) -> None:
 class Held(Generic[Model]):
     """The one model of its sort that this process has loaded, and the digest of the bundle that it came from."""
 
-    def __init__(self, load: Callable[[Bundle], Model]) -> None:
-        self._load = load
+    def __init__(self, load: Callable[[Bundle], Model], end: Callable[[Model], None] = lambda model: None) -> None:
+        self._load, self._end = load, end
         self._model: Model | None = None
         self._digest = ""
 
@@ -74,6 +74,8 @@ class Held(Generic[Model]):
         return self._model
 
     def forget(self) -> None:
+        if self._model is not None:
+            self._end(self._model)
         self._model, self._digest = None, ""
         gc.collect()
 
@@ -85,7 +87,7 @@ def _load_engine(bundle: Bundle) -> "Engine":
         return Engine(bundle)
     from engine.runtime.denoise import engine_on
 
-    return engine_on(bundle, settings.AQ_ENGINE_MESH)  # its ranks end with it
+    return engine_on(bundle, settings.AQ_ENGINE_MESH)
 
 
 def _load_masker(bundle: Bundle) -> "Masker":
@@ -94,7 +96,7 @@ def _load_masker(bundle: Bundle) -> "Masker":
     return Masker(bundle)
 
 
-engines: "Held[Engine]" = Held(_load_engine)
+engines: "Held[Engine]" = Held(_load_engine, lambda engine: engine.close())
 maskers: "Held[Masker]" = Held(_load_masker)
 
 

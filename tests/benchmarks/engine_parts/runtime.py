@@ -94,7 +94,7 @@ def _row(what: str, ours: float, forwards: float) -> dict[str, Any]:
         "peer": forwards,
         "ratio": ours / forwards,
         "unit": "s, beside the forwards alone",
-        "goal": f"below {GOAL}",
+        "goal": f"< {GOAL} x the forwards",
         "met": ours / forwards < GOAL,
     }
 
@@ -116,7 +116,7 @@ def _restart() -> dict[str, Any]:
         "peer": None,
         "ratio": None,
         "unit": "s",
-        "goal": "below 30",
+        "goal": "< 30",
         "met": waited < 30,
     }
 

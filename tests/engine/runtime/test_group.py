@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import pairwise
 
 import psutil
@@ -76,6 +77,22 @@ def test_two_ranks_denoise_as_one_does(alone: Denoiser, group: GroupDenoiser) ->
     assert len(wanted) == len(got) == 3
     assert max(map(difference, wanted, got)) < 1e-5
     assert difference(wanted[-1], list(alone.denoise(rows_of(2)[1:], 3))[-1]) > 1e-2  # the control: other rows differ
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "shape",
+    [MeshShape(), MeshShape(ulysses=2), MeshShape(ring=2), MeshShape(data=2), MeshShape(cfg=2, ulysses=2)],
+    ids=["one", "ulysses2", "ring2", "data2", "cfg2 x ulysses2"],
+)
+@pytest.mark.parametrize("count", [1, 3])
+def test_every_mesh_denoises_as_one_does(alone: Denoiser, shape: MeshShape, count: int) -> None:
+    rows = rows_of(count)
+    (*_, wanted) = alone.denoise(rows, 3)
+    with closing(GroupDenoiser(read_bundle(SHIPPED), shape, limits=LIMITS)) as denoiser:
+        (*_, got) = denoiser.denoise(rows, 3)
+
+    assert got.shape == wanted.shape and difference(wanted, got) < 1e-5
 
 
 def test_a_batch_is_what_each_of_its_rows_is_alone(alone: Denoiser) -> None:

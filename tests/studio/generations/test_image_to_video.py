@@ -134,6 +134,9 @@ class LoadedEngine:
         write_video(out)
         return Made(out, model=self.bundle.identity)
 
+    def close(self) -> None:
+        """Nothing to end."""
+
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

@@ -100,6 +100,9 @@ class FakeEngine:
             raise told.Canceled
         return out
 
+    def close(self) -> None:
+        """Nothing to end."""
+
     def mask(self, photo: Path) -> np.ndarray:
         return np.full((6, 8), 200, np.uint8)
 

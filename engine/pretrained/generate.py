@@ -1,0 +1,311 @@
+"""A pretrained pipeline behind our requests: load once, then prepare -> denoise -> fit -> write, as often as asked.
+
+Legend: T frames, H W pixels, C colours.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import WanPipeline
+from PIL import Image
+
+from engine.bundles import Bundle, BundleError, explained, read_bundle
+from engine.clock import Clock, OnEvent
+from engine.events import Canceled, Notice
+from engine.generate import Generated, IsCanceled, read_mask
+from engine.media.framing import background_kind, plan_framing
+from engine.media.layers import build_layers
+from engine.media.photo import open_photo
+from engine.media.video import VideoWriter
+from engine.pretrained.directory import read_directory
+from engine.pretrained.families import Native
+from engine.pretrained.fitting import Plan, fitted, plan_native, to_i420
+from engine.pretrained.loading import load_pipelines
+from engine.pretrained.wan import TEXT_TOKENS
+from engine.requests import MAX_SEED, Camera, ImageToVideo, TextToVideo
+
+Frames = np.ndarray  # uint8 [T, H, W, 3]
+GREY = 128  # what VACE is shown where it is to paint
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One call of the pipeline, in its own terms: size and length are the model's, not the video's.
+
+    `image` uint8 [H, W, 3] is the first frame. `video` uint8 [T, H, W, 3] with `mask` uint8 [T, H, W], 255 where it
+    is to be painted anew: inpainting, which only VACE does. `negative` is what the video should not be.
+    """
+
+    prompt: str
+    width: int
+    height: int
+    frames: int
+    steps: int
+    guidance: float
+    seed: int
+    negative: str = ""
+    image: np.ndarray | None = None
+    video: Frames | None = None
+    mask: np.ndarray | None = None
+
+
+@dataclass
+class PretrainedEngine:
+    """The pipeline of one imported bundle, loaded once; `pipelines` holds a class a kind, all of the same weights."""
+
+    bundle: Bundle
+    native: Native
+    pipelines: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def load(
+        cls, bundle: Bundle | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+    ) -> PretrainedEngine:
+        """Read, verify and load a bundle. `dtype` of transformer and text: float32 on a CPU, else bfloat16; the VAE
+        stays in float32. BundleError says what is wrong with it.
+        """
+        bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+        directory = read_directory(bundle.path)
+        usual = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
+        with explained(bundle, "capabilities.native"):
+            native = Native.read(bundle.capabilities.get("native"))
+        return cls(bundle, native, load_pipelines(bundle, directory, device, dtype or usual))
+
+    @property
+    def denoisers(self) -> list[torch.nn.Module]:
+        """The denoisers: one, or Wan 2.2's two, the second for low noise."""
+        pipe = next(iter(self.pipelines.values()))
+        found = (getattr(pipe, name, None) for name in ("transformer", "transformer_2"))
+        return [model for model in found if model is not None]
+
+    def generate(
+        self,
+        request: ImageToVideo | TextToVideo,
+        photo: Path | None,
+        out: Path,
+        *,
+        mask: Path | None = None,
+        on_event: OnEvent = lambda event: None,
+        is_canceled: IsCanceled = lambda: False,
+    ) -> Generated:
+        """Make the video and write it to `out`, whole or not at all. `mask` only helps to frame the photo.
+
+        Raises ValueError for what this model cannot make, MediaError for a photo that cannot be used, Canceled when
+        `is_canceled` said so between two steps; all leave no file.
+        """
+        clock = Clock(on_event)
+        clock.enter("prepare")
+        seed = secrets.randbelow(MAX_SEED) if request.seed is None else request.seed
+        plan = plan_native(self.native, request.format, request.size, request.frames, request.fps)
+        notices = list(plan.notices)
+        image = None
+        if isinstance(request, ImageToVideo):
+            if photo is None:
+                raise ValueError("A video from a photo needs the photo.")
+            image, framed = _framed(request, photo, mask, (plan.width, plan.height))
+            notices += framed
+        ask = self._ask(request, plan, seed, image)
+        for notice in notices:
+            on_event(notice)
+        clock.enter("denoise", ask.steps)
+        made_THWC = self.sample(ask, kind=request.kind, on_step=clock.step, is_canceled=is_canceled)
+        clock.enter("render", request.frames)
+        _write(made_THWC, plan, request, out, clock, is_canceled)
+        return self._report(request, ask, plan, notices, out, clock.finish())
+
+    @torch.inference_mode()
+    def sample(
+        self,
+        ask: Ask,
+        kind: str,
+        *,
+        on_step: Callable[[int], None] = lambda done: None,
+        is_canceled: IsCanceled = lambda: False,
+    ) -> Frames:
+        """The model's own frames, uint8 [T, H, W, 3]. Raises Canceled between two steps, ValueError for a kind or a
+        condition that this model does not know."""
+        if kind not in self.pipelines:
+            known = ", ".join(self.pipelines)
+            raise ValueError(f"The bundle {self.bundle.name} does not serve {kind}: it serves {known}.")
+        pipe = self.pipelines[kind]
+
+        def after(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            if is_canceled():
+                raise Canceled
+            on_step(step + 1)
+            return {}
+
+        if is_canceled():
+            raise Canceled
+        frames_THWC = pipe(**arguments(pipe, ask), output_type="np", callback_on_step_end=after).frames[0]
+        if not np.isfinite(frames_THWC).all():
+            raise BundleError(
+                f"The bundle {self.bundle.name} made frames that are no numbers. Its weights are damaged."
+            )
+        return np.rint(np.clip(frames_THWC, 0, 1) * 255).astype(np.uint8)
+
+    def _ask(self, request: ImageToVideo | TextToVideo, plan: Plan, seed: int, image: np.ndarray | None) -> Ask:
+        sampling = self.bundle.capabilities["sampling"]
+        chosen = request.steps != type(request).model_fields["steps"].default  # our own model's, too few for these
+        return Ask(
+            prompt=_prompt(request),
+            width=plan.width,
+            height=plan.height,
+            frames=plan.frames,
+            steps=request.steps if chosen else int(sampling["steps"]),
+            guidance=float(sampling["guidance"]),
+            seed=seed,
+            image=image,
+        )
+
+    def _report(
+        self,
+        request: ImageToVideo | TextToVideo,
+        ask: Ask,
+        plan: Plan,
+        notices: list[Notice],
+        out: Path,
+        timings: dict[str, float],
+    ) -> Generated:
+        """`settings`: the request with its seed and steps, which makes the same video again, and what was made."""
+        width, height = request.size
+        settings = request.model_dump(mode="json") | {"seed": ask.seed, "steps": ask.steps}
+        settings["native"] = {"width": ask.width, "height": ask.height, "frames": ask.frames, "fps": plan.fps}
+        settings["understood_prompt"] = ask.prompt
+        return Generated(
+            path=out,
+            width=width,
+            height=height,
+            fps=request.fps,
+            frames=request.frames,
+            seconds=request.frames / request.fps,
+            settings=settings,
+            model=self.bundle.identity,
+            notices=notices,
+            timings=timings,
+        )
+
+
+def arguments(pipe: Any, ask: Ask) -> dict[str, Any]:
+    """What the pipeline is called with. ValueError for a condition that it does not take."""
+    given: dict[str, Any] = {
+        "prompt": ask.prompt,
+        "negative_prompt": ask.negative,
+        "height": ask.height,
+        "width": ask.width,
+        "num_frames": ask.frames,
+        "num_inference_steps": ask.steps,
+        "guidance_scale": ask.guidance,
+        "generator": torch.Generator().manual_seed(ask.seed),
+    }
+    name = type(pipe).__name__
+    if name in ("WanVACEPipeline", "WanImageToVideoPipeline"):
+        given |= _wan_text(pipe, given.pop("prompt"), given.pop("negative_prompt"), ask.guidance > 1)
+    if name == "WanVACEPipeline":
+        return given | _painted(ask)
+    if ask.video is not None or ask.mask is not None:
+        raise ValueError("This model does not paint parts of a video anew: that takes a Wan VACE model.")
+    if "ImageToVideo" in name:
+        if ask.image is None:
+            raise ValueError("This model needs a photo as the first frame.")
+        return given | {"image": Image.fromarray(ask.image)}
+    if ask.image is not None:
+        raise ValueError("This model makes videos from words only, not from a photo.")
+    return given
+
+
+def _wan_text(pipe: Any, prompt: str, negative: str, guided: bool) -> dict[str, Any]:
+    """Both texts encoded. These two pipelines clean text with ftfy even where it is missing; WanPipeline asks first."""
+    words = WanPipeline(pipe.tokenizer, pipe.text_encoder, pipe.vae, pipe.scheduler)
+    asked, unasked = words.encode_prompt(
+        prompt, negative, guided, max_sequence_length=TEXT_TOKENS, device=pipe._execution_device
+    )
+    return {"prompt_embeds": asked, "negative_prompt_embeds": unasked}
+
+
+def _painted(ask: Ask) -> dict[str, Any]:
+    """VACE: a video with a mask of what is to be painted; a photo is its first frame, and all else is to be painted."""
+    video, mask = ask.video, ask.mask
+    if ask.image is not None and video is None:
+        video = np.full((ask.frames, *ask.image.shape), GREY, np.uint8)
+        mask = np.full(video.shape[:3], 255, np.uint8)
+        video[0], mask[0] = ask.image, 0
+    if video is None and mask is None:
+        return {}
+    shape = (ask.frames, ask.height, ask.width)
+    if video is None or mask is None or video.shape != (*shape, 3) or mask.shape != shape:
+        raise ValueError(
+            f"Painting anew takes a video and a mask, each of {ask.frames} frames of {ask.width}x{ask.height}."
+        )
+    return {
+        "video": [Image.fromarray(frame) for frame in video],
+        "mask": [Image.fromarray(frame, mode="L") for frame in mask],
+    }
+
+
+def _framed(
+    request: ImageToVideo, photo_path: Path, mask_path: Path | None, size: tuple[int, int]
+) -> tuple[np.ndarray, list[Notice]]:
+    """The photo as the model's first frame, framed as for our own model, and what the user should know of it."""
+    photo = open_photo(photo_path)
+    mask = photo.alpha if mask_path is None else read_mask(mask_path, photo.size)
+    framing = plan_framing(
+        photo.size, mask, request.format, Camera(move="static"), background=background_kind(photo, mask)
+    )
+    return build_layers(photo, mask, framing, size).window_photo(), list(framing.notices)
+
+
+def _prompt(request: ImageToVideo | TextToVideo) -> str:
+    """The prompt, and chosen controls in words: such a model has no other way to be told of them."""
+    said = [request.prompt.strip()] if request.prompt.strip() else []
+    if isinstance(request, ImageToVideo):
+        if request.camera.move != "auto":
+            said.append(CAMERA_WORDS[request.camera.move])
+        if request.subject.motion != "auto":
+            said.append(SUBJECT_WORDS[request.subject.motion])
+    return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in said)
+
+
+CAMERA_WORDS = {
+    "static": "The camera does not move.",
+    "pan-left": "The camera pans left.",
+    "pan-right": "The camera pans right.",
+    "tilt-up": "The camera tilts up.",
+    "tilt-down": "The camera tilts down.",
+    "dolly-in": "The camera moves closer.",
+    "dolly-out": "The camera moves away.",
+    "orbit-left": "The camera orbits to the left around the product.",
+    "orbit-right": "The camera orbits to the right around the product.",
+    "roll-left": "The camera rolls to the left.",
+    "roll-right": "The camera rolls to the right.",
+}
+SUBJECT_WORDS = {
+    "still": "The product stands still.",
+    "float": "The product floats gently.",
+    "turn": "The product turns slowly.",
+    "light-sweep": "Light sweeps over the product.",
+}
+
+
+def _write(
+    made_THWC: Frames,
+    plan: Plan,
+    request: ImageToVideo | TextToVideo,
+    out: Path,
+    clock: Clock,
+    is_canceled: IsCanceled,
+) -> None:
+    width, height = request.size
+    with VideoWriter(out, width, height, request.fps) as writer:
+        for done, frame in enumerate(fitted(made_THWC, plan, request.size, request.frames), 1):
+            if is_canceled():
+                raise Canceled("The generation was canceled.")
+            writer.write(to_i420(frame))
+            clock.step(done)

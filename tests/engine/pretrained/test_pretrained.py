@@ -1,0 +1,190 @@
+"""Imported pipelines make the very frames that diffusers makes, and serve our requests as our own models do."""
+
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from diffusers import LTXImageToVideoPipeline, WanImageToVideoPipeline
+from PIL import Image
+
+from engine.events import Canceled, Progress
+from engine.media.video import decode_frames, probe_video
+from engine.pretrained.families import Native
+from engine.pretrained.fitting import SLOWEST, covered, fitted, plan_native
+from engine.pretrained.generate import Ask
+from engine.requests import ImageToVideo, TextToVideo
+
+FULL = pytest.mark.full
+PHOTO = np.random.default_rng(5).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+WAN = Native(480 * 832, 81, 16, 16, 4)
+
+
+def ask(side=32, **more):
+    usual = {"prompt": "a red cup", "frames": 9, "steps": 2, "guidance": 4.0, "seed": 7}
+    return Ask(**usual | {"width": side, "height": side} | more)
+
+
+def side_of(name):
+    return 32 if name.startswith("wan") else 64
+
+
+def of_diffusers(pipe, side, **more):
+    """What diffusers' pipeline makes of the same. Its two Wan pipelines need ftfy, which leaves plain text alone."""
+    untouched = mock.Mock(fix_text=lambda text: text)
+    with (
+        mock.patch("diffusers.pipelines.wan.pipeline_wan_i2v.ftfy", untouched, create=True),
+        mock.patch("diffusers.pipelines.wan.pipeline_wan_vace.ftfy", untouched, create=True),
+    ):
+        made = pipe(
+            prompt="a red cup", negative_prompt="", width=side, height=side, num_frames=9, num_inference_steps=2,
+            guidance_scale=4.0, generator=torch.Generator().manual_seed(7), output_type="np", **more,
+        )  # fmt: skip
+    return np.rint(np.clip(made.frames[0], 0, 1) * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "wan",
+        pytest.param("ltx", marks=FULL),
+        pytest.param("hunyuan", marks=FULL),
+        pytest.param("cogvideox", marks=FULL),
+    ],
+)
+def test_words_become_the_frames_that_diffusers_makes(loaded, peer, name):
+    side = side_of(name)
+    ours = loaded(name).sample(ask(side), "text_to_video")
+    assert ours.shape == (9, side, side, 3)
+    assert ours.std() > 5
+    assert np.array_equal(ours, of_diffusers(peer(name), side))
+    assert not np.array_equal(ours, loaded(name).sample(ask(side, seed=8), "text_to_video"))
+
+
+SIBLINGS = {"wan_ti2v": WanImageToVideoPipeline, "ltx": LTXImageToVideoPipeline}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "wan_i2v",
+        pytest.param("wan_ti2v", marks=FULL),
+        pytest.param("ltx", marks=FULL),
+        pytest.param("cogvideox_i2v", marks=FULL),
+    ],
+)
+def test_a_photo_becomes_the_frames_that_diffusers_makes(loaded, peer, name):
+    theirs = peer(name)
+    if name in SIBLINGS:
+        settings = {"expand_timesteps": True} if name == "wan_ti2v" else {}
+        theirs = SIBLINGS[name](**theirs.components, **settings)
+    side = side_of(name)
+    photo = PHOTO[:side, :side]
+    ours = loaded(name).sample(ask(side, image=photo), "image_to_video")
+    assert np.array_equal(ours, of_diffusers(theirs, side, image=Image.fromarray(photo)))
+    assert not np.array_equal(ours, loaded(name).sample(ask(side, image=255 - photo), "image_to_video"))
+
+
+@FULL
+def test_vace_paints_what_the_mask_says(loaded, peer):
+    video, mask = np.full((9, 32, 32, 3), 90, np.uint8), np.zeros((9, 32, 32), np.uint8)
+    mask[:, 8:24, 8:24] = 255
+    shown = {"video": [Image.fromarray(f) for f in video], "mask": [Image.fromarray(m, mode="L") for m in mask]}
+    ours = loaded("wan_vace").sample(ask(video=video, mask=mask), "text_to_video")
+    assert np.array_equal(ours, of_diffusers(peer("wan_vace"), 32, **shown))
+    first = loaded("wan_vace").sample(ask(image=PHOTO[:32, :32]), "image_to_video")
+    assert first.shape == (9, 32, 32, 3)
+    with pytest.raises(ValueError, match="a video and a mask"):
+        loaded("wan_vace").sample(ask(video=video[:5], mask=mask), "text_to_video")
+
+
+# --- our requests ---
+
+
+@pytest.fixture
+def photo(tmp_path):
+    Image.fromarray(PHOTO).resize((400, 300)).save(tmp_path / "photo.jpg")
+    return tmp_path / "photo.jpg"
+
+
+def test_a_photo_becomes_a_video(loaded, photo, tmp_path):
+    request = ImageToVideo(
+        format="1:1", seconds=3, fps=24, short_side=540, seed=1, steps=4, camera={"move": "dolly-in"}
+    )
+    events = []
+    made = loaded("wan_i2v").generate(request, photo, tmp_path / "out.mp4", on_event=events.append)
+    info = probe_video(made.path)
+    assert (info.width, info.height, info.frames, info.codec, info.pixel_format) == (540, 540, 72, "h264", "yuv420p")
+    assert info.faststart
+    assert [e.step for e in events if isinstance(e, Progress) and e.stage == "denoise"] == [0, 1, 2, 3, 4]
+    assert made.settings["native"] == {"width": 32, "height": 32, "frames": 13, "fps": 4}
+    assert made.settings["understood_prompt"] == "The camera moves closer."
+    assert "13 frames of 32x32" in next(n.message for n in made.notices if n.code == "native_size")
+    assert made.model == loaded("wan_i2v").bundle.identity
+
+
+def test_words_become_a_video_whose_frames_are_the_models(loaded, tmp_path):
+    engine = loaded("wan")
+    request = TextToVideo(format="1:1", seconds=1, short_side=540, seed=1, steps=4, prompt="a red cup")
+    made = engine.generate(request, None, tmp_path / "out.mp4")
+    native = engine.sample(ask(prompt="a red cup.", frames=5, steps=4, guidance=5.0, seed=1), "text_to_video")
+    shown = [frame for _, frame in decode_frames(made.path)]
+    assert made.settings["native"]["frames"] == 5
+    assert np.abs(shown[12].astype(int) - covered(native[2], (540, 540))).mean() < 6  # 12 / 24 s is 2 / 4 s
+    assert np.abs(shown[12].astype(int) - covered(native[4], (540, 540))).mean() > 6
+
+
+def test_cancel_ends_between_two_steps_and_leaves_nothing(loaded, tmp_path):
+    seen = []
+    with pytest.raises(Canceled):
+        loaded("wan").generate(
+            TextToVideo(prompt="a cup", seconds=2, steps=4, seed=1),
+            None,
+            tmp_path / "out.mp4",
+            on_event=lambda e: seen.append(e.step) if getattr(e, "stage", "") == "denoise" else None,
+            is_canceled=lambda: len(seen) > 2,
+        )
+    assert seen == [0, 1, 2]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_model_does_not_do_is_said(loaded, photo, tmp_path):
+    with pytest.raises(ValueError, match="does not serve image_to_video"):
+        loaded("wan").generate(ImageToVideo(seconds=3), photo, tmp_path / "out.mp4")
+    with pytest.raises(ValueError, match="at most 5\\.0 seconds"):
+        loaded("wan").generate(TextToVideo(prompt="a cup", seconds=9), None, tmp_path / "out.mp4")
+    with pytest.raises(ValueError, match="VACE"):
+        loaded("wan").sample(ask(video=np.zeros((9, 32, 32, 3), np.uint8)), "text_to_video")
+
+
+# --- from what is asked to what is native, and back ---
+
+
+@pytest.mark.parametrize(
+    ("format", "size", "native"),
+    [("9:16", (1080, 1920), (480, 848)), ("16:9", (1920, 1080), (848, 480)), ("1:1", (1080, 1080), (624, 624))],
+)
+def test_five_seconds_are_81_frames_of_wan(format, size, native):
+    plan = plan_native(WAN, format, size, 120, 24)
+    assert (plan.width, plan.height) == native
+    assert plan.frames == 81
+    assert plan.pace == pytest.approx(16 / 24)
+
+
+def test_a_little_more_than_the_longest_is_shown_slower_and_told():
+    plan = plan_native(WAN, "1:1", (1080, 1080), 144, 24)
+    assert 1 < 16 / 24 / plan.pace < SLOWEST
+    assert [notice.code for notice in plan.notices] == ["native_size", "slowed"]
+    assert plan.pace * 143 == pytest.approx(80)
+
+
+def test_frames_between_are_blends_and_whole_ones_are_the_models_own():
+    frames = np.stack([np.full((16, 16, 3), value, np.uint8) for value in (0, 100, 200)])
+    plan = plan_native(Native(256, 17, 12, 16, 1), "1:1", (16, 16), 5, 24)
+    assert [int(frame.mean()) for frame in fitted(frames, plan, (16, 16), 5)] == [0, 50, 100, 150, 200]
+
+
+def test_what_covers_is_cut_evenly():
+    picture = np.zeros((10, 30, 3), np.uint8)
+    picture[:, 10:20] = 255
+    assert covered(picture, (20, 20)).min() == 255
