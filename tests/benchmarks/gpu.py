@@ -1,8 +1,9 @@
-"""The engine's networks on a CUDA device beside the CPU: `make bench-gpu`.
+"""The engine on one CUDA device: `make bench-gpu`, or `python tests/benchmarks/gpu.py --minutes 9 --only large`.
 
-Same weights, same inputs, measured in turns; prints a table and writes `build/bench/gpu.json`. Where there is no CUDA
-device it says so and ends with an error, since nothing was measured. `Engine.generate` itself runs on the CPU: these
-are the networks that it spends its time in, and what a device would make of them.
+Parts: `networks`, those of the shipped bundle beside the CPU, same weights, same inputs, in turns (`Engine.generate`
+itself runs on the CPU: these are what it spends its time in); `parity`, gloo ranks that share the device; `large`, the
+presets with random weights. Prints tables and writes `build/bench/gpu.json`. What has not begun when the minutes are
+over is told as such. Where there is no CUDA device it says so and ends with an error, since nothing was measured.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,8 +30,11 @@ from engine.bundles import read_bundle  # noqa: E402
 from engine.conditions import GRIDS, KEYS, control_tensors, dense_condition  # noqa: E402
 from engine.generate import SHIPPED, Engine  # noqa: E402
 from engine.mask import SIDE  # noqa: E402
+from tests.benchmarks.gpu_parts import large, parity  # noqa: E402
 
+PARTS = ("networks", "parity", "large")
 ROUNDS = 20
+RESERVE = 60.0  # seconds that what has begun may still take
 CLOSE = 0.02  # the largest difference between the devices, as a share of the largest value
 NONE = "There is no CUDA device here (torch.cuda.is_available() says no): nothing was measured."
 
@@ -49,11 +53,34 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--bundle", type=Path, default=SHIPPED)
     options.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "gpu.json")
+    options.add_argument("--minutes", type=float, default=9.0, help="after so many nothing new is begun")
+    options.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     chosen = options.parse_args()
     if not torch.cuda.is_available():
         sys.exit(NONE)
-    found = measure(Engine(read_bundle(chosen.bundle)), torch.device("cuda"))
-    report(found, torch.cuda.get_device_name(), chosen.out)
+    until = time.monotonic() + 60 * chosen.minutes - RESERVE
+    rows = measure_parts(chosen.only, chosen.bundle, torch.device("cuda"), lambda: until - time.monotonic())
+    write(rows, torch.cuda.get_device_name(), chosen.out)
+
+
+def measure_parts(
+    parts: Sequence[str], bundle: Path, device: torch.device, left: Callable[[], float]
+) -> list[dict[str, Any]]:
+    """The rows of these parts, printed as they come; the large models last, for they take what time is left."""
+    rows: list[dict[str, Any]] = []
+    if "networks" in parts:
+        found = measure(Engine(read_bundle(bundle)), device)
+        print_networks(found)
+        rows += [as_row(row) for row in found]
+    if "parity" in parts:
+        some = parity.rows(device.type)
+        print("\n".join(f"{row['what']:60} {row['ours']:9.1e} {row['goal']}" for row in some))
+        rows += some
+    if "large" in parts:
+        made = large.as_rows(list(large.measure(left, device)), torch.cuda.get_device_name())
+        large.print_rows(made)
+        rows += made
+    return rows
 
 
 @torch.inference_mode()
@@ -109,18 +136,21 @@ def timed(work: Callable[[], torch.Tensor], device: torch.device) -> float:
     return time.perf_counter() - began
 
 
-def report(found: list[Measured], machine: str, out: Path) -> None:
-    print(
-        f"{'network':36} {'CPU ms':>9} {'CUDA ms':>9} {'ratio':>7} {'apart':>9}    {machine}, torch {version('torch')}"
-    )
+def print_networks(found: list[Measured]) -> None:
+    print(f"{'network':36} {'CPU ms':>9} {'CUDA ms':>9} {'ratio':>7} {'apart':>9}")
     for row in found:
         ratio = row.cpu_ms / row.device_ms
         print(f"{row.what:36} {row.cpu_ms:9.2f} {row.device_ms:9.2f} {ratio:7.1f} {row.apart:9.1e}")
+
+
+def write(rows: list[dict[str, Any]], machine: str, out: Path) -> None:
+    """A list with the keys that every benchmark of the house writes."""
+    about = {"machine": machine, "versions": {"torch": version("torch"), "python": platform.python_version()}}
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps([as_row(row, machine) for row in found], indent=1) + "\n")
+    out.write_text(json.dumps([row | about for row in rows], indent=1) + "\n")
 
 
-def as_row(row: Measured, machine: str) -> dict[str, Any]:
+def as_row(row: Measured) -> dict[str, Any]:
     """In the keys of every benchmark of the house; the peer is the CPU, the goal is that both say the same."""
     return {
         "what": row.what,
@@ -130,8 +160,6 @@ def as_row(row: Measured, machine: str) -> dict[str, Any]:
         "unit": "ms",
         "goal": f"results at most {CLOSE} apart",
         "met": row.apart <= CLOSE,
-        "machine": machine,
-        "versions": {"torch": version("torch"), "python": platform.python_version()},
     }
 
 
