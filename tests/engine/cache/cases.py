@@ -6,13 +6,17 @@ The transformers are those of the parallel tests: weights with no zero gate or p
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
 import torch.distributed as dist
+from engine.memory.offload import Offload
+from engine.parallel.shard import Shard
 from torch import Tensor
 
 from engine.cache import apply
@@ -64,10 +68,11 @@ def denoised(
     rows: int = 4,
     requests: int = 1,
     cache_first: bool = False,
+    weights: str = "whole",
     fault: str | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> list[Denoised]:
-    """Several requests, one after another, each from other noise."""
+    """Several requests, one after another, each from other noise. `weights`: whole, sharded or offloaded."""
     dit = model_of(model, dtype)
     mesh = mesh_of(shape) if shape else None
     made = []
@@ -75,6 +80,13 @@ def denoised(
         alone = mock.patch.object(dist, "is_initialized", lambda: False) if mesh is None else contextlib.nullcontext()
         stack.enter_context(alone)
         parts: list[Any] = [lambda: Parallel(dit, mesh)] if mesh else []
+        if weights == "sharded":
+            assert mesh is not None
+            axis = max((mesh.sequence, mesh.cfg, mesh.data), key=lambda axis: axis.size)
+            parts.append(lambda: Shard(dit, axis))
+        if weights == "offloaded":
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            parts.append(lambda: Offload(dit, "cpu", folder))
         cache: Cache | None = None
 
         def cached() -> Cache:
@@ -126,16 +138,16 @@ def apart(one: Sequence[Denoised], other: Sequence[Denoised]) -> float:
     return max(((a - b).abs().max() / a.abs().max()).item() for a, b in pairs)
 
 
-def parity(policy: str, model: str, length: str, shape: MeshShape, **how: Any) -> tuple[float, list[list[str]]]:
+def parity(policy: str | None, model: str, length: str, shape: MeshShape, **how: Any) -> tuple[float, list[list[str]]]:
     """How far the mesh is from one process under the same cache; the decisions of this rank in each request.
 
     Where guidance's halves are on several ranks, steps that ask for one half compute both: so does the one process.
     """
-    rows = how.pop("rows", 4)
+    rows, dtype = how.pop("rows", 4), how.pop("dtype", torch.float64)
     alike = contextlib.nullcontext() if shape.cfg * shape.data == 1 else mock.patch.object(Cache, "_half", _both)
     with alike:
-        alone = denoised(policy, model, length, rows=rows, requests=2)
-    spread = denoised(policy, model, length, shape=shape, rows=rows, requests=2, **how)
+        alone = denoised(policy, model, length, rows=rows, requests=2, dtype=dtype)
+    spread = denoised(policy, model, length, shape=shape, rows=rows, requests=2, dtype=dtype, **how)
     return apart(alone, spread), [one.computed for one in spread]
 
 
