@@ -15,15 +15,15 @@ from unittest import mock
 
 import torch
 import torch.distributed as dist
-from engine.memory.offload import Offload
-from engine.parallel.shard import Shard
 from torch import Tensor
 
 from engine.cache import apply
 from engine.cache.apply import Cache
 from engine.cache.policies import Choice, Compute, Exact, FirstBlock, Guidance, Magnitude, Policy, Schedule, Taylor
+from engine.memory.offload import Offload
 from engine.parallel.apply import Parallel
 from engine.parallel.mesh import MeshShape
+from engine.parallel.shard import Shard
 from engine.samplers import euler, guided, shifted_times
 from tests.engine.parallel.cases import inputs_of, mesh_of, model_of
 
