@@ -203,10 +203,13 @@ def applies(capabilities: Mapping[str, Any], transformer: str) -> dict[str, dict
     family = family_of(capabilities.get("pipeline"))
     spread = transformer in family.sequence
     no_plan = f"there is no sequence plan for {transformer} yet"
-    calls = "the pipeline runs asked and unasked rows one after the other, or knows no unasked ones"
+    halves = {
+        "wan": "its pipeline computes the two halves of guidance one after the other",
+        "hunyuan_video": "its guidance is a number that the transformer reads: there is no other half",
+    }.get(family.name, "its pipeline is not connected to it yet")
     return {
         "sequence": {"applies": spread} | ({} if spread else {"because": no_plan}),
-        "guidance": {"applies": False, "because": calls},
+        "guidance": {"applies": False, "because": halves},
         "tensor": {"applies": False, "because": "its projections have no tensor plan"},
-        "cache": {"applies": False, "because": "engine.cache has no plan for its blocks yet"},
+        "cache": {"applies": False, "because": f"engine.cache is not connected to {transformer} yet"},
     }
