@@ -223,7 +223,7 @@ def arguments(pipe: Any, ask: Ask) -> dict[str, Any]:
 
 def _wan_text(pipe: Any, prompt: str, negative: str, guided: bool) -> dict[str, Any]:
     """Both texts encoded. These two pipelines clean text with ftfy even where it is missing; WanPipeline asks first."""
-    words = WanPipeline(pipe.tokenizer, pipe.text_encoder, pipe.vae, pipe.scheduler)
+    words: Any = WanPipeline(pipe.tokenizer, pipe.text_encoder, pipe.vae, pipe.scheduler)
     asked, unasked = words.encode_prompt(
         prompt, negative, guided, max_sequence_length=TEXT_TOKENS, device=pipe._execution_device
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -22,7 +22,7 @@ from engine.parallel.mesh import Mesh
 from engine.parallel.sequence import PLANS, VIDEO, SequencePlan, SequenceSharding
 
 TEXT_TOKENS = 512  # the length that every Wan pads its text to; what stands before it is the photo
-PLANS[WanTransformer3DModel] = SequencePlan(
+PLANS[cast(type[nn.Module], WanTransformer3DModel)] = SequencePlan(
     blocks=("blocks",), enter={"hidden_states": (VIDEO, 1)}, along={"rotary_emb": (VIDEO, 1)}
 )
 
@@ -39,7 +39,7 @@ class Spread:
             raise ValueError(f"There is no sequence plan for {type(model).__name__} yet, only for Wan's transformer.")
         if mesh.sequence.size != mesh.shape.world:
             raise ValueError(f"Wan is spread over ulysses and ring only, not over {mesh.shape}.")
-        self.undo = ExitStack()
+        self.undo: ExitStack = ExitStack()
         for attn in (attn for block in model.blocks for attn in (block.attn1, block.attn2)):
             self.undo.callback(attn.set_processor, attn.processor)
             self.undo.callback(delattr, attn, "attend")
