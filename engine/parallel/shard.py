@@ -20,8 +20,8 @@ from engine.parallel.mesh import Axis
 class Shard(Layerwise):
     """A model of which each rank of `axis` holds a part of the blocks' weights. All else stays whole on every rank.
 
-    Made, called and removed by every rank of the axis alike, with the same weights. After `Parallel` where that
-    splits over `tensor`; otherwise before or after it. Errors as of `Layerwise`.
+    Made, called and removed by every rank of the axis alike, with the same weights: never over `tensor`. After
+    `Parallel` where that splits over `tensor`; otherwise before or after it. Errors as of `Layerwise`.
     """
 
     def __init__(self, model: nn.Module, axis: Axis, group: int = 1) -> None:

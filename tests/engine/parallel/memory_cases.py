@@ -105,7 +105,7 @@ def elsewhere(model: nn.Module, mesh: Mesh, how: str, group: int = 1) -> Iterato
     """The model with its blocks' weights on other ranks, on disk, or (control) all here."""
     with contextlib.ExitStack() as stack:
         if how == "shard":
-            axis = next(a for a in (mesh.sequence, mesh.cfg, mesh.data, mesh.tensor) if a.size > 1)
+            axis = next(a for a in (mesh.sequence, mesh.cfg, mesh.data) if a.size > 1)
             stack.enter_context(Shard(model, axis, group))
         if how == "offload":
             folder = stack.enter_context(tempfile.TemporaryDirectory())
