@@ -41,9 +41,14 @@ class Record:
 
 @torch.no_grad()
 def calibrate(
-    model: nn.Module, samples: Sequence[Sample], times: Sequence[float], guidance: float, mesh: Mesh | None = None
+    model: nn.Module,
+    samples: Sequence[Sample],
+    times: Sequence[float],
+    guidance: float,
+    mesh: Mesh | None = None,
+    only: Sequence[str] = (),
 ) -> Calibration:
-    """What every policy costs and saves on `samples`, at the sampler's `times` (steps + 1, the last is 0).
+    """What every policy, or these `only`, costs and saves on `samples`; `times` are the sampler's (the last is 0).
 
     A batch of the model is the asked rows, then the unasked. ValueError where a sample does not call it once a step.
     About 60 runs a sample.
@@ -53,7 +58,8 @@ def calibrate(
     candidates = [*_fixed(halves), *_searched(records, times, guidance, halves)]
     if type(model) in PLANS:
         candidates += _in_blocks(records)
-    settings = [_measured(model, candidate, samples, records, times[:-1], mesh) for candidate in candidates]
+    wanted = [candidate for candidate in candidates if not only or candidate[0] in only]
+    settings = [_measured(model, candidate, samples, records, times[:-1], mesh) for candidate in wanted]
     return Calibration(tuple(times[:-1]), guidance, len(samples), tuple(undominated(settings)))
 
 
