@@ -17,7 +17,7 @@ from engine.cache.policies import ALL, Choice, Compute
 BEAM = 4  # schedules kept at each amount of work
 RIDGE = 1e-7  # of the fits, as a share of their scale: velocities of neighbouring steps are nearly the same
 PULL = 0.5  # of the error that is already there, what a forecast is fitted to take back
-LADDER = 1.3  # of what is found, only what differs in error by this factor is worth a measurement
+LADDER = 1.2  # of what is found, only what differs in error by this factor is worth a measurement
 SAVED = {Compute.ALL: 0, Compute.ASKED: 1, Compute.NONE: 2}  # half calls
 
 Kinds = tuple[Compute, ...]
