@@ -207,6 +207,16 @@ def block_parameters(config: Config) -> tuple[int, ...]:
     return tuple(_parameters(block) for block in blocks_of(config))
 
 
+def block_bytes(config: Config, width: int = 2, *, rounded: bool = False) -> tuple[int, ...]:
+    """Bytes of each block's weights. `rounded`: linear layers in 8 bits with a scale a row, modulations whole."""
+    return tuple(_bytes(block, width, rounded) for block in blocks_of(config))
+
+
+def _bytes(block: Block, width: int, rounded: bool) -> int:
+    gone = sum(i * o * (width - 1) - 4 * o for rows, i, o in block.linears if rows != "sample")
+    return _parameters(block) * width - (gone if rounded else 0)
+
+
 def _parameters(block: Block) -> int:
     return block.other + sum((i + 1) * o for _, i, o in block.linears)
 

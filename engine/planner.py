@@ -17,6 +17,7 @@ from engine.costs import (
     Config,
     Layout,
     activation_bytes,
+    block_bytes,
     block_parameters,
     decode_bytes,
     decode_flops,
@@ -138,11 +139,12 @@ Candidate = tuple[Layout, Memory, dict[str, float], Times]
 
 
 def _candidates(model: Model, video: Video, work: Work, machine: Machine, tensor: bool) -> Iterator[Candidate]:
-    blocks, rows = sum(block_parameters(model.config)) * WIDTH, latent_grid(model.vae, video)[1]
+    rows = latent_grid(model.vae, video)[1]
+    blocks = {fp8: sum(block_bytes(model.config, WIDTH, rounded=fp8)) for fp8 in (False, True)}
     for layout in layouts_of(machine.devices, work, tensor=tensor):
         resident = predict(work, layout, machine)
         for memory in _memories(layout):
-            kept = blocks / layout.tensor / (2 if memory.fp8 else 1)
+            kept = blocks[memory.fp8] / layout.tensor
             moved = kept / HOST_LINK if memory.offload else 0.0
             if memory.sharded:
                 moved = kept * (1 - 1 / layout.sequence) / (machine.link_gb_s * GB)
@@ -168,13 +170,13 @@ def peaks_of(model: Model, video: Video, layout: Layout, memory: Memory) -> dict
     """
     config, grid = model.config, latent_grid(model.vae, video)
     tokens = token_count(config, *grid)
-    every, blocks = parameters(config), block_parameters(config)
-    resident: float = every
+    blocks = block_bytes(config, WIDTH, rounded=memory.fp8)
+    resident: float = (parameters(config) - sum(block_parameters(config))) * WIDTH + sum(blocks)
     if memory.offload:
-        resident = every - sum(blocks) + 2 * max(blocks)  # the block that works, and the one that comes
+        resident += 2 * max(blocks) - sum(blocks)  # the block that works, and the one that comes
     elif memory.sharded:
-        resident = every - sum(blocks) * (1 - 1 / layout.sequence) + 2 * max(blocks)
-    weights = resident / layout.tensor * (1 if memory.fp8 else WIDTH) / GB
+        resident += 2 * max(blocks) - sum(blocks) * (1 - 1 / layout.sequence)
+    weights = resident / layout.tensor / GB
     rows = -(-video.videos * (2 if video.guidance else 1) // (layout.data * layout.cfg))
     part = -(-tokens // layout.sequence)
     inside = activation_bytes(config, part, model.text_tokens, rows, width=WIDTH) / GB

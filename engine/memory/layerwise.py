@@ -71,7 +71,11 @@ class Layerwise(ABC):
         self.coming: tuple[int, Coming] | None = None
         self.device = self.slots[0][0].get().device
         for i, slots in enumerate(self.slots):
-            self._keep(i, packed(slots))
+            try:
+                self._keep(i, packed(slots))
+            except BaseException:  # such as a full disk: the model stays as it was
+                self._put_back(self.slots[:i])
+                raise
             self._give_up(i)
         self.hooks = [
             hook
@@ -97,7 +101,10 @@ class Layerwise(ABC):
         for hook in self.hooks:
             hook.remove()
         self._drop()
-        for i, slots in enumerate(self.slots):
+        self._put_back(self.slots)
+
+    def _put_back(self, groups: Sequence[Sequence[Slot]]) -> None:
+        for i, slots in enumerate(groups):
             flat = self._fetch(i)()
             for slot in slots:
                 slot.put(slot.read(flat).to(self.device, copy=True))

@@ -6,6 +6,7 @@ and a folder on disk, for any device and for models larger than the host's memor
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,7 @@ class Offload(Layerwise):
     """A model that computes on `device` while its blocks' weights are kept in host memory, or in `folder` if given.
 
     All other weights move to the device. Composes with sequence, guidance, data and tensor parallelism: `Parallel`
-    first where it splits over `tensor`; each rank needs a folder of its own. ValueError where neither place saves
+    first where it splits over `tensor`. ValueError where neither place saves
     anything: the device is the host and there is no folder. Other errors as of `Layerwise`: a model that is sharded
     already is refused.
     """
@@ -33,7 +34,11 @@ class Offload(Layerwise):
             raise ValueError("The weights are in this device's memory already. Give a folder to keep them on disk.")
         self.store: Host | Disk = Host(target) if folder is None else Disk(target, folder)
         self.model, self.home = model, next(model.parameters()).device
-        super().__init__(model, group)
+        try:
+            super().__init__(model, group)
+        except BaseException:
+            self.store.close()
+            raise
         self.blocks = {p for block in blocks_of(model) for p in block.parameters()}
         self._move_the_rest(target)
 
@@ -85,15 +90,15 @@ class Host:
 
 
 class Disk:
-    """One file a group, of its bytes as they are; scratch of this process, deleted by `close`."""
+    """One file a group, of its bytes as they are, in a folder of its own within `folder`; deleted by `close`."""
 
     def __init__(self, device: torch.device, folder: Path) -> None:
-        self.device, self.folder = device, folder
+        self.device, self.folder = device, tempfile.TemporaryDirectory(prefix="weights-", dir=folder)
         self.reader = ThreadPoolExecutor(1, "weights")
         self.files: dict[int, Path] = {}
 
     def keep(self, group: int, flat: Tensor) -> None:
-        self.files[group] = self.folder / f"weights-{group:03}.bytes"
+        self.files[group] = Path(self.folder.name) / f"group-{group:03}.bytes"
         flat.cpu().numpy().tofile(self.files[group])
 
     def fetch(self, group: int) -> Callable[[], Tensor]:
@@ -107,5 +112,4 @@ class Disk:
 
     def close(self) -> None:
         self.reader.shutdown()
-        for file in self.files.values():
-            file.unlink()
+        self.folder.cleanup()

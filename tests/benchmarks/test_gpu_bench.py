@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from engine.generate import Engine
+from engine.memory import quantise
 from engine.planner import WAN_VAE
 from tests.benchmarks import gpu
 from tests.benchmarks.gpu_parts import large, parity
@@ -83,6 +84,14 @@ def test_weights_are_rounded_last() -> None:
     found = list(large.measure_model({**TINY, "depth": 1}, "single", ways, a_lot_of_time, CPU, TINY_GRIDS))
     assert ["fp8" in one.what for one in found] == [False, True]
     assert [one.why_not for one in found] == ["", ""]
+
+
+def test_without_torchao_the_other_rows_are_there_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantise, "find_spec", lambda name: None)
+    ways = [large.Case("2b", "480p"), large.Case("2b", "480p", fp8=True)]
+    whole, rounded = large.measure_model({**TINY, "depth": 1}, "single", ways, a_lot_of_time, CPU, TINY_GRIDS)
+    assert whole.why_not == ""
+    assert "need torchao" in rounded.why_not
 
 
 def test_a_backend_that_is_not_there_is_told_and_the_others_run() -> None:

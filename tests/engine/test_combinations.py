@@ -35,8 +35,14 @@ LIMITS = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 ALL = list(product(MESHES, CACHES, WEIGHTS, LENGTHS, MODELS))
 REST = list(product(WEIGHTS, LENGTHS, MODELS))
-# 7 and 12 have no common divisor: all of REST is met.
-IN_TURN = [(*pair, *REST[7 * i % len(REST)]) for i, pair in enumerate(product(MESHES, CACHES))]
+
+
+def in_turn(pairs):
+    """What stands beside each pair. 7 and 12 have no common divisor: twelve pairs meet all of REST."""
+    return [(*pair, *REST[7 * i % len(REST)]) for i, pair in enumerate(pairs)]
+
+
+PAIRS = list(product(MESHES, CACHES))
 
 
 def asserted(ranks, shape, cache, weights, length, model, dtype=torch.float64):
@@ -49,12 +55,12 @@ def asserted(ranks, shape, cache, weights, length, model, dtype=torch.float64):
     assert (Compute.ALL in decided, len(set(decided)) > 1) == (cache is not None, spared)
 
 
-@pytest.mark.parametrize(("shape", "cache", "weights", "length", "model"), IN_TURN[::3], ids=named)
+@pytest.mark.parametrize(("shape", "cache", "weights", "length", "model"), in_turn(PAIRS[::3]), ids=named)
 def test_a_combination_is_what_one_process_makes(ranks, shape, cache, weights, length, model):
     asserted(ranks, shape, cache, weights, length, model)
 
 
-@pytest.mark.parametrize(("shape", "cache", "weights", "length", "model"), IN_TURN[1::9], ids=named)
+@pytest.mark.parametrize(("shape", "cache", "weights", "length", "model"), in_turn(PAIRS[1::9]), ids=named)
 def test_so_it_is_in_fp32(ranks, shape, cache, weights, length, model):
     asserted(ranks, shape, cache, weights, length, model, torch.float32)
 

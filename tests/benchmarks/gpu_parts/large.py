@@ -20,6 +20,7 @@ from torch import Tensor
 
 from engine import costs, timing
 from engine.attention.dispatch import BACKENDS, Attention, restore, use
+from engine.memory.quantise import quantise
 from engine.memory.tiling import Strips
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.presets import MULTIMODAL_DIT, SINGLE_DIT
@@ -108,10 +109,9 @@ def measure_model(
 def _rounded(model: VideoDiT) -> str:
     """The model's weights in fp8; why not, where torchao is not installed."""
     try:
-        from engine.memory.quantise import quantise
-    except ImportError as error:
-        return f"{type(error).__name__}: {error}"
-    quantise(model, "fp8")
+        quantise(model, "fp8")
+    except ValueError as error:
+        return str(error)
     return ""
 
 

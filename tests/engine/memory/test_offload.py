@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.memory.offload import Offload
+from engine.memory.offload import Disk, Offload
 from engine.models.single_dit import SingleDiT
 
 
@@ -43,3 +43,30 @@ def test_read_outside_its_block_a_weight_is_no_number(tmp_path):
         assert weight.isnan().all()
         assert weight.shape == (128, 32)
         assert weight.untyped_storage().nbytes() == 4
+
+
+def test_two_models_may_be_kept_in_one_folder(tmp_path):
+    torch.manual_seed(0)
+    models = [tiny(), tiny()]
+    wanted = [{name: value.clone() for name, value in model.state_dict().items()} for model in models]
+    with Offload(models[0], "cpu", tmp_path), Offload(models[1], "cpu", tmp_path):
+        assert len(list(tmp_path.iterdir())) == 2
+    for model, before in zip(models, wanted, strict=True):
+        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_where_the_disk_is_full_the_model_stays_as_it_was(tmp_path, monkeypatch):
+    model = tiny()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    keep = Disk.keep
+
+    def full(disk, group, flat):
+        if group == 2:
+            raise OSError("No space left on device")
+        keep(disk, group, flat)
+
+    monkeypatch.setattr(Disk, "keep", full)
+    with pytest.raises(OSError, match="No space left"):
+        Offload(model, "cpu", tmp_path)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert not list(tmp_path.iterdir())

@@ -4,12 +4,15 @@ import pytest
 import torch
 
 from engine.bundles import SHIPPED, read_bundle
-from engine.memory.quantise import quantise
+from engine.costs import block_bytes
+from engine.memory.layerwise import blocks_of
+from engine.memory.quantise import quantise, weight_bytes
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
 from engine.weights import load_model
 
 LIMITS = {"int8": 0.02, "fp8": 0.06}  # of the velocity, rms over rms
+WIDE = {"hidden": 128, "heads": 2, "rope_axes": (32, 16, 16), "text_dim": 6, "in_channels": 2}
 TINY = {"hidden": 32, "heads": 2, "rope_axes": (8, 4, 4), "text_dim": 6, "in_channels": 2}
 
 
@@ -69,3 +72,20 @@ def test_inputs_outputs_and_modulations_stay_whole():
 def test_a_type_that_cannot_be_quantised_is_refused():
     with pytest.raises(ValueError, match="from float32 or bfloat16"):
         quantise(SingleDiT(**TINY, depth=1).double(), "int8")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: SingleDiT(**WIDE, depth=2),
+        lambda: MultimodalDiT(**WIDE, dual_depth=1, single_depth=2),
+    ],
+    ids=["single", "multimodal"],
+)
+def test_so_many_bytes_are_planned_for(model):
+    """Of the Multimodal-DiT a third stays whole: its modulations."""
+    model = model()
+    model.to(torch.bfloat16)
+    ends = weight_bytes(model) - sum(weight_bytes(block) for block in blocks_of(model))
+    quantise(model, "fp8")
+    assert weight_bytes(model) - ends == pytest.approx(sum(block_bytes(model.config, rounded=True)), rel=0.01)
