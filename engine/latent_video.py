@@ -97,6 +97,8 @@ class LatentVideo:
         """What is known, as the channels [1, C + M, t, h, w] that the transformer reads beside the noisy latents."""
         channels = self.dit.config["in_channels"]
         latents, mask = torch.zeros(1, channels, *shape), torch.zeros(1, 1, *shape)
+        if known_THW3 is None and hidden_HW is not None:
+            raise ValueError("A hidden region is one of known frames: give them too.")
         if known_THW3 is not None:
             size = (shape[2] * SPACE, shape[1] * SPACE)
             _check_known(known_THW3, shape[0])

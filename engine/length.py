@@ -122,8 +122,10 @@ def _claim(folder: Path, video: LongVideo, model: LatentVideo, known: np.ndarray
     request.pop("frames")  # a longer video goes on where a shorter one ended
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / REQUEST
-    if not path.exists():
-        path.write_text(json.dumps(request, indent=2) + "\n")
+    if not any(folder.glob("chunk-*.npy")):
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(request, indent=2) + "\n")
+        temporary.replace(path)
         return
     before = json.loads(path.read_text())
     other = sorted(name for name in request if before.get(name) != request[name])

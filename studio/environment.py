@@ -49,10 +49,11 @@ def number(name: str, default: int) -> int:
 
 def mesh(name: str) -> dict[str, int]:
     """Ranks on each axis of a mesh, as `cfg=2,ulysses=2`; empty where nothing is said."""
-    axes = [re.fullmatch(r"(data|cfg|ring|ulysses|tensor)=([1-9]\d*)", word) for word in words(name)]
-    if not all(axes):
+    axes = [re.fullmatch(r"(?:(cfg)=([12])|(data|ring|ulysses|tensor)=([1-9]\d*))", word) for word in words(name)]
+    named = [axis[1] or axis[3] for axis in axes if axis]
+    if not all(axes) or len(set(named)) < len(named):
         raise ImproperlyConfigured(f"{name}={text(name, '')!r} should be ranks on axes, as cfg=2 or cfg=2,ulysses=2.")
-    return {axis[1]: int(axis[2]) for axis in axes if axis}
+    return {axis[1] or axis[3]: int(axis[2] or axis[4]) for axis in axes if axis}
 
 
 def database(url: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -49,7 +50,7 @@ class Report:
     @property
     def work(self) -> float:
         """What was computed, as a share of computing everything."""
-        return sum(self.shares) / len(self.shares)
+        return sum(self.shares) / len(self.shares) if self.shares else 1.0
 
     @property
     def summary(self) -> dict[str, float]:
@@ -218,7 +219,7 @@ class Cache:
 def relative_change(now: Tensor, before: Tensor) -> float:
     """|now - before| over |before|, over the tokens and rows of all ranks: one number, so one decision."""
     changed, size = summed((now - before).abs().sum(), before.abs().sum())
-    return changed / size
+    return changed / size if size else math.inf  # a first block that adds nothing says nothing of the others
 
 
 def summed(*parts: Tensor) -> list[float]:

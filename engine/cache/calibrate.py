@@ -50,11 +50,13 @@ def calibrate(
 ) -> Calibration:
     """What every policy, or these `only`, costs and saves on `samples`; `times` are the sampler's (the last is 0).
 
-    A batch of the model is the asked rows, then the unasked. ValueError where a sample does not call it once a step.
-    About 60 runs a sample.
+    A batch of the model is the asked rows, then the unasked: ValueError without guidance, and where a sample does not
+    call the model once a step. About 60 runs a sample.
     """
+    if guidance == 1:
+        raise ValueError("Schedules are fitted on both halves of guidance: calibrate with the scale that is used.")
     records = [_run_recorded(model, sample, len(times) - 1) for sample in samples]
-    halves = guidance != 1 and (mesh is None or mesh.cfg.size * mesh.data.size == 1)
+    halves = mesh is None or mesh.cfg.size * mesh.data.size == 1
     candidates = [*_fixed(halves), *_searched(records, times, guidance, halves)]
     if type(model) in PLANS:
         candidates += _in_blocks(records)

@@ -103,3 +103,4 @@ class GroupDenoiser:
                 if is_last:
                     raise
                 logger.warning("%s The request is made once more.", died)
+                visit()

@@ -88,10 +88,10 @@ class RankGroup:
         self._ordered = False
         self._finalizer: weakref.finalize[[], RankGroup] | None = None
 
-    def start(self) -> None:
+    def start(self, visit: Callable[[], None] = lambda: None) -> None:
         """All ranks met, their collectives tried, the program loaded. Nothing where they are alive already.
 
-        Raises RankHangs, RankDied, or what the program raised.
+        Raises RankHangs, RankDied, what the program raised, or what `visit` did, which is called many times a second.
         """
         if self.ranks is not None and all(process.is_alive() for process in self.ranks.processes):
             return
@@ -99,7 +99,7 @@ class RankGroup:
         begun = time.monotonic()
         self.ranks = self._spawn()
         self._finalizer = weakref.finalize(self, self.ranks.end)
-        for _ in self._listen(self.ranks, "start", self.limits.start, lambda: None):
+        for _ in self._listen(self.ranks, "start", self.limits.start, visit):
             pass
         logger.info("%s ranks are ready after %.1f s", self.shape.world, time.monotonic() - begun)
 
@@ -127,7 +127,7 @@ class RankGroup:
         then raised here; closing this generator cancels likewise. An error of a rank is raised here as it was there.
         """
         assert not self._ordered, "one order at a time: read it to its end, or close it"
-        self.start()
+        self.start(visit)
         assert self.ranks is not None
         ranks, file = self.ranks, self.ranks.folder / "order"
         ranks.board.begin()
@@ -171,15 +171,19 @@ class RankGroup:
             self.close()
             raise
         except BaseException:  # of `visit`, or of who reads the items
-            self._stop(ranks, method, answers)
+            if method == "start":
+                self.close()
+            else:
+                self._stop(ranks, method, answers)
             raise
         finally:
             self._ordered = False
         errors = [error for _, error in sorted(answers.items()) if error is not None]
-        if method == "start" and errors:
+        failed = [error for error in errors if not isinstance(error, Canceled)]
+        if failed:  # the ranks may have stopped on different sides of an exchange
             self.close()
         if errors:
-            raise next((error for error in errors if not isinstance(error, Canceled)), errors[0])
+            raise (failed or errors)[0]
 
     def _hear(
         self, ranks: Ranks, method: str, seconds: float, visit: Callable[[], None], answers: dict[int, Exception | None]
@@ -196,7 +200,8 @@ class RankGroup:
                     raise self._lost(ranks, waiting[ready]) from None
                 if kind != "item":
                     answers[waiting[ready]] = what
-                    failed_at = failed_at or (time.monotonic() if what is not None else 0.0)
+                    if failed_at == 0.0 and what is not None and not isinstance(what, Canceled):
+                        failed_at = time.monotonic()
                 yield kind, what
                 watchdog.moves = -1  # the reader may have taken long
             visit()
@@ -214,6 +219,8 @@ class RankGroup:
                 pass
         except GroupError as error:
             logger.warning("while an order was canceled: %s", error)
+            self.close()
+        if any(error is not None and not isinstance(error, Canceled) for error in answers.values()):
             self.close()
 
     def _lost(self, ranks: Ranks, rank: int) -> RankDied:

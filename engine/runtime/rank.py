@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import signal
 import socket
 import threading
@@ -40,7 +41,7 @@ def live(
 ) -> None:
     """The whole life of the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, who then ends the ranks in good order
-    threading.Thread(target=_end_with_owner, daemon=True).start()
+    threading.Thread(target=_end_with_owner, args=(rank, Path(meeting).parent), daemon=True).start()
     owner = Owner(rank, pipe, board)
     made: dict[str, Any] = {}
 
@@ -121,9 +122,11 @@ def _portable(error: Exception) -> Exception:
     return error
 
 
-def _end_with_owner() -> None:
-    """The owner may be killed: whatever this rank is in then, it ends."""
+def _end_with_owner(rank: int, folder: Path) -> None:
+    """The owner may be killed: whatever this rank is in then, it ends, and nothing of the order stays on disk."""
     owner = parent_process()
     assert owner is not None
     connection.wait([owner.sentinel])
+    if rank == 0:
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)

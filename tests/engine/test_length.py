@@ -96,6 +96,12 @@ def test_a_longer_video_goes_on_where_a_shorter_one_ended(model, tmp_path):
     assert len(first) == 11 and np.array_equal(longer[:11], first)
 
 
+def test_a_wrong_request_claims_no_folder(model, tmp_path):
+    with pytest.raises(ValueError, match="multiples of 8"):
+        whole(model, LongVideo(**{**vars(VIDEO), "height": 12}), tmp_path)
+    assert len(whole(model, VIDEO, tmp_path)) == 20
+
+
 def test_the_chunks_of_another_video_are_not_taken(model, tmp_path):
     whole(model, VIDEO, tmp_path)
     with pytest.raises(ValueError, match=r"chunks of another video \(other: prompt, seed\)"):

@@ -54,7 +54,7 @@ def test_a_mesh_is_ranks_on_axes(monkeypatch: pytest.MonkeyPatch, given: str, me
     assert env.mesh("AQ_ENGINE_MESH") == mesh
 
 
-@pytest.mark.parametrize("given", ["2", "cfg=0", "rows=2", "cfg=two", "cfg=2;ring=2"])
+@pytest.mark.parametrize("given", ["2", "cfg=0", "rows=2", "cfg=two", "cfg=2;ring=2", "cfg=3", "ring=2,ring=4"])
 def test_what_is_no_mesh_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("AQ_ENGINE_MESH", given)
     with pytest.raises(ImproperlyConfigured, match="AQ_ENGINE_MESH"):

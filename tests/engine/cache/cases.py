@@ -180,11 +180,6 @@ def _this_rank_alone(now: Tensor, before: Tensor) -> float:
     return change * (1.5 if dist.is_initialized() and dist.get_rank() else 0.5)
 
 
-def _mean_of_ranks(*parts: Tensor) -> list[float]:
-    sums = [float(part) for part in parts]
-    return [sums[0] * (1 + dist.get_rank()), sums[1]] if dist.is_initialized() else sums
-
-
 request = apply._Request
 kept: list[Any] = []
 

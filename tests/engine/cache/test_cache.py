@@ -96,11 +96,13 @@ def test_state_that_outlives_its_request_is_found():
 # --- several ranks ---
 
 
-def assert_alike(answers):
+def assert_alike(answers, policy="", shape=None):
+    """Equal results and decisions, with a hit and a miss; halves of guidance on two ranks leave guidance no hit."""
     assert max(error for error, _ in answers) <= EXACT, answers
     assert all(decisions == answers[0][1] for _, decisions in answers)
     hits = {step for request in answers[0][1] for step in request}
-    assert Compute.ALL in hits
+    none_spared = policy.startswith("guidance") and shape.cfg * shape.data > 1
+    assert (Compute.ALL in hits, len(hits) > 1) == (True, not none_spared)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def assert_alike(answers):
     ids=named,
 )
 def test_over_a_mesh_a_cache_is_what_it_is_alone(ranks, shape, policy):
-    assert_alike(ranks(2).run(cases.parity, policy, "single", "odd", shape))
+    assert_alike(ranks(2).run(cases.parity, policy, "single", "odd", shape), policy, shape)
 
 
 @pytest.mark.parametrize(("policy", "length"), [("first-block", "odd"), ("schedule", "packed"), ("magnitude", "tiny")])
@@ -135,7 +137,7 @@ def test_cache_and_mesh_may_be_applied_in_either_order(ranks):
 @pytest.mark.parametrize("policy", CACHES)
 @pytest.mark.parametrize("shape", [*PAIRS, MeshShape(ring=2, ulysses=2), MeshShape(cfg=2, ulysses=2)], ids=named)
 def test_the_whole_matrix(ranks, shape, policy, model, length):
-    assert_alike(ranks(shape.world).run(cases.parity, policy, model, length, shape))
+    assert_alike(ranks(shape.world).run(cases.parity, policy, model, length, shape), policy, shape)
 
 
 def test_a_rank_that_decides_alone_is_found(ranks):

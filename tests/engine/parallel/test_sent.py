@@ -6,7 +6,7 @@ from engine.costs import Layout, sent_bytes
 from engine.parallel.mesh import MeshShape
 from tests.engine.parallel import cases, sent_cases
 
-CONFIG = {**cases.SMALL, "depth": 2}
+CONFIG = {**cases.SMALL, "hidden": 40, "heads": 5, "depth": 2}
 
 
 @pytest.mark.parametrize(
