@@ -24,13 +24,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from engine import events, timing
-from engine.bundles import SHIPPED, Bundle, read_bundle
+from engine.bundles import SHIPPED, Bundle, explained, read_bundle
 from engine.media.photo import open_photo
 from engine.media.video import write_frames
 from engine.models.presets import MULTIMODAL_DIT, SINGLE_DIT
-from engine.options import add_video_options, image_to_video
+from engine.options import CONTROLS, DEFAULTS, FILM, OF_LATENTS, add_video_options, image_to_video, refuse_unused
 from engine.planner import WAN_VAE, Model, Video, make_plan
-from engine.pretrained.command import accelerations, add_import, import_model, in_lines, text_to_video
+from engine.pretrained.command import accelerations, add_import, import_model, in_lines, may_use, text_to_video
 from engine.requests import MAX_SEED
 
 WRONG, CANCELED = 2, 130  # what a shell reports for wrong use, and for a command that Ctrl-C has ended
@@ -52,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (add, run) in COMMANDS.items():
         command = commands.add_parser(name, help=(run.__doc__ or "").splitlines()[0])
-        command.add_argument("--json", action="store_true", help="the result as JSON on standard output")
+        if name != "bench":  # whose options are the benchmark's own, and its result a file
+            command.add_argument("--json", action="store_true", help="the result as JSON on standard output")
         add(command)
         command.set_defaults(run=run)
     options, rest = parser.parse_known_args(arguments)
@@ -86,10 +87,12 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", type=Path, nargs="?", help="a JPEG, PNG (its transparency is the mask) or WebP")
     add_video_options(parser)
     only = parser.add_argument_group("of bundles of latent video, which read a photo only where one is given")
-    only.add_argument("--dit", choices=("single", "multimodal"), default="single")
+    only.add_argument("--dit", choices=("single", "multimodal"), help="single by default")
     only.add_argument("--frames", type=int, help="1 + 4n; what the bundle was trained for by default")
     only.add_argument("--size", metavar="WxH", help="what the bundle was trained for by default")
     only.add_argument("--guidance", type=float, help="1: none; the bundle's own by default")
+    imported = parser.add_argument_group("of imported bundles")
+    imported.add_argument("--device", help="cpu by default, in float32; on any other that torch knows, in bfloat16")
 
 
 def generate(options: Options) -> None:
@@ -125,6 +128,7 @@ def _from_photo(
     if options.photo is None and "text_to_video" not in bundle.kinds:
         raise ValueError(f"The bundle {bundle.name} makes videos from photos: name a photo.")
     request = (image_to_video if options.photo else text_to_video)(vars(options))
+    _refuse_unused(bundle, options)
 
     def on_event(event: events.Progress | events.Preview | events.Notice) -> None:
         if isinstance(event, events.Progress):
@@ -132,15 +136,26 @@ def _from_photo(
         if isinstance(event, events.Notice):
             say(event.message)
 
-    made = _engine(bundle).generate(request, options.photo, options.out, mask=options.mask, on_event=on_event)
+    made = _engine(bundle, options.device).generate(
+        request, options.photo, options.out, mask=options.mask, on_event=on_event
+    )
     return dataclasses.asdict(made)
 
 
-def _engine(bundle: Bundle) -> Any:
+def _refuse_unused(bundle: Bundle, options: Options) -> None:
+    """ValueError for options that would change nothing."""
+    what, used = f"The bundle {bundle.name}", (*FILM, *CONTROLS)
+    if bundle.layout == "diffusers":
+        used = (*FILM, *(("camera", "subject", "mask") if options.photo else ()), "device")
+        what += "" if options.photo else ", from words alone,"
+    refuse_unused(vars(options), used, what)
+
+
+def _engine(bundle: Bundle, device: str | None) -> Any:
     if bundle.layout == "diffusers":
         from engine.pretrained.generate import PretrainedEngine
 
-        return PretrainedEngine.load(bundle)
+        return PretrainedEngine.load(bundle, device=device or "cpu")
     from engine.generate import Engine  # needs torch, which the other commands do without
 
     return Engine(bundle)
@@ -149,29 +164,32 @@ def _engine(bundle: Bundle) -> Any:
 def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> dict[str, Any]:
     from engine.latent_video import LatentVideo
 
+    refuse_unused(vars(options), OF_LATENTS, f"The bundle {bundle.name}")
+    prompt, dit = options.prompt or "", options.dit or "single"
+    fps = DEFAULTS.fps if options.fps is None else options.fps
     native = bundle.capabilities.get("latents") or {}
     width, height = _size(options.size) if options.size else (native.get("width", 64), native.get("height", 64))
     seed = secrets.randbelow(MAX_SEED) if options.seed is None else options.seed
     asked = {
-        "frames": options.frames or native.get("frames", 17),
+        "frames": native.get("frames", 17) if options.frames is None else options.frames,
         "height": height,
         "width": width,
-        "steps": options.steps,
+        "steps": DEFAULTS.steps if options.steps is None else options.steps,
         "seed": seed,
         "guidance": options.guidance,
     }
-    model = LatentVideo(bundle, options.dit)
+    model = LatentVideo(bundle, dit)
     known = None if options.photo is None else cropped(open_photo(options.photo).rgb, width, height)[None]
     latents = None
-    for step, (_, data) in enumerate(model.denoise(options.prompt, known=known, **asked), 1):
+    for step, (_, data) in enumerate(model.denoise(prompt, known=known, **asked), 1):
         latents = data
-        told(description="denoise", completed=0.9 * step / options.steps)
+        told(description="denoise", completed=0.9 * step / asked["steps"])
     assert latents is not None
     frames = model.decode(latents)
-    write_frames(frames, options.out, options.fps)
-    size = {"width": width, "height": height, "fps": options.fps, "frames": len(frames)}
-    about = {"path": options.out, **size, "seconds": len(frames) / options.fps}
-    return {**about, "settings": {"prompt": options.prompt, "dit": options.dit, **asked}, "model": bundle.identity}
+    write_frames(frames, options.out, fps)
+    size = {"width": width, "height": height, "fps": fps, "frames": len(frames)}
+    about = {"path": options.out, **size, "seconds": len(frames) / fps}
+    return {**about, "settings": {"prompt": prompt, "dit": dit, **asked}, "model": bundle.identity}
 
 
 def cropped(picture_HW3: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -251,11 +269,12 @@ def _cache(name: str, budget: float, devices: int) -> tuple[str, float]:
     if name in PRESETS:
         raise ValueError(f"--budget needs a bundle whose cache was calibrated; the preset {name} has no weights.")
     bundle = read_bundle(name)
-    settings = json.loads(bundle.file("cache.json").read_text())["settings"]
+    file = bundle.file("cache.json")
     # Where the halves of guidance are on two devices, leaving one out saves none of the time.
-    costs = [
-        (s["work"] + (0.5 * s["halves"] if devices > 1 else 0), s["policy"]) for s in settings if s["error"] <= budget
-    ]
+    half = 0.5 if devices > 1 else 0.0
+    with explained(bundle, file.name):
+        settings = json.loads(file.read_text())["settings"]
+        costs = [(s["work"] + half * s["halves"], str(s["policy"])) for s in settings if s["error"] <= budget]
     if not costs:
         raise ValueError(f"No setting of the cache of {bundle.name} stays within an error of {budget:g}.")
     cost, policy = min(costs)
@@ -289,12 +308,13 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
 def inspect(options: Options) -> None:
     """Verify a bundle and say what is in it, how it was made, and what may be done with its parts."""
     bundle = read_bundle(options.bundle)
+    uses = may_use(bundle) if bundle.layout == "diffusers" else PARTS
     found: dict[str, Any] = {
         "name": bundle.name,
         "version": bundle.version,
         "digest": bundle.digest,
         "kinds": bundle.kinds,
-        "parts": {name.removesuffix(".safetensors"): _part(bundle, name) for name in _weights(bundle)},
+        "parts": {name.removesuffix(".safetensors"): _part(bundle, name, uses) for name in _weights(bundle)},
         "sampling": bundle.capabilities.get("sampling"),
         "provenance": {name: bundle.provenance.get(name) for name in ("recipe", "data", "command", "commit")},
         "files": bundle.files,
@@ -328,7 +348,7 @@ def _weights(bundle: Bundle) -> list[str]:
     return sorted(name for name in bundle.files if name.endswith(".safetensors"))
 
 
-def _part(bundle: Bundle, name: str) -> Mapping[str, Any]:
+def _part(bundle: Bundle, name: str, uses: Mapping[str, str]) -> Mapping[str, Any]:
     """Parameters of a safetensors file, from its header alone (huggingface.co/docs/safetensors)."""
     path, part = bundle.file(name), name.removesuffix(".safetensors")
     with path.open("rb") as file:
@@ -338,7 +358,7 @@ def _part(bundle: Bundle, name: str) -> Mapping[str, Any]:
         "parameters": sum(math.prod(shape) for shape in shapes),
         "bytes": path.stat().st_size,
         "sha256": bundle.files[name],
-        "may_use": PARTS.get(part, "one device"),
+        "may_use": uses.get(part.split("/")[0], "one device"),
     }
 
 

@@ -3,40 +3,54 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from engine.requests import MAX_SEED, CameraMove, Format, ImageToVideo, SubjectMotion
 
 DEFAULTS = ImageToVideo()
+FILM = ("format", "seconds", "fps", "short_side", "prompt", "seed", "steps")
+CONTROLS = ("camera", "strength", "subject", "subject_strength", "mask")
+OF_LATENTS = ("prompt", "seed", "steps", "fps", "dit", "frames", "size", "guidance")
+OPTIONS = tuple(dict.fromkeys((*FILM, *CONTROLS, *OF_LATENTS, "device")))
 
 
 def add_video_options(parser: ArgumentParser) -> None:
-    """Everything that an `ImageToVideo` may ask."""
+    """Everything that an `ImageToVideo` may ask. What is not said is None, and as DEFAULTS has it."""
     parser.add_argument("-o", "--out", type=Path, required=True, help="the MP4 to write")
     parser.add_argument("--mask", type=Path, help="a gray picture in which the product is white")
-    parser.add_argument("--format", choices=get_args(Format), default=DEFAULTS.format)
-    parser.add_argument("--seconds", type=float, default=DEFAULTS.seconds, help="3 to 15")
-    parser.add_argument("--fps", type=int, default=DEFAULTS.fps, help="24, 25 or 30")
-    parser.add_argument("--short-side", type=int, default=DEFAULTS.short_side, help="540, 720 or 1080 pixels")
-    parser.add_argument("--camera", choices=get_args(CameraMove), default=DEFAULTS.camera.move)
-    parser.add_argument("--strength", type=float, default=DEFAULTS.camera.strength, help="of the camera, 0.1 to 1")
-    parser.add_argument("--subject", choices=get_args(SubjectMotion), default=DEFAULTS.subject.motion)
-    parser.add_argument("--subject-strength", type=float, default=DEFAULTS.subject.strength, help="0.1 to 1")
-    parser.add_argument("--prompt", default=DEFAULTS.prompt)
+    parser.add_argument("--format", choices=get_args(Format))
+    parser.add_argument("--seconds", type=float, help="3 to 15")
+    parser.add_argument("--fps", type=int, help="24, 25 or 30")
+    parser.add_argument("--short-side", type=int, help="540, 720 or 1080 pixels")
+    parser.add_argument("--camera", choices=get_args(CameraMove))
+    parser.add_argument("--strength", type=float, help="of the camera, 0.1 to 1")
+    parser.add_argument("--subject", choices=get_args(SubjectMotion))
+    parser.add_argument("--subject-strength", type=float, help="0.1 to 1")
+    parser.add_argument("--prompt")
     parser.add_argument("--seed", type=int, help=f"0 to {MAX_SEED}; the same seed gives the same video")
-    parser.add_argument("--steps", type=int, default=DEFAULTS.steps, help="denoising steps, 4 to 50")
+    parser.add_argument("--steps", type=int, help="denoising steps, 4 to 50")
     parser.add_argument("--bundle", type=Path, help="the folder of the model to use; the studio's own by default")
 
 
 def image_to_video(options: Mapping[str, Any]) -> ImageToVideo:
     """The request of these options; pydantic's ValidationError where one is out of bounds."""
-    plain = ("format", "seconds", "fps", "short_side", "prompt", "seed", "steps")
+
+    def said(**fields: str) -> dict[str, Any]:
+        return {field: options[name] for field, name in fields.items() if options[name] is not None}
+
     return ImageToVideo.model_validate(
         {
-            **{name: options[name] for name in plain},
-            "camera": {"move": options["camera"], "strength": options["strength"]},
-            "subject": {"motion": options["subject"], "strength": options["subject_strength"]},
+            **said(**{name: name for name in FILM}),
+            "camera": said(move="camera", strength="strength"),
+            "subject": said(motion="subject", strength="subject_strength"),
         }
     )
+
+
+def refuse_unused(options: Mapping[str, Any], used: Collection[str], what: str) -> None:
+    """ValueError that names what was said and is not used by `what`."""
+    unused = [f"--{name.replace('_', '-')}" for name in OPTIONS if name not in used and options[name] is not None]
+    if unused:
+        raise ValueError(f"{what} does not use {', '.join(unused)}: leave that out.")

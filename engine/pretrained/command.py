@@ -13,14 +13,19 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from engine.bundles import Bundle
 from engine.pretrained.directory import read_directory
-from engine.pretrained.families import applies
+from engine.pretrained.families import SPREAD, applies
 from engine.pretrained.importing import import_directory
 from engine.requests import TextToVideo
+
+MODELS = Path("var", "models")
+VAE = "from Python: engine.parallel.vae.ParallelVae, engine.memory.tiling.Strips"
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, help="the folder that holds the model's model_index.json")
-    parser.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="the bundle, a new folder")
+    parser.add_argument(
+        "--out", type=Path, metavar="BUNDLE", help=f"the bundle, a new folder; {MODELS}/<name> by default"
+    )
     parser.add_argument("--name", help="the folder's own by default")
     parser.add_argument("--pixels", metavar="WxH", help="the size it was trained for; its family's usual by default")
     parser.add_argument("--frames", type=int, help="the most that it makes at once")
@@ -35,12 +40,13 @@ def import_model(options: argparse.Namespace) -> dict[str, Any]:
     native = {name: getattr(options, name) for name in ("frames", "fps") if getattr(options, name) is not None}
     if options.pixels is not None:
         native["pixels"] = _pixels(options.pixels)
+    out = options.out or MODELS / (options.name or options.path.resolve().name)
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("hashing", total=None)
         bundle = import_directory(
             options.path,
-            options.out,
+            out,
             name=options.name,
             native=native,
             copy=options.copy,
@@ -61,17 +67,29 @@ def accelerations(bundle: Bundle) -> dict[str, dict[str, Any]]:
     return applies(bundle.capabilities, read_directory(bundle.path).transformer)
 
 
+def may_use(bundle: Bundle) -> dict[str, str]:
+    """What may be done with an imported bundle's components, but for those that run on one device only."""
+    index = read_directory(bundle.path).index
+    found = {}
+    if accelerations(bundle)["sequence"]["applies"]:
+        found = dict.fromkeys(("transformer", "transformer_2"), f"ring and ulysses parallel, {SPREAD}")
+    if index["vae"][1] == "AutoencoderKLWan":
+        found["vae"] = f"decoding over devices, or in strips on one, {VAE}"
+    return found
+
+
 def in_lines(accelerations: dict[str, dict[str, Any]]) -> str:
     """The same in lines for people."""
     return "\n".join(
-        f"{name}: {'applies' if said['applies'] else 'does not apply: ' + said['because']}"
+        f"{name}: {'applies, ' + said['how'] if said['applies'] else 'does not apply: ' + said['because']}"
         for name, said in accelerations.items()
     )
 
 
 def text_to_video(options: Mapping[str, Any]) -> TextToVideo:
     """The request of these options; pydantic's ValidationError where one is out of bounds."""
-    return TextToVideo.model_validate({name: options[name] for name in TextToVideo.model_fields if name in options})
+    said = {name: options[name] for name in TextToVideo.model_fields if options.get(name) is not None}
+    return TextToVideo.model_validate({"prompt": ""} | said)
 
 
 def _pixels(text: str) -> int:

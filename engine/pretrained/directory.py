@@ -129,7 +129,7 @@ def _weights(path: Path, name: str, found: list[str]) -> list[str]:
     for shard in shards:
         if not shard.endswith(".safetensors") or shard not in found:
             raise BundleError(f"{path / name} lacks {shard}: the directory is half copied. Copy it again.")
-        _check_header(path / name / shard)
+        _check_header(real_file(path, f"{name}/{shard}"))
     return [*shards, *([index] if index else [])]
 
 
@@ -158,15 +158,31 @@ def _refuse_code(path: Path, name: str) -> None:
 
 def read_json(path: Path, name: str) -> dict[str, Any]:
     """The JSON object in a file of the directory; BundleError where it is none."""
-    file = path / name
+    file = real_file(path, name)
     try:
         if file.stat().st_size > MAX_JSON:
             raise BundleError(f"{file} is too large to be what its name says.")
         found = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BundleError(f"There is no {name} in {path}: it is no diffusers directory, or half copied.") from None
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise error if isinstance(error, BundleError) else BundleError(f"{file} is not readable JSON.") from None
     if not isinstance(found, dict):
         raise BundleError(f"{file} has to hold a JSON object.")
     return found
+
+
+def real_file(path: Path, name: str) -> Path:
+    """A file of the directory, known to be one before it is opened: another thing might never end. Links out are
+    refused, but to where Hugging Face keeps a snapshot's files; BundleError for whatever is no file.
+    """
+    try:
+        root, file = path.resolve(), (path / name).resolve()
+    except (OSError, RuntimeError):  # links in a circle
+        raise BundleError(f"{path / name} is a link that leads nowhere. Put the file itself there.") from None
+    homes = [root] + ([root.parent.parent / "blobs"] if root.parent.name == "snapshots" else [])
+    if not any(file.is_relative_to(home) for home in homes):
+        raise BundleError(f"{path / name} is a link that leads out of the directory. Put the file itself there.")
+    if not file.exists():
+        raise BundleError(f"There is no {name} in {path}: it is no diffusers directory, or half copied.")
+    if not file.is_file():
+        raise BundleError(f"{path / name} is no regular file. Put the file itself there.")
+    return file

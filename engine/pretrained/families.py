@@ -19,7 +19,8 @@ class Native:
     """What a model makes by itself, before anything is scaled to what was asked.
 
     `pixels` of a frame it was trained for, `frames` at most, at `fps`. Sides are multiples of `multiple`, lengths are
-    `step` * k + 1 frames. `size`: (width, height) of a model that knows no other. ValueError for what cannot be.
+    `step` * k + 1 frames, k from 1 on. `size`: (width, height) of a model that knows no other. ValueError for what
+    cannot be.
     """
 
     pixels: int
@@ -35,10 +36,10 @@ class Native:
             value = getattr(self, name)
             if type(value) is not int or not 1 <= value <= most:
                 raise ValueError(f"A model cannot have {name} = {value!r}: it has to be a whole number, 1 to {most}.")
-        if self.pixels < self.multiple**2 or (self.frames - 1) % self.step:
+        if self.pixels < self.multiple**2 or (self.frames - 1) % self.step or self.frames == 1:
             raise ValueError(
-                f"A model whose sides are multiples of {self.multiple} and whose lengths are {self.step} k + 1 frames "
-                f"cannot make {self.pixels} pixels and {self.frames} frames."
+                f"A model whose sides are multiples of {self.multiple} and whose lengths are {self.step} k + 1 frames, "
+                f"k from 1 on, cannot make {self.pixels} pixels and {self.frames} frames."
             )
 
     @classmethod
@@ -55,7 +56,8 @@ class Family:
     """One family. `serves`: the class a directory names -> kind of request -> the pipeline that serves it.
 
     `components`: which classes of which library a component may be, and nothing else is ever loaded. `sequence`:
-    whether the transformer has a plan for our sequence parallelism.
+    whether the transformer has a plan for our sequence parallelism. `one_dtype`: its pipelines hand text's and
+    latents' type to the VAE without a cast, so that the VAE has to compute in it too.
     """
 
     name: str
@@ -65,9 +67,11 @@ class Family:
     steps: int
     guidance: float
     sequence: frozenset[str] = frozenset()
+    one_dtype: bool = False
 
 
 T2V, I2V = "text_to_video", "image_to_video"
+SPREAD = "from Python: engine.pretrained.wan.Spread"
 _FLOW = "FlowMatchEulerDiscreteScheduler"
 
 
@@ -120,6 +124,7 @@ FAMILIES = (
         Native(512 * 704, 161, 25, 32, 8),
         steps=50,
         guidance=3.0,
+        one_dtype=True,
     ),
     Family(
         "hunyuan_video",
@@ -152,6 +157,7 @@ FAMILIES = (
         Native(768 * 1360, 81, 16, 16, 4),
         steps=50,
         guidance=6.0,
+        one_dtype=True,
     ),
 )
 
@@ -199,7 +205,7 @@ def capabilities_of(family: Family, index: Mapping[str, Any], native: Native, sh
 
 
 def applies(capabilities: Mapping[str, Any], transformer: str) -> dict[str, dict[str, Any]]:
-    """Which of our accelerations a bundle can use, each with the reason where it cannot."""
+    """Which of our accelerations a bundle can use: how, or the reason why not."""
     family = family_of(capabilities.get("pipeline"))
     spread = transformer in family.sequence
     no_plan = f"there is no sequence plan for {transformer} yet"
@@ -208,7 +214,7 @@ def applies(capabilities: Mapping[str, Any], transformer: str) -> dict[str, dict
         "hunyuan_video": "its guidance is a number that the transformer reads: there is no other half",
     }.get(family.name, "its pipeline is not connected to it yet")
     return {
-        "sequence": {"applies": spread} | ({} if spread else {"because": no_plan}),
+        "sequence": {"applies": spread} | ({"how": SPREAD} if spread else {"because": no_plan}),
         "guidance": {"applies": False, "because": halves},
         "tensor": {"applies": False, "because": "its projections have no tensor plan"},
         "cache": {"applies": False, "because": f"engine.cache is not connected to {transformer} yet"},

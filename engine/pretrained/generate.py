@@ -27,7 +27,7 @@ from engine.media.video import VideoWriter
 from engine.pretrained.directory import read_directory
 from engine.pretrained.families import Native
 from engine.pretrained.fitting import Plan, fitted, plan_native, to_i420
-from engine.pretrained.loading import load_pipelines
+from engine.pretrained.loading import load_pipelines, usable
 from engine.pretrained.wan import TEXT_TOKENS
 from engine.requests import MAX_SEED, Camera, ImageToVideo, TextToVideo
 
@@ -69,11 +69,13 @@ class PretrainedEngine:
         cls, bundle: Bundle | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
     ) -> PretrainedEngine:
         """Read, verify and load a bundle. `dtype` of transformer and text: float32 on a CPU, else bfloat16; the VAE
-        stays in float32. BundleError says what is wrong with it.
+        stays in float32 where its pipelines allow. BundleError says what is wrong with it, ValueError that there is no
+        such device.
         """
+        device = usable(device)
         bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
         directory = read_directory(bundle.path)
-        usual = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
+        usual = torch.float32 if device.type == "cpu" else torch.bfloat16
         with explained(bundle, "capabilities.native"):
             native = Native.read(bundle.capabilities.get("native"))
         return cls(bundle, native, load_pipelines(bundle, directory, device, dtype or usual))
@@ -153,7 +155,7 @@ class PretrainedEngine:
 
     def _ask(self, request: ImageToVideo | TextToVideo, plan: Plan, seed: int, image: np.ndarray | None) -> Ask:
         sampling = self.bundle.capabilities["sampling"]
-        chosen = request.steps != type(request).model_fields["steps"].default  # our own model's, too few for these
+        chosen = "steps" in request.model_fields_set  # the default is our own model's, too few for these
         return Ask(
             prompt=_prompt(request),
             width=plan.width,

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from engine.bundles import Bundle, BundleError, write_bundle
-from engine.pretrained.directory import Directory, read_directory, read_json
+from engine.pretrained.directory import Directory, read_directory, read_json, real_file
 from engine.pretrained.families import Native, capabilities_of, native_of, served
 
 OnBytes = Callable[[int, int], None]
 BLOCK = 8 << 20
+NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK}  # a copy may still be made
 
 
 def import_directory(
@@ -82,7 +83,7 @@ def _shift(directory: Directory) -> float:
 
 
 def _take(source: Path, part: Path, name: str, copy: bool) -> None:
-    real, target = _real(source, name), part / name
+    real, target = real_file(source, name), part / name
     target.parent.mkdir(exist_ok=True)
     try:
         if copy:
@@ -90,23 +91,12 @@ def _take(source: Path, part: Path, name: str, copy: bool) -> None:
         else:
             target.hardlink_to(real)
     except OSError as error:
-        if error.errno == errno.EXDEV:
+        if error.errno in NO_LINKS and not copy:
             raise BundleError(
-                f"{source} lies on another disk than {part.parent}, so that its files cannot be shared. "
+                f"The files of {source} cannot be shared with {part.parent} ({error.strerror}). "
                 "Choose a folder on the same disk, or have the files copied with --copy."
             ) from None
         raise BundleError(f"{name} cannot be taken over: {error.strerror}.") from error
-
-
-def _real(source: Path, name: str) -> Path:
-    """The file itself. Links out are refused, but to where Hugging Face keeps a snapshot's files."""
-    root, file = source.resolve(), (source / name).resolve()
-    homes = [root] + ([root.parent.parent / "blobs"] if root.parent.name == "snapshots" else [])
-    if not any(file.is_relative_to(home) for home in homes):
-        raise BundleError(f"{source / name} is a link that leads out of the directory. Put the file itself there.")
-    if not file.is_file():
-        raise BundleError(f"{source / name} is missing: the directory is half copied. Copy it again.")
-    return file
 
 
 def _digests(folder: Path, names: tuple[str, ...], on_bytes: OnBytes) -> dict[str, str]:

@@ -26,15 +26,17 @@ from engine.pretrained.families import served
 def load_pipelines(
     bundle: Bundle, directory: Directory, device: torch.device | str, dtype: torch.dtype
 ) -> dict[str, Any]:
-    """A pipeline for each kind of request, all of the same weights, in evaluation mode. The VAE stays in float32.
+    """A pipeline for each kind of request, all of the same weights, in evaluation mode. The VAE stays in float32,
+    but where the family's pipelines do not cast what they give it.
 
     BundleError names the part that is not what it should be.
     """
     parts = {}
+    fine = dtype if directory.family.one_dtype or dtype == torch.float64 else torch.float32
     for name in directory.configs:
         with explained(bundle, name):
             load = _load_diffusers if directory.index[name][0] == "diffusers" else _load_transformers
-            model = load(directory, name, torch.float32 if name == "vae" and dtype != torch.float64 else dtype)
+            model = load(directory, name, fine if name == "vae" else dtype)
             parts[name] = model.eval().requires_grad_(False).to(device)
     with explained(bundle, INDEX):
         declared = getattr(diffusers, directory.index["_class_name"])
@@ -49,6 +51,17 @@ def load_pipelines(
     for pipe in pipelines.values():
         pipe.set_progress_bar_config(disable=True)
     return pipelines
+
+
+def usable(name: torch.device | str) -> torch.device:
+    """The device of this name, tried once. ValueError where torch knows none such, or this machine has none."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except Exception as error:  # each kind of device fails in its own way
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+        raise ValueError(f"There is no device {str(name)!r} to compute on here ({reason}). Use cpu.") from None
+    return device
 
 
 def _fitting(pipe: Any, name: str) -> dict[str, Any]:

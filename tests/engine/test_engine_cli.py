@@ -117,6 +117,10 @@ def test_a_bundle_of_latent_video_needs_no_photo_and_reads_one(latent_bundle, tm
     assert "8 frames: the model makes 1 + 4n" in capsys.readouterr().err
     assert command_line.main(["generate", *common, "--dit", "multimodal"]) == 2
     assert "has no file multimodal_dit.json" in capsys.readouterr().err
+    assert command_line.main(["generate", *common, "--frames", "0"]) == 2
+    assert "0 frames: the model makes 1 + 4n" in capsys.readouterr().err
+    assert command_line.main(["generate", *common, "--seconds", "3", "--format", "1:1", "--camera", "static"]) == 2
+    assert "tiny does not use --format, --seconds, --camera: leave" in capsys.readouterr().err
 
 
 def test_a_bundle_of_latent_video_can_be_planned_and_inspected(latent_bundle, capsys):
@@ -144,6 +148,13 @@ def test_a_calibrated_cache_is_part_of_the_plan(latent_bundle, tmp_path, capsys)
     assert "cache (taylor) was calibrated to save 30 %" in capsys.readouterr().out
     assert command_line.main([*common, "0.001"]) == 2
     assert "No setting of the cache of tiny stays within an error of 0.001." in capsys.readouterr().err
+    for wrong in ({"settings": [{}]}, {"settings": [settings[0] | {"error": "small"}]}, []):
+        (folder / "cache.json").write_text(json.dumps(wrong))
+        write_bundle(
+            folder, name="tiny", version="1", kinds=("text_to_video",), capabilities=capabilities, provenance={}
+        )
+        assert command_line.main([*common, "0.05"]) == 2
+        assert "tiny cannot be used: cache.json is not what its manifest says" in capsys.readouterr().err
     assert command_line.main(["plan", "--model", str(latent_bundle), "--budget", "0.05"]) == 2
     assert "has no file cache.json" in capsys.readouterr().err
 
@@ -198,6 +209,8 @@ def test_bench_hands_its_options_on_and_says_where_it_is_missing(monkeypatch, tm
     assert "part of the repository" in capsys.readouterr().err
     benchmark.write_text("import sys; sys.exit(5 if sys.argv[1:] == ['--only', 'planner'] else 6)")
     assert command_line.main(["bench", "--only", "planner"]) == 5
+    benchmark.write_text("import sys; sys.exit(5 if sys.argv[1:] == ['--json'] else 6)")
+    assert command_line.main(["bench", "--json"]) == 5  # the benchmark's to take or to refuse
 
 
 def test_all_but_generate_runs_without_torch():
@@ -220,6 +233,10 @@ def test_all_but_generate_runs_without_torch():
         (
             ["generate", "PHOTO", "-o", "out.mp4", "--seconds", "99"],
             "seconds: Input should be less than or equal to 15.",
+        ),
+        (
+            ["generate", "PHOTO", "-o", "out.mp4", "--guidance", "2", "--size", "32x32", "--device", "cpu"],
+            "aquarius-nano does not use --size, --guidance, --device: leave",
         ),
         (["generate", "PHOTO", "-o", "out.mp4", "--bundle", "nowhere"], "There is no model bundle at nowhere"),
         (["inspect", "nowhere"], "There is no model bundle at nowhere"),

@@ -1,14 +1,20 @@
 """A diffusers directory becomes a bundle without a copy of its weights, or is refused with a sentence."""
 
+import errno
+import importlib
 import json
+import os
 import shutil
 import struct
+from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from engine import __main__ as command_line
 from engine.bundles import BundleError, read_bundle
 from engine.media.video import probe_video
+from engine.pretrained import command, generate
 from engine.pretrained.directory import read_directory
 from engine.pretrained.families import Native, applies
 from engine.pretrained.generate import PretrainedEngine
@@ -142,6 +148,30 @@ def a_link_out(source):
     (source / "vae" / "config.json").symlink_to(outside)
 
 
+def a_linked_index(source):
+    """It holds no JSON: whoever opens it before its link is looked at says so."""
+    (source.parent / "outside.json").write_text("no JSON")
+    (source / "vae" / "config.json").unlink()
+    (source / "vae" / "config.json").symlink_to(source.parent / "outside.json")
+
+
+def linked_weights(source):
+    (source.parent / "outside.safetensors").write_bytes(b"no weights")
+    without_weights(source)
+    file = source / "transformer" / "diffusion_pytorch_model.safetensors"
+    file.symlink_to(source.parent / "outside.safetensors")
+
+
+def a_pipe(source):
+    (source / "vae" / "config.json").unlink()
+    os.mkfifo(source / "vae" / "config.json")
+
+
+def links_in_a_circle(source):
+    (source / "vae" / "config.json").unlink()
+    (source / "vae" / "config.json").symlink_to(source / "vae" / "config.json")
+
+
 def no_object(source):
     (source / "model_index.json").write_text("[]")
 
@@ -174,6 +204,10 @@ BAD = {
     a_missing_shard: "half copied",
     a_shard_elsewhere: "no index of weights",
     a_link_out: "leads out of the directory",
+    a_linked_index: "leads out of the directory",
+    linked_weights: "leads out of the directory",
+    a_pipe: "no regular file",
+    links_in_a_circle: "is a link that leads|There is no vae/config.json",
     no_object: "JSON object",
     too_many_layers: "no model has so many",
     a_broken_patch: "cannot be used",
@@ -181,6 +215,7 @@ BAD = {
 }
 
 
+@pytest.mark.timeout(60)  # a pipe that is opened never ends
 @pytest.mark.parametrize("harm", BAD, ids=lambda harm: harm.__name__)
 def test_a_bad_directory_is_refused_with_a_sentence(source, tmp_path, harm):
     harm(source)
@@ -189,10 +224,23 @@ def test_a_bad_directory_is_refused_with_a_sentence(source, tmp_path, harm):
     assert [p.name for p in tmp_path.iterdir() if "bundle" in p.name] == []
 
 
-@pytest.mark.parametrize("native", [{"pixels": 10**12}, {"frames": 10**9}, {"frames": 12}, {"fps": 0}, {"pixels": -1}])
+@pytest.mark.parametrize(
+    "native", [{"pixels": 10**12}, {"frames": 10**9}, {"frames": 12}, {"frames": 1}, {"fps": 0}, {"pixels": -1}]
+)
 def test_absurd_sizes_are_refused(source, tmp_path, native):
     with pytest.raises(BundleError, match=r"cannot (have|make)"):
         import_directory(source, tmp_path / "bundle", native=native)
+
+
+@pytest.mark.parametrize("reason", [errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK])
+def test_where_files_cannot_be_shared_a_copy_is_offered(source, tmp_path, monkeypatch, reason):
+    def refused(link, file):
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    with pytest.raises(BundleError, match="--copy"):
+        import_directory(source, tmp_path / "bundle")
+    assert import_directory(source, tmp_path / "bundle", copy=True).kinds == ("text_to_video",)
 
 
 def test_nothing_is_written_over(source, bundle):
@@ -257,8 +305,24 @@ def test_the_command_imports_and_says_what_applies(source, tmp_path, capsys):
     assert said["capabilities"]["native"] | {"pixels": 2048, "frames": 9, "fps": 8} == said["capabilities"]["native"]
     assert command_line.main(["inspect", str(out)]) == 0
     shown = capsys.readouterr().out
-    assert "sequence: applies" in shown
+    assert "sequence: applies, from Python: engine.pretrained.wan.Spread" in shown
+    assert "bytes; ring and ulysses parallel, from Python: engine.pretrained.wan.Spread" in shown
+    assert "in strips on one, from Python: engine.parallel.vae.ParallelVae" in shown
     assert "cache: does not apply: " in shown
+
+
+def test_the_command_imports_into_a_folder_of_the_models_and_says_so(source, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert command_line.main(["import", str(source)]) == 0
+    assert capsys.readouterr().out.startswith("var/models/source: source, text_to_video\n")
+    assert read_bundle(tmp_path / "var" / "models" / "source").name == "source"
+
+
+@pytest.mark.parametrize("name", ["engine.parallel.vae.ParallelVae", "engine.memory.tiling.Strips"])
+def test_what_inspect_names_is_there(name):
+    module, _, part = name.rpartition(".")
+    assert name in command.VAE
+    assert hasattr(importlib.import_module(module), part)
 
 
 @pytest.mark.parametrize("pixels", ["large", "1x", "99999x99999", "1x1"])
@@ -267,6 +331,47 @@ def test_the_command_explains_wrong_use_in_a_sentence(source, tmp_path, capsys, 
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("said", "unused"),
+    [
+        (["--camera", "pan-left", "--mask", "photo.png"], "--camera, --mask"),
+        (["--subject", "turn"], "--subject"),
+        (["--guidance", "3"], "--guidance"),
+        (["--dit", "single", "--frames", "9", "--size", "32x32"], "--dit, --frames, --size"),
+    ],
+)
+def test_options_that_words_do_not_use_are_named(bundle, tmp_path, monkeypatch, capsys, said, unused):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.png").write_bytes(b"")
+    assert command_line.main(["generate", "-o", "out.mp4", "--bundle", str(bundle), "--prompt", "a cup", *said]) == 2
+    assert f"from words alone, does not use {unused}: leave" in capsys.readouterr().err
+
+
+def test_options_that_an_imported_model_does_not_use_with_a_photo_are_named(bundle, tmp_path, capsys):
+    (tmp_path / "photo.png").write_bytes(b"")
+    common = ["generate", str(tmp_path / "photo.png"), "-o", str(tmp_path / "out.mp4"), "--bundle", str(bundle)]
+    assert command_line.main([*common, "--camera", "pan-left", "--strength", "0.5", "--frames", "9"]) == 2
+    assert "The bundle source does not use --strength, --frames: leave" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:63", "meta"])
+def test_a_device_that_is_not_there_is_told(bundle, tmp_path, capsys, device):
+    common = ["generate", "-o", str(tmp_path / "out.mp4"), "--bundle", str(bundle), "--prompt", "a cup"]
+    assert command_line.main([*common, "--device", device]) == 2
+    said = capsys.readouterr().err
+    assert f"There is no device '{device}'" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("device", "dtype"), [("cpu", "float32"), ("other", "bfloat16")])
+def test_the_device_is_where_the_models_go_and_chooses_their_type(bundle, monkeypatch, device, dtype):
+    given = []
+    monkeypatch.setattr(generate, "usable", lambda name: mock.Mock(type=name))
+    monkeypatch.setattr(generate, "load_pipelines", lambda bundle, directory, *to: given.append(to) or {})
+    command_line._engine(read_bundle(bundle), device)
+    assert [(to.type, str(kind)) for to, kind in given] == [(device, f"torch.{dtype}")]
 
 
 def test_generate_takes_an_imported_bundle(bundle, tmp_path, capsys):

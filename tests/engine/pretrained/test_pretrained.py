@@ -1,5 +1,6 @@
 """Imported pipelines make the very frames that diffusers makes, and serve our requests as our own models do."""
 
+import shutil
 from unittest import mock
 
 import numpy as np
@@ -12,8 +13,11 @@ from engine.events import Canceled, Progress
 from engine.media.video import decode_frames, probe_video
 from engine.pretrained.families import Native
 from engine.pretrained.fitting import SLOWEST, covered, fitted, plan_native
-from engine.pretrained.generate import Ask
+from engine.pretrained.generate import Ask, PretrainedEngine
+from engine.pretrained.importing import import_directory
 from engine.requests import ImageToVideo, TextToVideo
+from tests.engine.pretrained.conftest import SMALL
+from tests.engine.pretrained.tiny import PIPELINES
 
 FULL = pytest.mark.full
 PHOTO = np.random.default_rng(5).integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -59,6 +63,45 @@ def test_words_become_the_frames_that_diffusers_makes(loaded, peer, name):
     assert ours.std() > 5
     assert np.array_equal(ours, of_diffusers(peer(name), side))
     assert not np.array_equal(ours, loaded(name).sample(ask(side, seed=8), "text_to_video"))
+
+
+@pytest.mark.parametrize(
+    "name", [name if name == "cogvideox" else pytest.param(name, marks=FULL) for name in PIPELINES]
+)
+def test_every_pipeline_runs_in_the_type_of_devices_other_than_the_cpu(loaded, name):
+    engine = PretrainedEngine.load(loaded(name).bundle, dtype=torch.bfloat16)
+    assert {engine.denoisers[0].dtype} == {torch.bfloat16}
+    side = side_of(name)
+    for kind in engine.pipelines:
+        photo = PHOTO[:side, :side] if kind == "image_to_video" else None
+        made = engine.sample(ask(side, image=photo), kind).astype(int)
+        exact, other = (loaded(name).sample(ask(side, image=photo, seed=seed), kind) for seed in (7, 8))
+        assert np.abs(made - exact).mean() < np.abs(made - other).mean() / 2
+
+
+def test_sharded_weights_are_read(peer, directory, loaded, tmp_path):
+    source = shutil.copytree(directory("wan"), tmp_path / "sharded")
+    shutil.rmtree(source / "transformer")
+    peer("wan").transformer.save_pretrained(source / "transformer", max_shard_size="10KB")
+    assert len(list((source / "transformer").glob("*-of-*.safetensors"))) > 1
+    engine = PretrainedEngine.load(import_directory(source, tmp_path / "bundle", native=SMALL))
+    for name, weight in loaded("wan").denoisers[0].state_dict().items():
+        assert torch.equal(engine.denoisers[0].state_dict()[name], weight)
+
+
+def test_high_and_low_noise_have_their_own_transformers(loaded, peer):
+    engine = loaded("wan_a14b")
+    ours = engine.sample(ask(), "text_to_video")
+    assert np.array_equal(ours, of_diffusers(peer("wan_a14b"), 32))
+    ran = []
+    hooks = [
+        model.register_forward_pre_hook(lambda *_, number=number: ran.append(number))
+        for number, model in enumerate(engine.denoisers)
+    ]
+    engine.sample(ask(guidance=1.0), "text_to_video")
+    for hook in hooks:
+        hook.remove()
+    assert ran == [0, 1]
 
 
 SIBLINGS = {"wan_ti2v": WanImageToVideoPipeline, "ltx": LTXImageToVideoPipeline}
@@ -132,6 +175,14 @@ def test_words_become_a_video_whose_frames_are_the_models(loaded, tmp_path):
     assert made.settings["native"]["frames"] == 5
     assert np.abs(shown[12].astype(int) - covered(native[2], (540, 540))).mean() < 6  # 12 / 24 s is 2 / 4 s
     assert np.abs(shown[12].astype(int) - covered(native[4], (540, 540))).mean() > 6
+
+
+@pytest.mark.parametrize(("said", "steps"), [({}, 50), ({"steps": 12}, 12)])
+def test_steps_are_the_models_own_unless_they_are_chosen(loaded, said, steps):
+    engine = loaded("wan")
+    request = TextToVideo(prompt="a cup", seconds=1, **said)
+    plan = plan_native(engine.native, request.format, request.size, request.frames, request.fps)
+    assert engine._ask(request, plan, 1, None).steps == steps
 
 
 def test_cancel_ends_between_two_steps_and_leaves_nothing(loaded, tmp_path):

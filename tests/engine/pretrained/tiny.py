@@ -170,6 +170,7 @@ PIPELINES: dict[str, Callable[[], Any]] = {
     "wan": wan,
     "wan_i2v": wan_i2v,
     "wan_ti2v": lambda: wan(expand_timesteps=True),
+    "wan_a14b": lambda: wan(transformer_2=_wan_dit(16), boundary_ratio=0.9),
     "wan_vace": wan_vace,
     "ltx": ltx,
     "hunyuan": hunyuan,
@@ -184,6 +185,7 @@ def made(name: str) -> Any:
     pipe = PIPELINES[name]()
     pipe.set_progress_bar_config(disable=True)
     with torch.no_grad():
-        for parameter in (*pipe.transformer.parameters(), *pipe.vae.parameters()):
-            parameter.add_(torch.randn_like(parameter) * 0.05)
+        for model in filter(None, (pipe.transformer, pipe.vae, getattr(pipe, "transformer_2", None))):
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.05)
     return pipe
