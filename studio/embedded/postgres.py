@@ -31,6 +31,7 @@ from studio.embedded.children import die_with_parent
 STATE_DIR = Path("/var/lib/aquarius-studio")
 START_SECONDS = 60.0
 STOP_SECONDS = 8.0
+STILL_ENDING = "pre-existing shared memory block"  # of a server that was killed: its children take a moment
 FOLDER_OF_BINARIES = "pginstall18"
 DURABILITY_OFF = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 SETTINGS = (
@@ -164,7 +165,12 @@ class Postgres:
         while time.monotonic() < until and not give_up():
             assert self.process is not None
             if self.process.poll() is not None:
-                raise PostgresError(f"PostgreSQL ended while starting. The last lines of {self._log}:\n{self._tail()}")
+                if STILL_ENDING not in self._tail(3):
+                    raise PostgresError(
+                        f"PostgreSQL ended while starting. The last lines of {self._log}:\n{self._tail()}"
+                    )
+                time.sleep(0.2)
+                self._launch()
             if self._answers():
                 return
             time.sleep(0.05)
@@ -214,8 +220,8 @@ class Postgres:
             return {}
         return {"user": self.account.uid, "group": self.account.gid, "extra_groups": []}
 
-    def _tail(self) -> str:
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-8:])
+    def _tail(self, lines: int = 8) -> str:
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
 
 
 def installed_binaries() -> Path:

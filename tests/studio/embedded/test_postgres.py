@@ -1,11 +1,13 @@
 """The embedded PostgreSQL: reached by its own user only, and up again after whatever happened to it."""
 
+import contextlib
 import os
 import pwd
 import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +50,30 @@ def test_data_survive_a_stop_and_a_kill(data_dir: Path) -> None:
     server.start()
     assert write_and_count(server) == 3
     server.stop()
+
+
+def test_a_start_waits_for_what_a_killed_server_left_at_work(server: Postgres) -> None:
+    server.start()
+
+    def work() -> None:
+        """Some seconds, in which the backend notices nothing."""
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(server.url) as connection:
+            connection.execute("SELECT count(*) FROM generate_series(1, 15000000) a")
+
+    def is_at_work() -> bool:
+        with psycopg.connect(server.url) as connection:
+            seen = "SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%generate_series(1%'"
+            return len(connection.execute(seen + " AND pid <> pg_backend_pid()").fetchall()) == 1
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert wait_for(is_at_work, 20)
+    assert server.process is not None
+    server.process.kill()
+    server.process.wait()
+    server.start()
+    assert write_and_count(server) == 1
+    worker.join()
 
 
 def test_a_stale_lock_with_the_number_of_another_program_is_removed(server: Postgres) -> None:
