@@ -23,6 +23,7 @@ export function useMask(asset: Asset) {
   const [save, setSave] = useState<SaveState>("saved");
   const timer = useRef<number | undefined>(undefined);
   const running = useRef<Promise<unknown>>(Promise.resolve());
+  const sends = useRef(0);
 
   const { base: baseName, strokes } = useMemo(() => visible(history), [history]);
   const base = baseName === "automatic" ? bases.automatic : bases.opened;
@@ -30,6 +31,10 @@ export function useMask(asset: Asset) {
   const send = useCallback(async () => {
     window.clearTimeout(timer.current);
     timer.current = undefined;
+    sends.current += 1;
+    const mine = sends.current;
+    // Only the last word on it: what came while this was on its way is not saved yet.
+    const isLast = () => mine === sends.current && timer.current === undefined;
     setSave("saving");
     const want = wanted(history);
     const automatic = want === "automatic" || (want === "opened" && bases.openedIsAutomatic);
@@ -43,9 +48,9 @@ export function useMask(asset: Asset) {
     });
     running.current = order.catch(() => undefined);
     await order.then(
-      () => setSave("saved"),
+      () => isLast() && setSave("saved"),
       (error) => {
-        setSave("failed");
+        if (isLast()) setSave("failed");
         throw error;
       },
     );
