@@ -65,8 +65,12 @@ def test_control_a_stopped_heartbeat_loses_the_lease(make_job: MakeJob, start: S
     job = make_job(block=True, seconds=12)
     worker = start("worker", "--queue", QUEUE)
     wait_for(lambda: state_of(job) == "running", "the job to run")
-    heartbeat_of(worker.pid).suspend()
-    wait_for(lambda: "requeued" in events_of(job), "the sweeper to take it back")
+    beat = heartbeat_of(worker.pid)
+    beat.suspend()
+    try:
+        wait_for(lambda: "requeued" in events_of(job), "the sweeper to take it back")
+    finally:
+        beat.kill()  # stopped as it is, it could not end with its worker
 
 
 def test_a_killed_worker_gives_its_job_back_at_once(make_job: MakeJob, start: StartProcess) -> None:
