@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from unittest import mock
 
 import diffusers
 import torch
@@ -113,5 +112,8 @@ def _weightless() -> Iterator[None]:
     def on_meta(module: nn.Module, name: str, weight: nn.Parameter | None) -> None:
         register(module, name, None if weight is None else nn.Parameter(weight.to("meta"), weight.requires_grad))
 
-    with mock.patch.object(nn.Module, "register_parameter", on_meta):
+    nn.Module.register_parameter = on_meta  # type: ignore[method-assign, assignment]
+    try:
         yield
+    finally:
+        nn.Module.register_parameter = register  # type: ignore[method-assign]

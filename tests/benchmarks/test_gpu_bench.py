@@ -79,7 +79,6 @@ def test_every_way_of_a_model_is_measured(kind: str, depths: dict[str, int]) -> 
 
 
 def test_weights_are_rounded_last() -> None:
-    pytest.importorskip("torchao")
     ways = [large.Case("2b", "480p", fp8=True), large.Case("2b", "480p")]
     found = list(large.measure_model({**TINY, "depth": 1}, "single", ways, a_lot_of_time, CPU, TINY_GRIDS))
     assert ["fp8" in one.what for one in found] == [False, True]
