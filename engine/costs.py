@@ -30,6 +30,9 @@ class Flops:
     def __add__(self, other: Flops) -> Flops:
         return Flops(self.attention + other.attention, self.linear + other.linear, self.modulation + other.modulation)
 
+    def __sub__(self, other: Flops) -> Flops:
+        return Flops(self.attention - other.attention, self.linear - other.linear, self.modulation - other.modulation)
+
     @property
     def total(self) -> int:
         return self.attention + self.linear + self.modulation
@@ -46,6 +49,7 @@ class Block:
     attends: tuple[tuple[str, str], ...] = ()
     reduces: tuple[str, ...] = ()  # of which rows tensor parallelism sums a [rows, D] over its ranks
     other: int = 0  # parameters that no product uses: norms, tables
+    entries: tuple[tuple[str, int, int], ...] = ()  # those linear layers whose input nobody wants the gradient of
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,28 @@ def block_flops(config: Config, tokens: int, text_tokens: int, batch: int = 1) -
     """Of each block, in the order in which they run."""
     rows = _rows(tokens, text_tokens, batch)
     return tuple(_flops(block, rows, config["hidden"], batch) for block in blocks_of(config))
+
+
+def backward_flops(
+    config: Config,
+    tokens: int,
+    text_tokens: int,
+    batch: int = 1,
+    *,
+    controls: bool = True,
+    extra: Mapping[str, int] | None = None,
+) -> Flops:
+    """Of the backward of that forward, exactly: twice the forward, less the gradients of what comes from outside.
+
+    For a Multimodal-DiT whose last block is a joint one. A kernel that recomputes scores in its backward, as flash
+    attention does, does more than is counted here and by the definition of MFU.
+    """
+    once = forward_flops(config, tokens, text_tokens, batch, controls=controls, extra=extra)
+    rows = _rows(tokens, text_tokens, batch) | {f"token {k}": n * batch for k, n in (extra or {}).items()}
+    left_out = {"text"} if extra else set()  # the text then goes beside tokens that were learnt to be read
+    left_out |= set() if controls else {"control"}
+    entries = Block(_ends(config).entries)
+    return once + once - _flops(entries, rows | dict.fromkeys(left_out, 0), config["hidden"])
 
 
 def token_count(config: Config, frames: int, height: int, width: int) -> int:
@@ -179,19 +205,23 @@ def _ends(config: Config) -> Block:
     d, c, sizes = config["hidden"], config["text_dim"], config.get("control_sizes") or ()
     patch = math.prod(config["patch_size"])
     latents, condition = config["in_channels"] * patch, config.get("condition_channels", 0) * patch
-    linears = [
+    entries = [
         ("video", latents, d),
         *([("video", condition, d)] if condition else []),
         ("sample", TIME_FEATURES, d),
-        ("sample", d, d),
         ("sample", c, max(1, len(sizes)) * d),
-        *[("control", STRENGTH_FEATURES, d), ("control", d, d)] * len(sizes),
-        ("text", c, d) if "dual_depth" in config else ("sample", d, 6 * d),
-        ("sample", d, 2 * d),
-        ("video", d, latents),
+        *[("control", STRENGTH_FEATURES, d)] * len(sizes),
+        *([("text", c, d)] if "dual_depth" in config else []),
         *[(f"token {name}", width, c) for name, width in (config.get("token_dims") or {}).items()],
     ]
-    return Block(tuple(linears), other=2 * d * sum(sizes))
+    inner = [
+        ("sample", d, d),
+        *[("control", d, d)] * len(sizes),
+        *([] if "dual_depth" in config else [("sample", d, 6 * d)]),
+        ("sample", d, 2 * d),
+        ("video", d, latents),
+    ]
+    return Block((*entries, *inner), other=2 * d * sum(sizes), entries=tuple(entries))
 
 
 # --- parameters and bytes ---
