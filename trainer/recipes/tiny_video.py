@@ -40,7 +40,7 @@ class TinyVideoConfig:
         default_factory=lambda: LoopConfig(steps=1500, batch=4, learning_rate=2e-3, ema=0.98, save_every=50)
     )
     dit_loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=1500, batch=16, learning_rate=1e-3, ema=0.99, save_every=50)
+        default_factory=lambda: LoopConfig(steps=700, batch=16, learning_rate=1e-3, ema=0.99, save_every=50)
     )
 
 
