@@ -91,6 +91,10 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
     only.add_argument("--frames", type=int, help="1 + 4n; what the bundle was trained for by default")
     only.add_argument("--size", metavar="WxH", help="what the bundle was trained for by default")
     only.add_argument("--guidance", type=float, help="1: none; the bundle's own by default")
+    learnt = parser.add_argument_group("of bundles of latent video, and of imported ones")
+    learnt.add_argument(
+        "--adapter", type=Path, help="the folder of an adapter bundle that was trained on this very bundle"
+    )
     imported = parser.add_argument_group("of imported bundles")
     imported.add_argument("--device", help="cpu by default, in float32; on any other that torch knows, in bfloat16")
 
@@ -136,9 +140,9 @@ def _from_photo(
         if isinstance(event, events.Notice):
             say(event.message)
 
-    made = _engine(bundle, options.device).generate(
-        request, options.photo, options.out, mask=options.mask, on_event=on_event
-    )
+    engine, worn = _engine(bundle, options.device, options.adapter)
+    made = engine.generate(request, options.photo, options.out, mask=options.mask, on_event=on_event)
+    made.settings.update(worn)
     return dataclasses.asdict(made)
 
 
@@ -146,19 +150,32 @@ def _refuse_unused(bundle: Bundle, options: Options) -> None:
     """ValueError for options that would change nothing."""
     what, used = f"The bundle {bundle.name}", (*FILM, *CONTROLS)
     if bundle.layout == "diffusers":
-        used = (*FILM, *(("camera", "subject", "mask") if options.photo else ()), "device")
+        used = (*FILM, *(("camera", "subject", "mask") if options.photo else ()), "device", "adapter")
         what += "" if options.photo else ", from words alone,"
     refuse_unused(vars(options), used, what)
 
 
-def _engine(bundle: Bundle, device: str | None) -> Any:
+def _engine(bundle: Bundle, device: str | None, adapter: Path | None) -> tuple[Any, dict[str, Any]]:
+    """The engine of a bundle, and what the settings say of its adapter."""
     if bundle.layout == "diffusers":
         from engine.pretrained.generate import PretrainedEngine
 
-        return PretrainedEngine.load(bundle, device=device or "cpu")
+        engine = PretrainedEngine.load(bundle, device=device or "cpu")
+        return engine, _wear(engine.denoisers[0], adapter, bundle, "transformer")
     from engine.generate import Engine  # needs torch, which the other commands do without
 
-    return Engine(bundle)
+    return Engine(bundle), {}
+
+
+def _wear(model: Any, adapter: Path | None, base: Bundle, part: str) -> dict[str, Any]:
+    """Put the adapter on, where one is asked for; what the settings say of it."""
+    if adapter is None:
+        return {}
+    from engine.adapters import put_on
+
+    worn = read_bundle(adapter)
+    put_on(model, worn, base, part)
+    return {"adapter": worn.identity}
 
 
 def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> dict[str, Any]:
@@ -179,6 +196,7 @@ def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> 
         "guidance": options.guidance,
     }
     model = LatentVideo(bundle, dit)
+    worn = _wear(model.dit, options.adapter, bundle, f"{dit}_dit")
     known = None if options.photo is None else cropped(open_photo(options.photo).rgb, width, height)[None]
     latents = None
     for step, (_, data) in enumerate(model.denoise(prompt, known=known, **asked), 1):
@@ -189,7 +207,7 @@ def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> 
     write_frames(frames, options.out, fps)
     size = {"width": width, "height": height, "fps": fps, "frames": len(frames)}
     about = {"path": options.out, **size, "seconds": len(frames) / fps}
-    return {**about, "settings": {"prompt": prompt, "dit": dit, **asked}, "model": bundle.identity}
+    return {**about, "settings": {"prompt": prompt, "dit": dit, **asked, **worn}, "model": bundle.identity}
 
 
 def cropped(picture_HW3: np.ndarray, width: int, height: int) -> np.ndarray:

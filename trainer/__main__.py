@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
-from trainer import nano, tiny_video
+from trainer import lora, nano, tiny_video
 from trainer.export import export_nano, export_tiny_video
+from trainer.recipes.lora import lora as lora_recipe
 from trainer.recipes.nano import nano as nano_recipe
 from trainer.recipes.nano import nano_smoke
 from trainer.recipes.tiny_video import tiny_video as tiny_video_recipe
@@ -31,6 +32,7 @@ class Recipe:
 
 
 RECIPES = {
+    "lora": Recipe(lora_recipe, lora.run_lora, lora.export_lora, lora.STAGES),
     "nano": Recipe(nano_recipe, nano.run_nano, export_nano, nano.STAGES),
     "nano_smoke": Recipe(nano_smoke, nano.run_nano, export_nano, nano.STAGES),
     "tiny_video": Recipe(tiny_video_recipe, tiny_video.run_tiny_video, export_tiny_video, tiny_video.STAGES),

@@ -46,35 +46,35 @@ def export_nano(
     ValueError where `out` holds files, where a stage is not trained, or stopped before its last step and `unfinished`
     does not allow for it; the bundle then says so.
     """
-    _check_folders(folder, out)
+    check_folders(folder, out)
     runs = {
         "motion_vae": nano.motion_vae_run(config, folder),
         "single_dit": nano.single_dit_run(config, folder),
         "product_mask": nano.product_mask_run(config, folder),
     }
-    _check_trained(folder, runs, {nano.TOKENIZER: "single_dit", nano.STATISTICS: "single_dit"}, unfinished)
+    check_trained(folder, runs, {nano.TOKENIZER: "single_dit", nano.STATISTICS: "single_dit"}, unfinished)
 
     def write_parts(made: Path) -> None:
         nano.use_statistics(nano.averaged_vae(runs["motion_vae"]), folder)
         _write_models(made, runs, but=("motion_vae",))
         shutil.copyfile(folder / nano.TOKENIZER, made / nano.TOKENIZER)
 
-    provenance = _provenance("trainer.recipes.nano", config, runs, command)
-    return _write(out, _nano_card(), version, provenance, write_parts)
+    provenance = provenance_of("trainer.recipes.nano", asdict(config), runs, command)
+    return write_whole(out, _nano_card(), version, provenance, write_parts)
 
 
 def export_tiny_video(
     config: TinyVideoConfig, folder: Path, out: Path, *, version: str, command: str, unfinished: bool = False
 ) -> Bundle:
     """As `export_nano`: the bundle that `engine.latent_video` loads."""
-    _check_folders(folder, out)
+    check_folders(folder, out)
     runs = {
         "text": tiny_video.text_run(config, folder, open_films(folder / "bank", config.films)),
         "video_vae": tiny_video.video_vae_run(config, folder),
         "single_dit": tiny_video.single_dit_run(config, folder),
         "multimodal_dit": tiny_video.multimodal_dit_run(config, folder),
     }
-    _check_trained(folder, runs, {tiny_video.TOKENIZER: "text", tiny_video.STATISTICS: "latents"}, unfinished)
+    check_trained(folder, runs, {tiny_video.TOKENIZER: "text", tiny_video.STATISTICS: "latents"}, unfinished)
     found = tiny_video.statistics(folder)
 
     def write_parts(made: Path) -> None:
@@ -85,18 +85,18 @@ def export_tiny_video(
         _write_models(made, runs)
         shutil.copyfile(folder / tiny_video.TOKENIZER, made / tiny_video.TOKENIZER)
 
-    provenance = _provenance("trainer.recipes.tiny_video", config, runs, command)
-    return _write(out, _tiny_video_card(config, found), version, provenance, write_parts)
+    provenance = provenance_of("trainer.recipes.tiny_video", asdict(config), runs, command)
+    return write_whole(out, _tiny_video_card(config, found), version, provenance, write_parts)
 
 
-def _check_folders(folder: Path, out: Path) -> None:
+def check_folders(folder: Path, out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not empty: choose a new folder, or remove the old bundle first.")
     if not folder.is_dir():
         raise ValueError(f"There is no run in {folder}: give the folder that `python -m trainer run` wrote to.")
 
 
-def _check_trained(folder: Path, runs: dict[str, Run], needed: dict[str, str], unfinished: bool) -> None:
+def check_trained(folder: Path, runs: dict[str, Run], needed: dict[str, str], unfinished: bool) -> None:
     """A sentence where a stage of the run in `folder` cannot be exported; `needed`: files, and the stages of each."""
     stands = {stage: f"{stage} has {run.step} of {run.config.steps} steps" for stage, run in runs.items()}
     untrained = [stands[stage] for stage, run in runs.items() if run.step == 0]
@@ -113,7 +113,7 @@ def _check_trained(folder: Path, runs: dict[str, Run], needed: dict[str, str], u
         raise ValueError(f"{folder} lacks {' and '.join(missing)}. Run the stage `{needed[missing[0]]}` first.")
 
 
-def _write(
+def write_whole(
     out: Path, card: Card, version: str, provenance: dict[str, Any], write_parts: Callable[[Path], None]
 ) -> Bundle:
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -140,12 +140,10 @@ def _write_models(out: Path, runs: dict[str, Run], but: tuple[str, ...] = ()) ->
         if stage not in but:
             run.use_average()
         for name, module in run.modules.items():
-            _write_model(out, name, module)
+            write_model(out, name, module)
 
 
-def _provenance(
-    recipe: str, config: NanoConfig | TinyVideoConfig, runs: dict[str, Run], command: str
-) -> dict[str, Any]:
+def provenance_of(recipe: str, config: dict[str, Any], runs: dict[str, Run], command: str) -> dict[str, Any]:
     """How the bundle was made. `commit` is the code's at export, `dirty` whether the code differed from it."""
     stages = {
         stage: {"steps": run.step, "of": run.config.steps, "losses": run.log.last_means()}
@@ -155,8 +153,8 @@ def _provenance(
         "recipe": recipe,
         "command": command,
         **_code(),
-        "seed": config.seed,
-        "config": asdict(config),
+        "seed": config["seed"],
+        "config": config,
         "stages": stages,
         "unfinished": [stage for stage, run in runs.items() if not run.finished],
         "torch": torch.__version__,
@@ -193,7 +191,7 @@ def _tiny_video_card(config: TinyVideoConfig, found: dict[str, list[float]]) -> 
     return Card("tiny-video", tuple(TASKS), {"sampling": SAMPLING, "latents": {**found, **sizes}}, about)
 
 
-def _write_model(out: Path, name: str, module: torch.nn.Module) -> None:
+def write_model(out: Path, name: str, module: torch.nn.Module) -> None:
     """Flat files `NAME.safetensors` and `NAME.json`: floating point as bfloat16, statistics whole."""
     assert isinstance(module, ModelMixin)
     state = {}
