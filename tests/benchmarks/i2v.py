@@ -24,13 +24,13 @@ sys.path.insert(0, str(ROOT))  # run as a script, from anywhere
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: E402
 
 from tests.benchmarks.i2v_parts import masks, report  # noqa: E402
-from tests.benchmarks.i2v_parts.as_users import UserScores, score_as_user  # noqa: E402
+from tests.benchmarks.i2v_parts.as_users import UserScores, score_as_user, user_rows  # noqa: E402
 from tests.benchmarks.i2v_parts.browser import measure_browser, p95  # noqa: E402
 from tests.benchmarks.i2v_parts.first_video import measure_first_video  # noqa: E402
-from tests.benchmarks.i2v_parts.plan import Clip, plan_clips  # noqa: E402
-from tests.benchmarks.i2v_parts.rows import Goal, Row, motion_rows, picture_rows, prompt_rows, user_rows  # noqa: E402
 from tests.benchmarks.i2v_parts.speed import measure_speed  # noqa: E402
-from tests.benchmarks.i2v_parts.work import ClipScores, Worker  # noqa: E402
+from trainer.evaluate.plan import Clip, plan_clips  # noqa: E402
+from trainer.evaluate.rows import Goal, Row, motion_rows, picture_rows, prompt_rows  # noqa: E402
+from trainer.evaluate.work import ClipScores, Worker  # noqa: E402
 
 PARTS = ("films", "prompts", "masks", "users", "speed", "browser", "first-video")
 USERS = 24  # scenes of the part `users`

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from engine.media.video import VideoWriter
-from tests.benchmarks.i2v_parts import as_users, browser, flow, masks, pictures, prompts, rows
+from tests.benchmarks.i2v_parts import as_users, browser, masks
 from tests.benchmarks.i2v_parts.as_users import UserScores
-from tests.benchmarks.i2v_parts.films import MOMENTS, watch
-from tests.benchmarks.i2v_parts.motion import Answers, MotionScores, score_motion
-from tests.benchmarks.i2v_parts.plan import FORMATS, Clip, plan_clips
-from tests.benchmarks.i2v_parts.scenes import (
+from trainer.evaluate import flow, pictures, prompts, rows
+from trainer.evaluate.films import MOMENTS, watch
+from trainer.evaluate.motion import Answers, MotionScores, score_motion
+from trainer.evaluate.plan import FORMATS, Clip, plan_clips
+from trainer.evaluate.scenes import (
     View,
     World,
     asked_motion,
@@ -22,7 +23,7 @@ from tests.benchmarks.i2v_parts.scenes import (
     make_world,
     moved_layers,
 )
-from tests.benchmarks.i2v_parts.work import EXACT, HOMOGRAPHY, OURS, RANDOM, STILL, ClipScores
+from trainer.evaluate.work import EXACT, HOMOGRAPHY, OURS, RANDOM, STILL, ClipScores
 
 SIDE = flow.SIDE
 
@@ -194,7 +195,7 @@ def test_users_ask_for_every_move_and_every_pair_of_formats() -> None:
 
 def test_what_is_left_of_the_strength_is_judged_by_the_usual_and_the_least() -> None:
     scores = [UserScores(index, applied, True, 1.0) for index, applied in enumerate([1.0, 1.0, 0.95, 0.3])]
-    met = {row.what.split(", ")[-1]: row.met for row in rows.user_rows(scores) if "applied" in row.what}
+    met = {row.what.split(", ")[-1]: row.met for row in as_users.user_rows(scores) if "applied" in row.what}
     assert met == {"median": True, "least": False}
 
 

@@ -12,12 +12,13 @@ import pytest
 from scipy.stats import spearmanr
 
 from engine.generate import Engine
-from tests.benchmarks.i2v_parts import masks, rows
-from tests.benchmarks.i2v_parts.films import make_fields, prepare
-from tests.benchmarks.i2v_parts.plan import plan_clips
-from tests.benchmarks.i2v_parts.rows import Goal, Row
-from tests.benchmarks.i2v_parts.scenes import make_world
-from tests.benchmarks.i2v_parts.work import OURS, RANDOM, STILL, ClipScores, Worker
+from tests.benchmarks.i2v_parts import masks
+from trainer.evaluate import rows
+from trainer.evaluate.films import make_fields, prepare
+from trainer.evaluate.plan import plan_clips
+from trainer.evaluate.rows import Goal, Row
+from trainer.evaluate.scenes import make_world
+from trainer.evaluate.work import OURS, RANDOM, STILL, ClipScores, Worker
 
 # Chosen for what can be measured in them: pan, tilt, both orbits; still, float, turn; texture before and behind.
 SCENES = (1, 18, 29)

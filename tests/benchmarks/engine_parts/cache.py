@@ -34,8 +34,8 @@ from engine.media.layers import build_layers
 from engine.media.photo import Photo
 from engine.models.single_dit import SingleDiT
 from engine.samplers import shifted_times
-from tests.benchmarks.i2v_parts.plan import plan_clips
-from tests.benchmarks.i2v_parts.scenes import make_world
+from trainer.evaluate.plan import plan_clips
+from trainer.evaluate.scenes import make_world
 
 REFERENCE = 100  # steps
 COUNTS = (4, 6, 8, 10, 12, 16, 20, 24, 32, 40)

@@ -15,12 +15,13 @@ import numpy as np
 from datapipe.worlds.motion import CAMERA_MOVES
 from engine.generate import Engine
 from engine.requests import Camera, ImageToVideo, Subject
-from tests.benchmarks.i2v_parts import flow, pictures
-from tests.benchmarks.i2v_parts.films import make_fields, watch
-from tests.benchmarks.i2v_parts.motion import ENOUGH, LEAST
-from tests.benchmarks.i2v_parts.plan import FORMATS, SECONDS, plan_clips
-from tests.benchmarks.i2v_parts.prompts import WAYS, camera_shares
-from tests.benchmarks.i2v_parts.scenes import View, World, make_world
+from trainer.evaluate import flow, pictures
+from trainer.evaluate.films import make_fields, watch
+from trainer.evaluate.motion import ENOUGH, LEAST
+from trainer.evaluate.plan import FORMATS, SECONDS, plan_clips
+from trainer.evaluate.prompts import WAYS, camera_shares
+from trainer.evaluate.rows import Goal, Row, halo_rows, plain_row
+from trainer.evaluate.scenes import View, World, make_world
 
 MOVES = tuple(move for move in CAMERA_MOVES if move != "static")
 SHORT_SIDE = 1080
@@ -56,6 +57,21 @@ def score_as_user(engine: Engine, index: int, folder: Path) -> UserScores:
         obeyed=goes_the_asked_way(frames, view.of(world.mask), request.camera.move, request.camera.strength),
         halo=pictures.halo(world, fields, frames[-1], view),
     )
+
+
+def user_rows(scores: list[UserScores]) -> list[Row]:
+    """Framing and mask as users get them: what is left of the asked strength, and how it looks."""
+    applied = [score.applied for score in scores]
+    signs = [score.obeyed for score in scores if score.obeyed is not None]
+    halos = [score.halo for score in scores if score.halo is not None]
+    share = 100 * float(np.mean(signs)) if signs else None
+    rows = [
+        plain_row("as users get it: applied of the asked strength, median", "x", Goal(low=0.9), np.median, applied),
+        plain_row("as users get it: applied of the asked strength, least", "x", Goal(low=0.5), np.min, applied),
+        Row("as users get it: camera goes the asked way", "% of films", Goal(low=90), share, scenes=len(signs)),
+        *halo_rows("as users get it: halo", halos),
+    ]
+    return [row for row in rows if row.scenes]
 
 
 def request_of(index: int) -> ImageToVideo:

@@ -14,8 +14,8 @@ import skimage.data
 from datapipe.worlds.clip import ASPECTS
 from datapipe.worlds.render import render_layers
 from datapipe.worlds.scene import sample_scene
-from tests.benchmarks.i2v_parts.plan import FORMATS
-from tests.benchmarks.i2v_parts.scenes import FIRST_SEED
+from trainer.evaluate.plan import FORMATS
+from trainer.evaluate.scenes import FIRST_SEED
 
 DRAWN = Path(__file__).parents[2] / "data" / "masks"
 SIDE = 640  # longer side of a scene's photo

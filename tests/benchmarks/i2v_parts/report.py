@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks.i2v_parts.rows import BASELINES, Row
+from trainer.evaluate.rows import BASELINES, Row
 
 ROOT = Path(__file__).parents[3]
 _PACKAGES = ("torch", "numpy", "opencv-python-headless", "av", "scikit-image")

@@ -38,7 +38,7 @@ def measure_speed(bundle: Path | None) -> dict[str, Any]:
 def _photo() -> np.ndarray:
     from datapipe.worlds.render import render_layers
     from datapipe.worlds.scene import sample_scene
-    from tests.benchmarks.i2v_parts.scenes import FIRST_SEED
+    from trainer.evaluate.scenes import FIRST_SEED
 
     scene = sample_scene(np.random.default_rng(FIRST_SEED + 12), PHOTO_SIZE[0] / PHOTO_SIZE[1])
     half = render_layers(scene, PHOTO_SIZE[1] // 2, PHOTO_SIZE[0] // 2, supersample=1).composite

@@ -12,8 +12,8 @@ from engine.cache.budget import FILE, Calibration, Setting
 from engine.generate import Engine
 from engine.requests import ImageToVideo
 from engine.samplers import shifted_times
-from tests.benchmarks.i2v_parts.films import prepare
-from tests.benchmarks.i2v_parts.scenes import make_world
+from trainer.evaluate.films import prepare
+from trainer.evaluate.scenes import make_world
 
 STEPS = 6
 

@@ -16,7 +16,7 @@ from engine.media.layers import build_layers
 from engine.media.photo import Photo
 from engine.media.video import decode_frames, render_video
 from engine.requests import ImageToVideo
-from tests.benchmarks.i2v_parts.scenes import World
+from trainer.evaluate.scenes import World
 
 MOMENTS = 8  # flows are measured at u = 1/8 .. 8/8 of the clip
 

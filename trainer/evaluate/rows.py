@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from tests.benchmarks.i2v_parts.as_users import UserScores
-from tests.benchmarks.i2v_parts.motion import LEAST
-from tests.benchmarks.i2v_parts.work import EXACT, HOMOGRAPHY, OURS, RANDOM, STILL, ClipScores
+from trainer.evaluate.motion import LEAST
+from trainer.evaluate.work import EXACT, HOMOGRAPHY, OURS, RANDOM, STILL, ClipScores
 
 KINDS = (OURS, HOMOGRAPHY, STILL, RANDOM, EXACT)
 BASELINES = (HOMOGRAPHY, STILL, RANDOM, EXACT)
@@ -186,11 +185,11 @@ def picture_rows(clips: list[ClipScores]) -> list[Row]:
     seeds, same = _known("other_seed", clips), _known("same_seed", clips)
     seed_goal = Goal(low=2)
     rows = [
-        _plain_row("sharpness of the last frame over a Lanczos warp, median", "x", Goal(0.85, 1.15), np.median, sharp),
+        plain_row("sharpness of the last frame over a Lanczos warp, median", "x", Goal(0.85, 1.15), np.median, sharp),
         *halo_rows("halo at the product's edge", halos),
-        _plain_row("first frame against the reframed photo, least", "dB", Goal(low=45), np.min, first),
-        _plain_row("flicker of static + still, mean", "/255", Goal(high=0.5), np.mean, flicker),
-        _plain_row("another seed moves otherwise, median", "px at 1080", seed_goal, np.median, seeds, same),
+        plain_row("first frame against the reframed photo, least", "dB", Goal(low=45), np.min, first),
+        plain_row("flicker of static + still, mean", "/255", Goal(high=0.5), np.mean, flicker),
+        plain_row("another seed moves otherwise, median", "px at 1080", seed_goal, np.median, seeds, same),
     ]
     return [row for row in rows if row.scenes]
 
@@ -198,24 +197,9 @@ def picture_rows(clips: list[ClipScores]) -> list[Row]:
 def halo_rows(what: str, halos: list[float]) -> list[Row]:
     """The usual film, and the worst ones: a halo in one film of ten is seen."""
     return [
-        _plain_row(f"{what}, median", "px at 1080", Goal(high=4), np.median, halos),
-        _plain_row(f"{what}, p90", "px at 1080", Goal(high=6), partial(np.percentile, q=90), halos),
+        plain_row(f"{what}, median", "px at 1080", Goal(high=4), np.median, halos),
+        plain_row(f"{what}, p90", "px at 1080", Goal(high=6), partial(np.percentile, q=90), halos),
     ]
-
-
-def user_rows(scores: list[UserScores]) -> list[Row]:
-    """Framing and mask as users get them: what is left of the asked strength, and how it looks."""
-    applied = [score.applied for score in scores]
-    signs = [score.obeyed for score in scores if score.obeyed is not None]
-    halos = [score.halo for score in scores if score.halo is not None]
-    share = 100 * float(np.mean(signs)) if signs else None
-    rows = [
-        _plain_row("as users get it: applied of the asked strength, median", "x", Goal(low=0.9), np.median, applied),
-        _plain_row("as users get it: applied of the asked strength, least", "x", Goal(low=0.5), np.min, applied),
-        Row("as users get it: camera goes the asked way", "% of films", Goal(low=90), share, scenes=len(signs)),
-        *halo_rows("as users get it: halo", halos),
-    ]
-    return [row for row in rows if row.scenes]
 
 
 def _row(what: str, unit: str, goal: Goal, figure: Figure, clips: list[ClipScores]) -> Row:
@@ -229,7 +213,7 @@ def _row(what: str, unit: str, goal: Goal, figure: Figure, clips: list[ClipScore
     return Row(what, unit, goal, values[OURS], HOMOGRAPHY, baselines, count, is_motion=True)
 
 
-def _plain_row(
+def plain_row(
     what: str,
     unit: str,
     goal: Goal,

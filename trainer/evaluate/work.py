@@ -13,12 +13,12 @@ import torch
 from datapipe.worlds.clip import GRIDS
 from engine.generate import Engine, Prepared
 from engine.media.fields import MotionFields
-from tests.benchmarks.i2v_parts import flow, pictures, prompts
-from tests.benchmarks.i2v_parts.films import MOMENTS, Film, film, make_fields, prepare, random_weights, within_canvas
-from tests.benchmarks.i2v_parts.motion import Answers, MotionScores, score_motion
-from tests.benchmarks.i2v_parts.plan import Clip
-from tests.benchmarks.i2v_parts.prompts import Obedience
-from tests.benchmarks.i2v_parts.scenes import World, exact_clip, make_world
+from trainer.evaluate import flow, pictures, prompts
+from trainer.evaluate.films import MOMENTS, Film, film, make_fields, prepare, random_weights, within_canvas
+from trainer.evaluate.motion import Answers, MotionScores, score_motion
+from trainer.evaluate.plan import Clip
+from trainer.evaluate.prompts import Obedience
+from trainer.evaluate.scenes import World, exact_clip, make_world
 
 OURS, RANDOM, STILL, HOMOGRAPHY, EXACT = "ours", "random weights", "still frame", "best homography", "exact fields"
 _OTHER_SEED = 1_000_003

@@ -26,11 +26,11 @@ from datapipe.worlds.motion import (
 )
 from engine.generate import Engine, Generated
 from engine.requests import ImageToVideo
-from tests.benchmarks.i2v_parts import flow
-from tests.benchmarks.i2v_parts.films import film, prepare, watch, within_canvas
-from tests.benchmarks.i2v_parts.motion import ENOUGH, bend_of, brightened
-from tests.benchmarks.i2v_parts.plan import Clip
-from tests.benchmarks.i2v_parts.scenes import View, World, asked_motion, exact_clip
+from trainer.evaluate import flow
+from trainer.evaluate.films import film, prepare, watch, within_canvas
+from trainer.evaluate.motion import ENOUGH, bend_of, brightened
+from trainer.evaluate.plan import Clip
+from trainer.evaluate.scenes import View, World, asked_motion, exact_clip
 
 STILL = 0.12  # share of the largest move below which nothing counts as moving
 STRENGTH = 0.6  # a user who does not touch the slider

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from datapipe.worlds.motion import CAMERA_MOVES, SUBJECT_MOTIONS, Motion
 from engine.requests import Camera, Format, ImageToVideo, Subject
-from tests.benchmarks.i2v_parts.scenes import asked_motion
+from trainer.evaluate.scenes import asked_motion
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 Sentence = Literal["camera", "subject", "contradicted"]

@@ -8,9 +8,9 @@ import numpy as np
 from engine.generate import Prepared
 from engine.media.compose import Compositor
 from engine.media.fields import MotionFields
-from tests.benchmarks.i2v_parts import flow
-from tests.benchmarks.i2v_parts.motion import Answers
-from tests.benchmarks.i2v_parts.scenes import View, World, behind_product, exact_frame, exact_motion, moved_layers
+from trainer.evaluate import flow
+from trainer.evaluate.motion import Answers
+from trainer.evaluate.scenes import View, World, behind_product, exact_frame, exact_motion, moved_layers
 
 HALO_REACH = 16  # pixels around the outline that are looked at
 HALO_LEVEL = 0.12  # share of the other side's colour that counts as halo

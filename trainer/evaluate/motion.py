@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from datapipe.worlds.motion import Motion
-from tests.benchmarks.i2v_parts import flow
-from tests.benchmarks.i2v_parts.scenes import Exact, World, at_full_strength, exact_motion
+from trainer.evaluate import flow
+from trainer.evaluate.scenes import Exact, World, at_full_strength, exact_motion
 
 ENOUGH = 0.012  # share of the frame that has to be measurable for a fit
 LEAST = 0.1  # of the exact travel: less than this does not count as a move

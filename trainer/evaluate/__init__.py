@@ -1,0 +1,1 @@
+"""How good a bundle is, on held-out scenes whose every answer is known: figures, their baselines, and the report."""
