@@ -73,10 +73,11 @@ def make_mesh(shape: MeshShape, device_type: str = "cpu") -> Mesh:
     devices = init_device_mesh(device_type, shape.sizes, mesh_dim_names=tuple(axis.name for axis in fields(shape)))
     sequence = devices["ring", "ulysses"]._flatten("sequence")
     replicas = devices["data", "cfg", "ring", "ulysses"]._flatten("replicas")
-    axes = {axis.name: _axis(devices[axis.name]) for axis in fields(shape)}
-    return Mesh(shape, sequence=_axis(sequence), replicas=_axis(replicas), devices=devices, **axes)
+    axes = {axis.name: axis_of(devices[axis.name]) for axis in fields(shape)}
+    return Mesh(shape, sequence=axis_of(sequence), replicas=axis_of(replicas), devices=devices, **axes)
 
 
-def _axis(mesh: DeviceMesh) -> Axis:
+def axis_of(mesh: DeviceMesh) -> Axis:
+    """This rank's group along a mesh of one dimension."""
     size = mesh.size()
     return Axis(size, mesh.get_local_rank(), mesh.get_group() if size > 1 else None)

@@ -13,15 +13,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+CASES = ("tests.engine.parallel.cases", "tests.engine.parallel.vae_cases")
 PATIENCE = 120.0  # seconds for one case; two cores may be busy with other tests
 
 
 class Ranks:
     """`world` processes. They are forked from one that has imported torch, which takes seconds."""
 
-    def __init__(self, world: int) -> None:
+    def __init__(self, world: int, cases: tuple[str, ...] = CASES) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.engine.parallel.cases", "tests.engine.parallel.vae_cases"])
+        context.set_forkserver_preload(list(cases))
         self.folder = tempfile.TemporaryDirectory()
         pipes = [context.Pipe() for _ in range(world)]
         self.ours = [ours for ours, _ in pipes]

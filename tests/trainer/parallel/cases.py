@@ -1,0 +1,182 @@
+"""What every rank does in the tests: the same run once alone and once spread, from weights with no zero.
+
+A run is five optimiser steps of AdamW with clipping and an average, on a batch of six rows with texts of several
+lengths. Beside the transformer a small module before it is learnt too. Errors are the greatest difference over the
+greatest value, tensor by tensor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+
+from engine.models.blocks import SelfAttention
+from tests.engine.parallel.cases import inputs_of, model_of
+from trainer.ema import Average
+from trainer.parallel import spread as spreading
+from trainer.parallel.layout import Layout, make_groups
+from trainer.parallel.memory import Memory
+from trainer.parallel.spread import Part, Spread
+
+ROWS, STEPS = 6, 5
+LIMIT = 0.5  # below the norm of the gradients, so that clipping does something
+groups_of = cache(make_groups)
+
+
+@dataclass
+class Record:
+    """What a run leaves: losses and norms of all steps, gradients of the first and last, and the average."""
+
+    losses: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    grads: list[dict[str, Tensor]] = field(default_factory=list)
+    average: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The greatest relative differences from one process."""
+
+    losses: float
+    norms: float
+    grads: tuple[float, float]  # at the first step and the last
+    average: float
+
+    @property
+    def worst(self) -> float:
+        return max(self.losses, self.norms, *self.grads, self.average)
+
+
+def parity(
+    layout: Layout,
+    name: str = "single",
+    dtype: torch.dtype = torch.float64,
+    parts: int = 1,
+    memory: Memory | None = None,
+    length: str = "odd",
+    fault: str | None = None,
+) -> Errors:
+    """A run alone against the same over the layout, in `parts` microbatches a rank."""
+    wanted = alone(name, dtype, length)
+    with mock.patch.object(spreading, "make_groups", lambda layout, device: groups_of(layout)), planted(fault):
+        got = run(name, dtype, length, layout, parts, memory)
+    return Errors(
+        _far(wanted.losses, got.losses),
+        _far(wanted.norms, got.norms),
+        (worst(wanted.grads[0], got.grads[0]), worst(wanted.grads[1], got.grads[1])),
+        worst(wanted.average, got.average),
+    )
+
+
+@cache
+def alone(name: str, dtype: torch.dtype, length: str) -> Record:
+    """The run written out, by nothing of what is tested."""
+    modules, inputs = modules_of(name, dtype), inputs_of(length, ROWS, dtype)
+    net, record = nn.ModuleDict(modules), Record()
+    optimiser = torch.optim.AdamW(net.parameters(), 1e-3)
+    average = {key: value.clone() for key, value in net.state_dict().items()}
+    for step in range(1, STEPS + 1):
+        value = loss_of(modules, inputs, range(ROWS))
+        optimiser.zero_grad()
+        value.backward()
+        if step in (1, STEPS):
+            record.grads.append({k: p.grad.clone() for k, p in net.named_parameters() if p.grad is not None})
+        record.losses.append(value.item())
+        record.norms.append(nn.utils.clip_grad_norm_(net.parameters(), LIMIT).item())
+        optimiser.step()
+        for key, present in net.state_dict().items():
+            average[key].lerp_(present, 1 - min(0.9, (1 + step) / (10 + step)))
+    record.average = average
+    return record
+
+
+def run(name: str, dtype: torch.dtype, length: str, layout: Layout, parts: int, memory: Memory | None) -> Record:
+    """The same run over the layout."""
+    modules, inputs, record = modules_of(name, dtype), inputs_of(length, ROWS, dtype), Record()
+    spread = Spread(modules, layout, memory)
+    optimiser = torch.optim.AdamW(spread.net.parameters(), 1e-3)
+    average = Average(spread.net, 0.9)
+    for step in range(1, STEPS + 1):
+        optimiser.zero_grad()
+        loss, metrics = spread.backward([_part(modules, inputs, rows) for rows in spread.share(ROWS, parts)])
+        assert abs(metrics["row"] - (ROWS - 1) / 2) < 1e-12, "what is logged is not the mean over all rows"
+        if step in (1, STEPS):
+            grads = {k: p.grad for k, p in spread.net.named_parameters() if p.grad is not None}
+            record.grads.append({k: g.clone() for k, g in spread.whole_form(grads).items()})
+        record.losses.append(loss)
+        record.norms.append(spread.clip(LIMIT).item())
+        optimiser.step()
+        average.update(step)
+    record.average = spread.whole_form(average.values)
+    return record
+
+
+def _part(modules: dict[str, nn.Module], inputs: Mapping[str, Any], rows: range) -> Part:
+    def loss() -> tuple[Tensor, dict[str, float]]:
+        return loss_of(modules, inputs, rows), {"row": sum(rows) / len(rows)}
+
+    return Part(loss, len(rows))
+
+
+def modules_of(name: str, dtype: torch.dtype) -> dict[str, nn.Module]:
+    torch.manual_seed(11)
+    return {"text": nn.Linear(6, 6).to(dtype), "model": model_of(name, dtype)}
+
+
+def loss_of(modules: dict[str, nn.Module], inputs: Mapping[str, Any], rows: range) -> Tensor:
+    """The mean over the rows of their squared errors; a packed row's samples count alike."""
+    given = {key: _cut(value, rows) for key, value in inputs.items()}
+    given["text_BMC"] = modules["text"](given["text_BMC"])
+    made = modules["model"](**given)
+    errors = [(x - _ramp(x)).square().mean() * (1 + row) for x, row in zip(made, rows, strict=True)]
+    return torch.stack(errors).mean()
+
+
+def _ramp(x: Tensor) -> Tensor:
+    return torch.linspace(-1, 2, x.numel(), dtype=x.dtype).view_as(x)
+
+
+def _cut(value: Any, rows: range) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _cut(x, rows) for key, x in value.items()}
+    return value[rows.start : rows.stop]
+
+
+def worst(wanted: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> float:
+    assert wanted.keys() == got.keys()
+    return max(_relative(wanted[key], got[key]) for key in wanted)
+
+
+def _relative(wanted: Tensor, got: Tensor) -> float:
+    assert wanted.shape == got.shape
+    return ((wanted - got).abs().max() / wanted.abs().max().clamp(min=1e-6)).item()
+
+
+def _far(wanted: list[float], got: list[float]) -> float:
+    return max(abs(a - b) / abs(a) for a, b in zip(wanted, got, strict=True))
+
+
+# --- faults that the tests must find ---
+
+project = SelfAttention.project
+
+
+def _scaled_wrongly(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
+    q, k, v = project(*args)
+    return q * 1.1, k, v
+
+
+FAULTS: dict[str, tuple[Any, str, Any]] = {"wrong attention": (SelfAttention, "project", _scaled_wrongly)}
+
+
+@contextlib.contextmanager
+def planted(fault: str | None) -> Iterator[None]:
+    with mock.patch.object(*FAULTS[fault]) if fault else contextlib.nullcontext():
+        yield

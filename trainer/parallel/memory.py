@@ -1,0 +1,119 @@
+"""What of a block's activations is kept for the backward pass, and where. Applied to the blocks from outside.
+
+Sources: full recomputation (arXiv 1604.06174); selective, where results of matrix products are kept and only what is
+cheap is computed again (2205.05198; the choice by operator is TorchTitan's); offload (2110.14883).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial, wraps
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts, noop_context_fn
+
+from engine.parallel.sequence import PLANS
+
+Recompute = Literal["none", "selective", "full"]
+# Their results are kept by "selective". Attention where it is one kernel; written out, its scores would be kept.
+KEPT = {
+    torch.ops.aten.mm.default,
+    torch.ops.aten.addmm.default,
+    torch.ops.aten._scaled_dot_product_flash_attention.default,
+    torch.ops.aten._scaled_dot_product_efficient_attention.default,
+    torch.ops.aten._scaled_dot_product_cudnn_attention.default,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,
+}
+SMALL = 1 << 12  # numbers; what is smaller stays where it is
+
+
+@dataclass(frozen=True)
+class Memory:
+    """`recompute`: "none" keeps all activations, "full" of a block only what it was given, "selective" the results of
+    its matrix products and attention. `offload`: what is kept waits in host memory.
+    """
+
+    recompute: Recompute = "none"
+    offload: bool = False
+
+    def __post_init__(self) -> None:
+        if self.recompute not in ("none", "selective", "full"):
+            raise ValueError(f"Recomputation is none, selective or full, not {self.recompute!r}.")
+
+
+Resume = Callable[[], AbstractContextManager[None]]
+
+
+def save_memory(model: nn.Module, memory: Memory, remember: Callable[[], Resume] | None = None) -> None:
+    """Have the blocks of a model of PLANS keep what `memory` says; their hooks stay outside, and run once.
+
+    `remember` is called as a block begins; what it returns surrounds the computation and its repetition.
+    """
+    if memory == Memory():
+        return
+    for name in PLANS[type(model)].blocks:
+        for block in model.get_submodule(name).children():
+            _wrap(block, memory, remember or (lambda: nullcontext))
+
+
+def _wrap(block: nn.Module, memory: Memory, remember: Callable[[], Resume]) -> None:
+    forward = block.forward
+    signature = inspect.signature(forward)
+
+    @wraps(forward)
+    def saving(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()  # by position: what is given by name is not seen by the hooks of saved tensors
+        resume = remember()
+
+        def again(*args: Any) -> Any:
+            with resume():
+                return forward(*args)
+
+        with _offloading(block) if memory.offload else nullcontext():
+            if memory.recompute == "none":
+                return again(*given.args)
+            kept = _selecting if memory.recompute == "selective" else noop_context_fn
+            return checkpoint(again, *given.args, use_reentrant=False, preserve_rng_state=False, context_fn=kept)
+
+    block.forward = saving
+
+
+_selecting = partial(create_selective_checkpoint_contexts, lambda context, op, *args, **kwargs: _policy(op))
+
+
+def _policy(op: Any) -> CheckpointPolicy:
+    return CheckpointPolicy.MUST_SAVE if op in KEPT else CheckpointPolicy.PREFER_RECOMPUTE
+
+
+@contextmanager
+def _offloading(block: nn.Module) -> Iterator[None]:
+    """Copies go and come on the stream that computes, so nothing has to be waited for, and nothing overlaps either."""
+    weights = {parameter.untyped_storage().data_ptr() for parameter in block.parameters()}
+
+    def pack(x: Tensor) -> Tensor | tuple[torch.device, Tensor]:
+        if x.numel() < SMALL or x.untyped_storage().data_ptr() in weights:
+            return x
+        return x.device, to_host(x)
+
+    with saved_tensors_hooks(pack, _unpack):
+        yield
+
+
+def to_host(x: Tensor) -> Tensor:
+    """A copy in host memory, pinned where there is a device to copy from."""
+    host = torch.empty(x.shape, dtype=x.dtype, device="cpu", pin_memory=x.device.type != "cpu")
+    return host.copy_(x, non_blocking=True)
+
+
+def _unpack(packed: Tensor | tuple[torch.device, Tensor]) -> Tensor:
+    if isinstance(packed, Tensor):
+        return packed
+    device, host = packed
+    return host.to(device, non_blocking=True)
