@@ -17,7 +17,7 @@ from studio.embedded.places import database_url
 from studio.embedded.postgres import Postgres
 
 TESTS = Path(__file__).parent
-TOGETHER = ("tests/e2e/",)  # share what takes long to start
+TOGETHER = ("tests/e2e/", "tests/trainer/parallel/")  # share what takes long to start
 # What takes longest, longest first: whoever came to it last would work on alone while all others have nothing to do.
 LONGEST = (
     "tests/e2e/",

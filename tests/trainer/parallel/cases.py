@@ -15,6 +15,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
 
 from engine.models.blocks import SelfAttention
@@ -23,7 +24,9 @@ from trainer.ema import Average
 from trainer.parallel import spread as spreading
 from trainer.parallel.layout import Layout, make_groups
 from trainer.parallel.memory import Memory
+from trainer.parallel.optimiser import make_optimiser
 from trainer.parallel.spread import Part, Spread
+from trainer.parallel.state import put_state, state_of
 
 ROWS, STEPS = 6, 5
 LIMIT = 0.5  # below the norm of the gradients, so that clipping does something
@@ -118,6 +121,58 @@ def run(name: str, dtype: torch.dtype, length: str, layout: Layout, parts: int, 
     return record
 
 
+def saved(layout: Layout, folder: str, steps: int = 2) -> None:
+    """A run over the layout up to a checkpoint."""
+    spread, optimiser, average, inputs = _begun(layout, seed=11)
+    for step in range(1, steps + 1):
+        _step(spread, optimiser, average, inputs, step)
+    dcp.save(state_of(spread, optimiser, average.values), checkpoint_id=folder, no_dist=layout.world == 1)
+
+
+def resumed(layout: Layout, folder: str, steps: int = 2, forget: str = "") -> tuple[float, float]:
+    """The rest of the run over another layout: errors of losses and average. What is in `forget` is not read."""
+    spread, optimiser, average, inputs = _begun(layout, seed=12)
+    _make_states(optimiser)
+    state = state_of(spread, optimiser, average.values)
+    dcp.load(state, checkpoint_id=folder, no_dist=layout.world == 1)
+    put_state(spread, optimiser, average.values, state)
+    if forget == "moments":
+        for moments in optimiser.state.values():
+            moments["exp_avg"].zero_()
+    if forget == "average":
+        average.restart()
+    losses = [_step(spread, optimiser, average, inputs, step) for step in range(steps + 1, STEPS + 1)]
+    wanted = alone("single", torch.float64, "odd")
+    return _far(wanted.losses[steps:], losses), worst(wanted.average, spread.whole_form(average.values))
+
+
+def _begun(layout: Layout, seed: int) -> tuple[Spread, torch.optim.Optimizer, Average, dict[str, Any]]:
+    modules, inputs = modules_of("single", torch.float64, seed), inputs_of("odd", ROWS, torch.float64)
+    spread = Spread(modules, layout)
+    return (
+        spread,
+        make_optimiser(spread.net.parameters(), "adamw", 1e-3, (0.9, 0.999)),
+        Average(spread.net, 0.9),
+        inputs,
+    )
+
+
+def _step(spread: Spread, optimiser: torch.optim.Optimizer, average: Average, inputs: Any, step: int) -> float:
+    optimiser.zero_grad()
+    loss, _ = spread.backward([_part(dict(spread.net.items()), inputs, rows) for rows in spread.share(ROWS)])
+    spread.clip(LIMIT)
+    optimiser.step()
+    average.update(step)
+    return loss
+
+
+def _make_states(optimiser: torch.optim.Optimizer) -> None:
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    optimiser.step()
+
+
 def _part(modules: dict[str, nn.Module], inputs: Mapping[str, Any], rows: range) -> Part:
     def loss() -> tuple[Tensor, dict[str, float]]:
         return loss_of(modules, inputs, rows), {"row": sum(rows) / len(rows)}
@@ -125,8 +180,8 @@ def _part(modules: dict[str, nn.Module], inputs: Mapping[str, Any], rows: range)
     return Part(loss, len(rows))
 
 
-def modules_of(name: str, dtype: torch.dtype) -> dict[str, nn.Module]:
-    torch.manual_seed(11)
+def modules_of(name: str, dtype: torch.dtype, seed: int = 11) -> dict[str, nn.Module]:
+    torch.manual_seed(seed)
     return {"text": nn.Linear(6, 6).to(dtype), "model": model_of(name, dtype)}
 
 
