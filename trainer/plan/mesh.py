@@ -1,0 +1,74 @@
+"""How devices are laid out: the same axes, in the same order, as `trainer.parallel`, without torch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.costs import Config, Layout, blocks_of
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Devices on each axis, the last on neighbours.
+
+    `replicate` and `shard` part the batch; `shard` and the sequence (`ring` x `ulysses`) part the weights, as FSDP2
+    does over their product; `pipe` parts the blocks, `tensor` heads and hidden units.
+    """
+
+    replicate: int = 1
+    shard: int = 1
+    pipe: int = 1
+    ring: int = 1
+    ulysses: int = 1
+    tensor: int = 1
+
+    @property
+    def devices(self) -> int:
+        return self.data * self.pipe * self.sequence * self.tensor
+
+    @property
+    def data(self) -> int:
+        """Parts of the batch."""
+        return self.replicate * self.shard
+
+    @property
+    def sequence(self) -> int:
+        """Parts of a sample's tokens."""
+        return self.ring * self.ulysses
+
+    @property
+    def weights(self) -> int:
+        """Parts of the weights that FSDP makes."""
+        return self.shard * self.sequence
+
+    @property
+    def layout(self) -> Layout:
+        """The axes inside of one sample, as `engine.costs` knows them."""
+        return Layout(ring=self.ring, ulysses=self.ulysses, tensor=self.tensor)
+
+    def __str__(self) -> str:
+        return " x ".join(f"{axis} {size}" for axis, size in vars(self).items() if size > 1) or "one device"
+
+
+def meshes(devices: int, config: Config, batch: int, node: int) -> Iterator[Mesh]:
+    """Every mesh of so many devices over which `batch` samples, the heads and the blocks part evenly.
+
+    Tensor parallelism and Ulysses stay inside a node of `node` devices with fast links, where their exchanges belong.
+    """
+    heads, depth = config["heads"], len(blocks_of(config))
+    inner = [n for n in range(1, min(node, devices) + 1) if devices % n == 0 and heads % n == 0]
+    for tensor, ulysses in itertools.product(inner, inner):
+        if tensor * ulysses > node or heads % (tensor * ulysses) or devices % (tensor * ulysses):
+            continue
+        rest = devices // (tensor * ulysses)
+        for ring, pipe in itertools.product(_divisors(rest, 16), _divisors(rest, min(16, depth))):
+            data, left = divmod(rest, ring * pipe)
+            if not left and batch % data == 0:
+                for shard in _divisors(data, data):
+                    yield Mesh(data // shard, shard, pipe, ring, ulysses, tensor)
+
+
+def _divisors(number: int, most: int) -> list[int]:
+    return [n for n in range(1, min(number, most) + 1) if number % n == 0]
