@@ -1,4 +1,4 @@
-"""`python -m trainer run RECIPE --out DIR`: train, resume, export."""
+"""`python -m trainer run RECIPE`, resume, compare, export, plan: alone, or as every rank of `torchrun -m trainer`."""
 
 from __future__ import annotations
 
@@ -7,97 +7,191 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 
-from trainer import lora, nano, tiny_video
-from trainer.export import export_nano, export_tiny_video
-from trainer.recipes.lora import lora as lora_recipe
-from trainer.recipes.nano import nano as nano_recipe
-from trainer.recipes.nano import nano_smoke
-from trainer.recipes.tiny_video import tiny_video as tiny_video_recipe
-from trainer.recipes.tiny_video import tiny_video_smoke
+from trainer.compare import compare, plot, table
+from trainer.plan.command import add_options, plan
+from trainer.ranks import Ranks, in_turn, joined
+from trainer.record import Record
+from trainer.settings import configuration, override
+from trainer.start import begin_at
+
+RUNS = Path("var/runs")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A configuration and what runs and exports it."""
+    """A configuration and what runs and exports it, as `module:function`: imported when it is needed."""
 
-    config: Callable[[], Any]
-    run: Callable[..., bool]
-    export: Callable[..., Any]
-    stages: tuple[str, ...]
+    config: str
+    run: str
+    export: str
+    stages: str
+
+    def part(self, name: str) -> Any:
+        module, _, function = getattr(self, name).partition(":")
+        return getattr(import_module(module), function)
 
 
+NANO = ("trainer.nano:run_nano", "trainer.export:export_nano", "trainer.nano:STAGES")
+TINY = ("trainer.tiny_video:run_tiny_video", "trainer.export:export_tiny_video", "trainer.tiny_video:STAGES")
+LORA = ("trainer.lora:run_lora", "trainer.lora:export_lora", "trainer.lora:STAGES")
 RECIPES = {
-    "lora": Recipe(lora_recipe, lora.run_lora, lora.export_lora, lora.STAGES),
-    "nano": Recipe(nano_recipe, nano.run_nano, export_nano, nano.STAGES),
-    "nano_smoke": Recipe(nano_smoke, nano.run_nano, export_nano, nano.STAGES),
-    "tiny_video": Recipe(tiny_video_recipe, tiny_video.run_tiny_video, export_tiny_video, tiny_video.STAGES),
-    "tiny_video_smoke": Recipe(tiny_video_smoke, tiny_video.run_tiny_video, export_tiny_video, tiny_video.STAGES),
+    "lora": Recipe("trainer.recipes.lora:lora", *LORA),
+    "nano": Recipe("trainer.recipes.nano:nano", *NANO),
+    "nano_smoke": Recipe("trainer.recipes.nano:nano_smoke", *NANO),
+    "tiny_video": Recipe("trainer.recipes.tiny_video:tiny_video", *TINY),
+    "tiny_video_smoke": Recipe("trainer.recipes.tiny_video:tiny_video_smoke", *TINY),
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0: finished; 3: the minutes were over, the same command goes on; 2: a user's mistake."""
-    options = _parser().parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    recipe = RECIPES[options.recipe]
-    config = recipe.config()
+    """Exit status 0: finished; 3: the minutes were over, `resume` goes on; 2: a user's mistake."""
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(given)
+    options.command = shlex.join(["python", "-m", "trainer", *given])
+    torch.set_num_threads(getattr(options, "threads", None) or 1)
+    verbs: dict[str, Callable[[argparse.Namespace], int]] = {
+        "run": run,
+        "resume": resume,
+        "compare": compare_runs,
+        "export": export,
+        "plan": plan,
+    }
     try:
-        if options.verb == "run":
-            stages = _stages(options.recipe, options.stage)
-            finished = recipe.run(config, options.out, stages, options.minutes)
-            print("finished" if finished else "paused: the same command goes on")
-            return 0 if finished else 3
-        bundle = recipe.export(
-            config,
-            options.out,
-            options.bundle,
-            version=options.version,
-            command=_command(options.recipe, options.version),
-            unfinished=options.unfinished,
-        )
-        print(f"{bundle.name} {bundle.version} {bundle.digest} in {bundle.path}")
-        return 0
+        return verbs[options.verb](options)
     except ValueError as error:
         print(f"trainer: {error}", file=sys.stderr)
         return 2
 
 
+def run(options: argparse.Namespace) -> int:
+    """Begin a run, or go on with one under the settings of this call."""
+    recipe = RECIPES[options.recipe]
+    config = override(recipe.part("config")(), options.set)
+    return _train(options.recipe, config, options.out or RUNS / options.recipe, options)
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Go on with the run in a folder: its record knows recipe, settings and threads."""
+    record = Record(options.run)
+    if not record.kept:
+        raise ValueError(f"{options.run} holds no record of a run: begin one with `run RECIPE --out {options.run}`.")
+    name = record.kept["recipe"]
+    if name not in RECIPES:
+        raise ValueError(f"{options.run} holds a run of {name}, which is no recipe: there are {', '.join(RECIPES)}.")
+    config = override(configuration(type(RECIPES[name].part("config")()), record.kept["config"]), options.set)
+    torch.set_num_threads(options.threads or record.kept["environment"]["threads"])
+    return _train(name, config, options.run, options)
+
+
+def compare_runs(options: argparse.Namespace) -> int:
+    """Losses of two runs side by side."""
+    stages, names = compare(options.first, options.second), (str(options.first), str(options.second))
+    for stage in stages:
+        Console().print(table(stage, names))
+    if options.plot:
+        plot(stages, names, options.plot)
+        print(f"plot in {options.plot}")
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a run's bundle. The settings are those that it was trained with."""
+    recipe = RECIPES[options.recipe]
+    config, kept = recipe.part("config")(), Record(options.out).kept
+    settings = [setting for call in kept.get("calls", []) for setting in call["set"]] + options.set
+    if kept and kept["recipe"] == options.recipe:
+        config = configuration(type(config), kept["config"])
+    config = override(config, options.set)
+    bundle = recipe.part("export")(
+        config,
+        options.out,
+        options.bundle,
+        version=options.version,
+        command=_command(options.recipe, options.version, settings),
+        unfinished=options.unfinished,
+    )
+    print(f"{bundle.name} {bundle.version} {bundle.digest} in {bundle.path}")
+    return 0
+
+
+def _train(name: str, config: Any, folder: Path, options: argparse.Namespace) -> int:
+    stages = _stages(name, options.stage)
+    with joined() as ranks:
+        record = Record(folder)
+        _begin(record, name, config, options, ranks)
+        try:
+            finished = RECIPES[name].part("run")(config, folder, stages, options.minutes)
+        except ValueError:
+            if ranks.rank == 0:
+                record.take_back()
+            raise
+        if ranks.rank == 0:
+            record.end()
+            print("finished" if finished else f"paused: `python -m trainer resume {folder}` goes on")
+    return 0 if finished else 3
+
+
+def _begin(record: Record, name: str, config: Any, options: argparse.Namespace, ranks: Ranks) -> None:
+    """Record the call on rank 0, before any rank goes on, and list what it changes."""
+    with in_turn():
+        if ranks.rank == 0:
+            start = begin_at(record.path.parent, options.start) if options.start else None
+            changes = record.begin(name, config, options.command, options.set, ranks.world, start)
+            for change in changes:
+                print(f"changed since the last call: {change}")
+
+
 def _stages(name: str, asked: list[str] | None) -> tuple[str, ...]:
     """The asked stages, all by default; ValueError where the recipe has no such stage."""
-    stages = RECIPES[name].stages
+    stages: tuple[str, ...] = RECIPES[name].part("stages")
     unknown = [stage for stage in asked or () if stage not in stages]
     if unknown:
         raise ValueError(f"{name} has no stage {', '.join(unknown)}: choose from {', '.join(stages)}.")
     return tuple(asked) if asked else stages
 
 
-def _command(recipe: str, version: str) -> str:
+def _command(recipe: str, version: str, settings: list[str]) -> str:
     """What makes such a bundle from nothing, in the folders RUN and BUNDLE."""
-    run = f"python -m trainer run {recipe} --out RUN"
+    run = " ".join([f"python -m trainer run {recipe} --out RUN", *(f"--set {shlex.quote(one)}" for one in settings)])
     return f"{run} && python -m trainer export {recipe} --out RUN --bundle BUNDLE --version {shlex.quote(version)}"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb in ("run", "export"):
-        sub = verbs.add_parser(verb)
-        sub.add_argument("recipe", choices=RECIPES)
-        sub.add_argument("--out", type=Path, required=True, help="folder of the run")
+    add_options(verbs.add_parser("plan", help="memory, time and the best mesh on many devices"))
+    begin = verbs.add_parser("run", help="begin a run of a recipe, or go on with it")
+    begin.add_argument("recipe", choices=RECIPES)
+    begin.add_argument("--out", type=Path, help=f"folder of the run ({RUNS}/RECIPE)")
+    begin.add_argument("--from", dest="start", type=Path, help="bundle or run at whose weights the stages begin")
+    again = verbs.add_parser("resume", help="go on with a run as it was begun")
+    again.add_argument("run", type=Path, help="folder of the run")
+    again.set_defaults(start=None)
+    out = verbs.add_parser("export", help="write a run's bundle")
+    for sub in (begin, again, out):
+        sub.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, as dit.steps=500")
+    for sub in (begin, again):
+        sub.add_argument("--minutes", type=float, help="pause the whole call after this long")
+        sub.add_argument("--stage", action="append", help="only this stage (may be repeated)")
         # One thread: the models are small, and a barrier that waits for a busy core costs more than it gains.
-        sub.add_argument("--threads", type=int, default=1, help="CPU threads of torch (1)")
-    run = verbs.choices["run"]
-    run.add_argument("--minutes", type=float, help="pause the whole call after this long; the same command goes on")
-    run.add_argument("--stage", action="append", help="only this stage (may be repeated)")
-    export = verbs.choices["export"]
-    export.add_argument("--bundle", type=Path, required=True, help="new folder for the bundle")
-    export.add_argument("--version", default="0.1.0")
-    export.add_argument("--unfinished", action="store_true", help="also stages that stopped early; the bundle says so")
+        sub.add_argument("--threads", type=int, help="CPU threads of torch (1, or as the run began)")
+    side = verbs.add_parser("compare", help="losses of two runs side by side")
+    side.add_argument("first", type=Path)
+    side.add_argument("second", type=Path)
+    side.add_argument("--plot", type=Path, metavar="PNG", help="draw them too")
+    out.add_argument("recipe", choices=RECIPES)
+    out.add_argument("--out", type=Path, required=True, help="folder of the run")
+    out.add_argument("--threads", type=int)
+    out.add_argument("--bundle", type=Path, required=True, help="new folder for the bundle")
+    out.add_argument("--version", default="0.1.0")
+    out.add_argument("--unfinished", action="store_true", help="also stages that stopped early; the bundle says so")
     return parser
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from trainer.loop import Run
 from trainer.objectives.video_flow import TASKS
 from trainer.recipes.nano import NanoConfig
 from trainer.recipes.tiny_video import TinyVideoConfig
+from trainer.record import code
 
 SAMPLING = {"sampler": "euler", "shift": 1.0, "guidance": 2.0}
 
@@ -152,7 +152,7 @@ def provenance_of(recipe: str, config: dict[str, Any], runs: dict[str, Run], com
     return {
         "recipe": recipe,
         "command": command,
-        **_code(),
+        **code(),
         "seed": config["seed"],
         "config": config,
         "stages": stages,
@@ -204,24 +204,12 @@ def write_model(out: Path, name: str, module: torch.nn.Module) -> None:
     (out / f"{name}.json").write_text(json.dumps(config, indent=1) + "\n")
 
 
-def _code() -> dict[str, Any]:
-    """`commit` and `dirty` of the code that exports; "unknown" and None outside a checkout."""
-    commit = _git("rev-parse", "HEAD")
-    changed = _git("status", "--porcelain", "--", "engine", "datapipe", "trainer", "pyproject.toml", "constraints.txt")
-    return {"commit": commit or "unknown", "dirty": None if changed is None else bool(changed)}
-
-
-def _git(*words: str) -> str | None:
-    result = subprocess.run(["git", *words], capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    return result.stdout.strip() if result.returncode == 0 else None
-
-
 def _readme(card: Card, version: str, provenance: dict[str, Any]) -> str:
     rows = "\n".join(
         f"| {name} | {stage['steps']} of {stage['of']} | {json.dumps(stage['losses'])} |"
         for name, stage in provenance["stages"].items()
     )
-    code = f"commit {provenance['commit']}{' with changes that are not committed' if provenance['dirty'] else ''}"
+    made_of = f"commit {provenance['commit']}{' with changes that are not committed' if provenance['dirty'] else ''}"
     unfinished = ", ".join(provenance["unfinished"])
     warning = f"\n**Not trained to its end**: {unfinished} stopped early, see the table.\n" if unfinished else ""
     return f"""# {card.name} {version}
@@ -229,7 +217,7 @@ def _readme(card: Card, version: str, provenance: dict[str, Any]) -> str:
 {card.about}
 
 Made by `{provenance["command"]}`
-at {code}, seed {provenance["seed"]}, torch {provenance["torch"]}, on data {provenance["data"]}.
+at {made_of}, seed {provenance["seed"]}, torch {provenance["torch"]}, on data {provenance["data"]}.
 
 | stage | steps | mean of the last fifth of the log |
 |---|---|---|

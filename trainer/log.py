@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+STEPS = "steps.jsonl"  # within a stage's folder: every step's loss as it was, to compare runs by
+
 
 @dataclass
 class Tally:
@@ -32,9 +34,12 @@ class Log:
         self.path = path
 
     def write(self, step: int, means: dict[str, float]) -> None:
+        self.append({"step": step, "time": round(time.time()), **means})
+
+    def append(self, row: dict[str, Any]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a") as file:
-            file.write(json.dumps({"step": step, "time": round(time.time()), **means}) + "\n")
+            file.write(json.dumps(row) + "\n")
 
     def rows(self) -> list[dict[str, Any]]:
         """Every whole row; what a kill left half-written is none."""

@@ -66,7 +66,7 @@ def train_motion_vae(config: NanoConfig, folder: Path, deadline: float = math.in
     sizes = dict.fromkeys(banks, config.bank.scenes * config.bank.motions)
     model = run.modules["motion_vae"]
     assert isinstance(model, MotionVAE)
-    if run.step == 0 and time.monotonic() < deadline:
+    if run.step == 0 and not run.start and time.monotonic() < deadline:
         items = np.random.default_rng(config.seed).permutation(sizes["1:1"])[: config.linear_clips]
         fit_linear(model, motion_batch(banks["1:1"], items)[2])
         run.restart_average()

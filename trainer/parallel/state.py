@@ -6,19 +6,21 @@ Write it with torch.distributed.checkpoint. To read: make it, load into it, and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from trainer.parallel.gradients import local
-from trainer.parallel.spread import Spread
+
+if TYPE_CHECKING:  # which imports every transformer
+    from trainer.replicas import Spreading
 
 State = dict[str, dict[str, Any]]
 
 
-def state_of(spread: Spread, optimiser: Optimizer, average: Mapping[str, Tensor]) -> State:
+def state_of(spread: Spreading, optimiser: Optimizer, average: Mapping[str, Tensor]) -> State:
     """The state's own tensors, but for those that `tensor` has split: they are put together, and are copies."""
     found: State = {"net": dict(spread.saved_form(spread.net.state_dict()))}
     found["average"] = dict(spread.saved_form(average))
@@ -33,7 +35,7 @@ def state_of(spread: Spread, optimiser: Optimizer, average: Mapping[str, Tensor]
 
 
 @torch.no_grad()
-def put_state(spread: Spread, optimiser: Optimizer, average: Mapping[str, Tensor], saved: State) -> None:
+def put_state(spread: Spreading, optimiser: Optimizer, average: Mapping[str, Tensor], saved: State) -> None:
     """Put what was read into weights, average and optimiser. The optimiser has its states already."""
     _put(spread.net.state_dict(), spread.own_form(saved["net"]))
     _put(average, spread.own_form(saved["average"]))

@@ -1,0 +1,180 @@
+"""`run`, `resume` and `compare`: typed settings, the record of a run, a warm start. The recipe is a toy."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+
+from engine.bundles import write_bundle
+from tests.trainer import tiny_run
+from tests.trainer.tiny_run import make, tiny
+from trainer.__main__ import main
+from trainer.settings import configuration, override
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float = 1.0
+    steps: int = 3
+    on: bool = True
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner = field(default_factory=Inner)
+    axes: tuple[int, int, int] = (1, 2, 3)
+    sizes: dict[str, object] = field(default_factory=lambda: {"depth": 2, "kind": "x"})
+
+
+def call(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+def record(folder: Path) -> dict:
+    return json.loads((folder / "record.json").read_text())
+
+
+def losses(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "stage" / "steps.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        ("inner.rate=2", Outer(Inner(rate=2.0))),
+        ("inner.rate=1e-3", Outer(Inner(rate=1e-3))),
+        ("inner.steps=7", Outer(Inner(steps=7))),
+        ("inner.on=false", Outer(Inner(on=False))),
+        ("inner.name=warm", Outer(Inner(name="warm"))),
+        ("axes=4,5,6", Outer(axes=(4, 5, 6))),
+        ("sizes.depth=9", Outer(sizes={"depth": 9, "kind": "x"})),
+    ],
+)
+def test_a_setting_has_the_type_of_its_field(assignment, expected):
+    assert override(Outer(), [assignment]) == expected
+
+
+@pytest.mark.parametrize(
+    ("assignment", "says"),
+    [
+        ("inner.stepz=7", r"no setting inner\.stepz: inner has name, on, rate, steps"),
+        ("outer=7", r"no setting outer: the recipe has axes, inner, sizes"),
+        ("inner.steps=many", r"inner\.steps takes a whole number, and 'many' is not"),
+        ("inner.steps=1.5", r"inner\.steps takes a whole number, and 1\.5 is not"),
+        ("inner.steps=true", r"inner\.steps takes a whole number"),
+        ("inner.on=1", r"inner\.on takes true or false"),
+        ("axes=4,5", r"axes takes 3 values, not 2"),
+        ("inner=7", r"inner is a group of settings: set one of name, on"),
+        ("inner.rate.x=7", r"inner\.rate is a value"),
+        ("sizes.width=9", r"no setting sizes\.width: sizes has depth, kind"),
+        ("sizes.depth=deep", r"sizes\.depth takes a whole number"),
+        ("inner.steps", r"assigns nothing"),
+    ],
+)
+def test_an_unknown_setting_or_another_type_is_a_sentence_that_lists_what_there_is(assignment, says):
+    with pytest.raises(ValueError, match=says):
+        override(Outer(), [assignment])
+
+
+def test_a_configuration_comes_back_from_json():
+    config = tiny_run.with_loop(replace(tiny(), plant="x"), steps=5)
+    kept = json.loads(json.dumps(asdict(config)))
+    assert configuration(type(config), kept) == config
+
+
+def test_a_run_is_recorded_and_resumed_from_its_record_alone(tmp_path, capsys):
+    assert call("run", "tiny", "--out", tmp_path, "--set", "loop.steps=6", "--set", "width=8") == 0
+    kept = record(tmp_path)
+    assert kept["recipe"] == "tiny" and kept["config"]["loop"]["steps"] == 6 and kept["config"]["width"] == 8
+    assert kept["command"] == f"python -m trainer run tiny --out {tmp_path} --set loop.steps=6 --set width=8"
+    assert len(kept["commit"]) == 40 or kept["commit"] == "unknown"
+    assert kept["dirty"] in (True, False, None) and kept["environment"]["packages"]["torch"] == torch.__version__
+    assert len(kept["data"]["digest"]) == 64
+    assert call("resume", tmp_path, "--set", "loop.steps=8") == 0
+    assert "changed since the last call: loop.steps is 6, asked for 8" in capsys.readouterr().out
+    assert [row["step"] for row in losses(tmp_path)] == list(range(1, 9))
+    assert record(tmp_path)["calls"][1]["changed"] == ["loop.steps is 6, asked for 8"]
+
+
+def test_what_may_not_change_is_refused_and_the_record_stays(tmp_path, capsys):
+    assert call("run", "tiny", "--out", tmp_path, "--set", "loop.steps=4") == 0
+    before = (tmp_path / "record.json").read_bytes()
+    assert call("resume", tmp_path, "--set", "loop.learning_rate=1") == 2
+    assert "loop.learning_rate is 0.01, asked for 1.0" in capsys.readouterr().err
+    assert (tmp_path / "record.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("run", "tiny", "--set", "loop.stepz=1"), "no setting loop.stepz: loop has batch, checkpoints, clip"),
+        (("run", "tiny", "--stage", "other"), "tiny has no stage other"),
+        (("resume", "NOWHERE"), "holds no record of a run"),
+        (("compare", "NOWHERE", "NOWHERE"), "There is no run in"),
+    ],
+)
+def test_mistakes_are_sentences(tmp_path, capsys, monkeypatch, words, says):
+    monkeypatch.chdir(tmp_path)
+    assert call(*words) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_folder_of_another_recipe_is_not_taken(tmp_path, capsys):
+    assert call("run", "tiny", "--out", tmp_path, "--set", "loop.steps=2") == 0
+    (tmp_path / "record.json").write_text(json.dumps({**record(tmp_path), "recipe": "nano"}))
+    assert call("run", "tiny", "--out", tmp_path) == 2
+    assert "holds a run of nano, not of tiny" in capsys.readouterr().err
+
+
+def test_minutes_pause_and_resume_goes_on(tmp_path, capsys):
+    assert call("run", "tiny", "--out", tmp_path, "--minutes", "0") == 3
+    assert f"resume {tmp_path}` goes on" in capsys.readouterr().out
+    assert call("resume", tmp_path) == 0
+
+
+def test_two_runs_side_by_side(tmp_path, capsys):
+    one, two, other = (tmp_path / name for name in ("one", "two", "other"))
+    for folder in (one, two):
+        assert call("run", "tiny", "--out", folder, "--set", "loop.tensorboard=true") == 0
+    assert call("run", "tiny", "--out", other, "--set", "loop.seed=4") == 0
+    assert call("compare", one, two) == 0
+    assert "16 steps are the same" in capsys.readouterr().out
+    assert call("compare", one, other, "--plot", tmp_path / "plot.png") == 0
+    assert "differ from step 1" in capsys.readouterr().out
+    assert Image.open(tmp_path / "plot.png").getcolors(1_000_000) is not None
+    assert list((one / "stage" / "tensorboard").glob("events.*"))
+
+
+def test_a_stage_begins_at_another_runs_weights(tmp_path, capsys):
+    assert call("run", "tiny", "--out", tmp_path / "first") == 0
+    assert call("run", "tiny", "--out", tmp_path / "tuned", "--from", tmp_path / "first", "--minutes", "0") == 3
+    first, tuned = make(tiny(), tmp_path / "first"), make(tiny(), tmp_path / "tuned")
+    first.use_average()
+    assert all(torch.equal(a, b) for a, b in zip(first.net.parameters(), tuned.net.parameters(), strict=True))
+    assert record(tmp_path / "tuned")["from"]["modules"] == ["model"]
+    assert call("resume", tmp_path / "tuned") == 0
+    fresh = make(tiny(), tmp_path / "fresh")
+    assert not any(torch.equal(a, b) for a, b in zip(first.net.parameters(), fresh.net.parameters(), strict=True))
+    assert call("run", "tiny", "--out", tmp_path / "first", "--from", tmp_path / "tuned") == 2
+    assert "began at nothing" in capsys.readouterr().err
+
+
+def test_a_stage_begins_at_a_bundles_weights(tmp_path, capsys):
+    model = nn.Sequential(nn.Linear(6, 16), nn.GELU(), nn.Linear(16, 1))
+    made = tmp_path / "bundle"
+    made.mkdir()
+    save_file(model.state_dict(), made / "model.safetensors")
+    write_bundle(made, name="b", version="1", kinds=("image_to_video",), capabilities={}, provenance={})
+    assert call("run", "tiny", "--out", tmp_path / "tuned", "--from", made, "--minutes", "0") == 3
+    tuned = make(tiny(), tmp_path / "tuned")
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), tuned.net.parameters(), strict=True))
+    assert call("run", "tiny", "--out", tmp_path / "wide", "--from", made, "--set", "width=32") == 2
+    assert "do not fit this recipe" in capsys.readouterr().err
+    assert call("run", "tiny", "--out", tmp_path / "none", "--from", tmp_path / "nowhere") == 2
+    assert "neither a bundle nor the folder of a run" in capsys.readouterr().err

@@ -1,0 +1,67 @@
+"""The processes that train together: alone, or those that torchrun started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+PATIENCE = timedelta(hours=2)  # for what one rank makes while the others wait; in training the watch is quicker
+
+
+class Ranks:
+    """This process among those that train, and what it asks the others beside training. Alone it sends nothing."""
+
+    def __init__(self) -> None:
+        together = dist.is_initialized()
+        self.rank = dist.get_rank() if together else 0
+        self.world = dist.get_world_size() if together else 1
+
+    def any(self, flag: bool) -> bool:
+        """Whether it holds on any rank."""
+        if self.world == 1:
+            return flag
+        found = torch.tensor([flag], dtype=torch.int32)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return bool(found.item())
+
+    def each(self, value: float) -> list[float]:
+        """The value of every rank."""
+        if self.world == 1:
+            return [value]
+        found = [torch.zeros(1, dtype=torch.float64) for _ in range(self.world)]
+        dist.all_gather(found, torch.tensor([value], dtype=torch.float64))
+        return [one.item() for one in found]
+
+
+@contextmanager
+def joined() -> Iterator[Ranks]:
+    """The ranks that torchrun started, or this process alone."""
+    if not dist.is_torchelastic_launched():
+        yield Ranks()
+        return
+    dist.init_process_group(timeout=PATIENCE)
+    try:
+        yield Ranks()
+    finally:
+        dist.destroy_process_group()
+
+
+def restarts() -> int:
+    """How often torchrun has started these ranks again."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))  # torchrun's only word on it
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """Rank 0 first, then the others, who find made what it made."""
+    ranks = Ranks()
+    if ranks.rank > 0:
+        dist.barrier()
+    yield
+    if ranks.world > 1 and ranks.rank == 0:
+        dist.barrier()

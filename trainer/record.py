@@ -1,0 +1,123 @@
+"""The record of a run, `record.json` in its folder: recipe and settings, code, environment, data, and every call."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer.claim import differences
+
+NAME = "record.json"
+PACKAGES = ("torch", "numpy", "diffusers", "transformers", "safetensors", "torchao", "peft")
+NOT_DATA = {"checkpoints", "ranks", "tensorboard"}  # folders whose JSON says nothing of what is learnt from
+
+
+class Record:
+    """What is known of the run in `folder`; `kept` is empty where none was recorded."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        self.before = self.path.read_bytes() if self.path.exists() else None
+        self.kept: dict[str, Any] = json.loads(self.before) if self.before else {}
+
+    def begin(
+        self,
+        recipe: str,
+        config: Any,
+        command: str,
+        assignments: Sequence[str] = (),
+        world: int = 1,
+        start: dict[str, Any] | None = None,
+    ) -> list[str]:
+        """Note a call of this recipe; what differs from the last call, one line each: empty for a new run.
+
+        Whether a stage may go on under a changed setting its checkpoint decides. ValueError where the folder holds a
+        run of another recipe.
+        """
+        if self.kept and self.kept["recipe"] != recipe:
+            raise ValueError(
+                f"{self.path.parent} holds a run of {self.kept['recipe']}, not of {recipe}: choose a new folder."
+            )
+        settings = json.loads(json.dumps(asdict(config)))
+        now = {**code(), "environment": {**environment(), "world": world}, "data": data_digest(self.path.parent)}
+        changes = differences(self.kept["config"], settings) if self.kept else []
+        changes += differences(_compared(self.kept), _compared(now)) if self.kept else []
+        call = {"time": round(time.time()), "command": command, "set": list(assignments), **now, "changed": changes}
+        calls = [*self.kept.get("calls", []), call]
+        first = {"recipe": recipe, "config": settings, "from": start or self.kept.get("from")}
+        self._write({**first, **now, "command": calls[0]["command"], "calls": calls})
+        return changes
+
+    def end(self) -> None:
+        """Note the data as they are now: the first call makes them."""
+        self._write({**self.kept, "data": data_digest(self.path.parent)})
+
+    def take_back(self) -> None:
+        """Forget the call that began: it was refused."""
+        if self.before is None:
+            self.path.unlink(missing_ok=True)
+        else:
+            self.path.write_bytes(self.before)
+
+    def _write(self, kept: dict[str, Any]) -> None:
+        self.kept = kept
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(kept, indent=1) + "\n")
+        temporary.replace(self.path)
+
+
+def code() -> dict[str, Any]:
+    """`commit` and `dirty` of the code that runs; "unknown" and None outside a checkout."""
+    commit = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--", "engine", "datapipe", "trainer", "pyproject.toml", "constraints.txt")
+    return {"commit": commit or "unknown", "dirty": None if changed is None else bool(changed)}
+
+
+def environment() -> dict[str, Any]:
+    """What the bits of a run depend on beside code and data."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+    }
+
+
+def data_digest(folder: Path) -> dict[str, Any]:
+    """sha256 over the manifests of what is learnt from: every JSON file within the folder's own folders."""
+    files = [path for path in sorted(folder.glob("*/**/*.json")) if not NOT_DATA & set(path.parts)]
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return {"digest": digest.hexdigest(), "manifests": len(files)}
+
+
+def _compared(noted: dict[str, Any]) -> dict[str, Any]:
+    return {name: noted.get(name) for name in ("commit", "dirty", "environment", "data")}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*words: str) -> str | None:
+    result = subprocess.run(["git", *words], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    return result.stdout.strip() if result.returncode == 0 else None

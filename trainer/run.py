@@ -1,0 +1,302 @@
+"""A stage of a run: its modules, optimiser and averaged weights, where it stands, and how that is kept."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from trainer.checkpoint import FILE, Checkpoints, last_good, save_file
+from trainer.claim import differences
+from trainer.ema import Average
+from trainer.faults import FaultLog, FaultsConfig, Spikes
+from trainer.log import STEPS, Log, Tally
+from trainer.ranks import Ranks
+from trainer.replicas import Replicas, Spreading
+from trainer.start import load_start, start_of
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """Optimisation of one stage, and how it is kept."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    warmup: int = 50
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.998
+    seed: int = 0
+    save_every: int = 100
+    log_every: int = 20
+    # One file, or folders that any number of ranks can read, written while training goes on or not. "auto": a file for
+    # one process, "async" for several.
+    checkpoints: Literal["auto", "file", "async", "sync"] = "auto"
+    keep: int = 2  # folders
+    tensorboard: bool = True
+    microbatches: int = 1  # of a rank's part of the batch, one after another
+    faults: FaultsConfig = field(default_factory=FaultsConfig)
+
+
+# A run may go on with another value of these: more steps, another rhythm of saving and logging, other care.
+FREE = ("steps", "save_every", "log_every", "checkpoints", "keep", "tensorboard", "microbatches", "faults")
+
+
+class Stopped(RuntimeError):
+    """The loop stops of its own accord; what is on the disk is whole."""
+
+
+class Run:
+    """Modules, optimiser and averaged weights of a stage, and where they are kept.
+
+    `data` describes what the stage learns from. With the modules' configurations and `config` it is kept in the
+    checkpoint: ValueError where the checkpoint in `folder` was made otherwise, or has more steps than are asked for.
+    `spread` lays the modules over the ranks, as `trainer.parallel.Spread` does: each has them whole by default.
+    `cursor` is the number of the next batch: the step, and one more for every batch that was left out.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        modules: dict[str, nn.Module],
+        config: LoopConfig,
+        data: dict[str, Any] | None = None,
+        spread: Callable[[dict[str, nn.Module]], Spreading] = Replicas,
+    ) -> None:
+        self.folder, self.modules, self.config, self.ranks = folder, modules, config, Ranks()
+        self.start = start_of(folder.parent, modules)
+        self.recipe = _recipe(modules, config, data or {}, self.start)
+        self.kept = Checkpoints(folder, config.keep, _way(config, self.ranks.world) == "async")
+        if self.start and self.saved is None:
+            load_start(self.start, modules)
+        self.spread = spread(modules)
+        self.net = self.spread.net
+        self.optimiser = torch.optim.AdamW(
+            _groups(self.net, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98)
+        )
+        self.restart_average()
+        self.step = self.cursor = 0
+        self.tally, self.spikes = Tally(), Spikes(config.faults)
+        self.faults = FaultLog(folder)
+        self.left_out = self.faults.left_out()
+        self.cursor = self._next(0)
+        self._trouble = (0, -1)
+        if self.saved is not None:
+            self._restore()
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / FILE
+
+    @property
+    def saved(self) -> Literal["file", "folder"] | None:
+        """How the newest checkpoint is kept; None where there is none."""
+        if last_good(self.folder) is not None:
+            return "folder"
+        return "file" if self.checkpoint.exists() else None
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.config.steps
+
+    @property
+    def log(self) -> Log:
+        return Log(self.folder / "log.jsonl")
+
+    @property
+    def steps_log(self) -> Log:
+        return Log(self.folder / STEPS)
+
+    def save(self) -> None:
+        """Keep the state; a kill at any time leaves a checkpoint that is whole."""
+        facts = {
+            "step": self.step,
+            "cursor": self.cursor,
+            "recipe": self.recipe,
+            "tally": asdict(self.tally),
+            "recent": self.spikes.recent,
+        }
+        if _way(self.config, self.ranks.world) != "file":
+            self.kept.save(self.step, self._tensors(), {**facts, "world": self.ranks.world})
+            return
+        state = {"net": self.net.state_dict(), "average": self.average, "optimiser": self.optimiser.state_dict()}
+        save_file(self.folder, {**state, **facts})
+
+    @property
+    def average(self) -> dict[str, Tensor]:
+        """The averaged weights, by name."""
+        return self.averaged.values
+
+    def restart_average(self) -> None:
+        """Begin the averaged weights at the modules' present ones: after an initialisation from data."""
+        self.averaged = Average(self.net, self.config.ema)
+
+    def use_average(self) -> None:
+        """Put the averaged weights into the modules: for export and evaluation."""
+        self.averaged.put_into_net()
+
+    def advance(self, loss: float) -> None:
+        """A step was made: it counts, and its weights are taken into the average."""
+        self.step += 1
+        self.averaged.update(self.step)
+        self.cursor = self._next(self.cursor + 1)
+        self.spikes.add(loss)
+
+    def leave_out(self, batches: range, what: str, **facts: Any) -> None:
+        """Go on without these batches, and note why. Stopped where too many follow one another."""
+        count, at = self._trouble
+        count = count + 1 if self.step <= at else 1
+        self._trouble = (count, max(at, self.step))
+        if count > self.config.faults.in_a_row:
+            self.kept.settle()
+            raise Stopped(f"At step {self.step} {count} times in a row: {what}. See {self.faults.log.path}.")
+        self.left_out |= set(batches)
+        if self.ranks.rank == 0:
+            self.faults.note(what, step=self.step, left_out=list(batches), **facts)
+        self.cursor = self._next(self.cursor)
+
+    def go_back(self, batch: int) -> int:
+        """To the last good checkpoint from before a batch was learnt from; its step.
+
+        Stopped where there is none: it was removed, or a single file is kept.
+        """
+        self.kept.settle()
+        before = [step for step in self.kept.steps() if self.kept.facts(step)["cursor"] <= batch]
+        if not before:
+            raise Stopped(
+                f"The loss spiked at step {self.step}, and no checkpoint from before batch {batch} is kept: raise "
+                f"`keep`, with `checkpoints` async or sync."
+            )
+        self.kept.go_back(before[-1])
+        self._restore_folder(before[-1])
+        self.forget_later()
+        return self.step
+
+    def forget_later(self) -> None:
+        """Drop what is logged of steps that a kill or a fault took back: they are made, and written, again."""
+        if self.ranks.rank == 0:
+            self.log.forget_after(self.step)
+            self.steps_log.forget_after(self.step)
+
+    def _next(self, batch: int) -> int:
+        while batch in self.left_out:
+            batch += 1
+        return batch
+
+    def _restore(self) -> None:
+        if self.saved == "folder":
+            step = self.kept.last_good()
+            assert step is not None
+            self._refuse_another(self.kept.facts(step), self.kept.shapes(step, "net"))
+            self._restore_folder(step)
+            return
+        state = torch.load(self.checkpoint, weights_only=True)
+        self._refuse_another(state, {name: tuple(value.shape) for name, value in state["net"].items()})
+        self.net.load_state_dict(state["net"])
+        self.averaged.values = state["average"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self._stand_at(state)
+
+    def _restore_folder(self, step: int) -> None:
+        from trainer.parallel.state import put_state  # with what it imports, as long as torch itself
+
+        facts = self.kept.facts(step)
+        if self.kept.shapes(step, "optimiser"):
+            _make_states(self.optimiser)
+        else:
+            self.optimiser.state.clear()
+        tensors = self._tensors()
+        self.kept.load(step, tensors)
+        put_state(self.spread, self.optimiser, self.average, tensors)
+        self._stand_at(facts)
+
+    def _stand_at(self, facts: dict[str, Any]) -> None:
+        self.step = facts["step"]
+        self.cursor = self._next(facts.get("cursor", self.step))
+        self.tally = Tally(**facts.get("tally", {}))
+        self.spikes = Spikes(self.config.faults, facts.get("recent"))
+
+    def _tensors(self) -> dict[str, Any]:
+        """Everything that a step changes, by name and not by place: another world has other places."""
+        from trainer.parallel.state import state_of
+
+        return state_of(self.spread, self.optimiser, self.average)
+
+    def _refuse_another(self, facts: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
+        # Checkpoints of earlier versions name no recipe: they are known by the shapes of their weights alone.
+        off = differences(facts.get("recipe", self.recipe), self.recipe)
+        off += [] if off else _other_shapes(shapes, self.spread.saved_form(self.net.state_dict()), self.ranks.world > 1)
+        place = self.checkpoint if self.saved == "file" else self.kept.folder
+        if off:
+            raise ValueError(
+                f"{place} was made with another recipe: {', '.join(off)}. Use the one that it began with, or "
+                f"a new folder, or remove {self.folder} to begin the stage anew."
+            )
+        if facts["step"] > self.config.steps:
+            raise ValueError(
+                f"{place} has {facts['step']} steps, more than the {self.config.steps} asked for. "
+                f"Ask for as many, or remove {self.folder} to begin the stage anew."
+            )
+
+
+def learning_rate(config: LoopConfig, step: int) -> float:
+    """Linear warm-up, then a cosine down to a twentieth."""
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+
+def _way(config: LoopConfig, world: int) -> str:
+    if config.checkpoints == "file" and world > 1:
+        raise ValueError("Several ranks cannot keep one file: set checkpoints to async, sync or auto.")
+    return ("file" if world == 1 else "async") if config.checkpoints == "auto" else config.checkpoints
+
+
+def _recipe(
+    modules: dict[str, nn.Module], config: LoopConfig, data: dict[str, Any], start: dict[str, Any]
+) -> dict[str, Any]:
+    """What has to stay the same from one call to the next, as JSON would give it back."""
+    loop = {key: value for key, value in asdict(config).items() if key not in FREE}
+    shapes = {
+        name: {key: value for key, value in dict(getattr(module, "config", {})).items() if not key.startswith("_")}
+        for name, module in modules.items()
+    }
+    begun = {"start": start["digest"]} if start else {}
+    found: dict[str, Any] = json.loads(json.dumps({"loop": loop, "modules": shapes, "data": data, **begun}))
+    return found
+
+
+def _other_shapes(saved: dict[str, tuple[int, ...]], ours: dict[str, Tensor], parted: bool) -> list[str]:
+    """`parted`: other ranks may hold what we have not."""
+    names = [name for name in {**saved, **ours} if name not in saved or (name not in ours and not parted)]
+    names += [name for name, value in ours.items() if name in saved and saved[name] != tuple(value.shape)]
+    return [f"other weights ({', '.join(sorted(names)[:3])})"] if names else []
+
+
+def _groups(net: nn.Module, weight_decay: float) -> list[dict]:
+    decayed = [p for p in net.parameters() if p.ndim >= 2]
+    plain = [p for p in net.parameters() if p.ndim < 2]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+
+
+def _make_states(optimiser: torch.optim.Optimizer) -> None:
+    """Have the optimiser make its states, of whatever kind they are, to be read into: a step at rate zero."""
+    if optimiser.state:
+        return
+    rates = [group["lr"] for group in optimiser.param_groups]
+    for group in optimiser.param_groups:
+        group["lr"] = 0.0
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    for group, rate in zip(optimiser.param_groups, rates, strict=True):
+        group["lr"] = rate

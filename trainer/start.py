@@ -1,0 +1,88 @@
+"""A warm start: stages that begin at the weights of a bundle or of another run, for supervised fine-tuning.
+
+`start.json` in the run's folder names the source, so that a run killed before its first checkpoint begins there again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from engine.bundles import read_bundle
+from trainer.checkpoint import read_average, saved_files
+from trainer.claim import claim
+from trainer.record import Record
+
+NAME, TOKENIZER = "start.json", "tokenizer.json"
+
+
+def begin_at(folder: Path, source: Path) -> dict[str, Any]:
+    """Have the new run in `folder` begin at the weights of `source`; what is recorded of it.
+
+    The tokenizer comes along: a text encoder knows no other. ValueError where the source is neither a bundle nor a run
+    with checkpoints, or the run has begun otherwise.
+    """
+    found = _described(source)
+    kept = Record(folder).kept
+    if kept and (kept["from"] or {}).get("digest") != found["digest"]:
+        began = f"at {kept['from']['path']}" if kept["from"] else "at nothing"
+        raise ValueError(f"{folder} began {began}, and does not begin again at {source}: choose a new folder.")
+    claim(folder / NAME, found, "start")
+    if (source / TOKENIZER).exists() and not (folder / TOKENIZER).exists():
+        shutil.copyfile(source / TOKENIZER, folder / TOKENIZER)
+    return found
+
+
+def start_of(folder: Path, modules: dict[str, nn.Module]) -> dict[str, Any]:
+    """What a stage of the run in `folder` with these modules begins at; empty where at nothing."""
+    path = folder / NAME
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found if set(found.get("modules", ())) & set(modules) else {}
+
+
+def load_start(start: dict[str, Any], modules: dict[str, nn.Module]) -> None:
+    """Put the start's weights into the modules that it has. ValueError where it has changed or they do not fit."""
+    source = Path(start["path"])
+    if _described(source)["digest"] != start["digest"]:
+        raise ValueError(f"{source} is not what this run was to begin at any more: begin a new run.")
+    for name in set(start["modules"]) & set(modules):
+        try:
+            modules[name].load_state_dict(_weights(source, name))
+        except RuntimeError as error:
+            raise ValueError(f"The weights of {name} in {source} do not fit this recipe: {error}") from error
+
+
+def _described(source: Path) -> dict[str, Any]:
+    if (source / "bundle.json").exists():
+        bundle = read_bundle(source)
+        modules = [name.removesuffix(".safetensors") for name in bundle.files if name.endswith(".safetensors")]
+        return {"path": str(source.resolve()), "digest": bundle.digest, "modules": sorted(modules)}
+    stages = _stages(source)
+    if not stages:
+        raise ValueError(f"{source} is neither a bundle nor the folder of a run with checkpoints.")
+    digest = hashlib.sha256()
+    for file in (file for stage in stages for file in saved_files(stage)):
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    modules = sorted({key.split(".")[0] for stage in stages for key in read_average(stage)})
+    return {"path": str(source.resolve()), "digest": digest.hexdigest(), "modules": modules}
+
+
+def _stages(source: Path) -> list[Path]:
+    return [path for path in sorted(source.iterdir()) if path.is_dir() and saved_files(path)] if source.is_dir() else []
+
+
+def _weights(source: Path, module: str) -> dict[str, Tensor]:
+    if (source / "bundle.json").exists():
+        return load_file(source / f"{module}.safetensors")
+    for stage in _stages(source):
+        prefix = f"{module}."
+        found = {key: value for key, value in read_average(stage).items() if key.startswith(prefix)}
+        if found:
+            return {key.removeprefix(prefix): value for key, value in found.items()}
+    raise AssertionError(f"{source} was said to hold {module}")
