@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from engine.costs import Config, Flops, backward_flops, block_flops, forward_flops
 
-# What checkpointing computes again. `selective` keeps what attention gives and computes the linear layers again.
+# As `trainer.parallel.memory` has them. `selective` keeps the results of all products: only what counts as no operation
+# is computed again.
 POLICIES = ("none", "selective", "full")
 
 
@@ -64,11 +65,7 @@ def recomputed(config: Config, tokens: int, text_tokens: int, batch: int, checkp
     if checkpointing not in POLICIES:
         raise ValueError(f"There is no checkpointing policy {checkpointing!r}. There are: {', '.join(POLICIES)}.")
     blocks = block_flops(config, tokens, text_tokens, batch)
-    if checkpointing == "none":
-        return (Flops(),) * len(blocks)
-    if checkpointing == "selective":
-        return tuple(Flops(linear=one.linear, modulation=one.modulation) for one in blocks)
-    return blocks
+    return blocks if checkpointing == "full" else (Flops(),) * len(blocks)
 
 
 def block_rows(

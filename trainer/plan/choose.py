@@ -1,7 +1,7 @@
 """Which mesh: of those that fit the fastest, of the nearly fastest the simplest; or why none fits, and what would.
 
-For each mesh and micro-batch the policy is the first that fits of: nothing again, all but attention again, all again,
-all again with inputs on the host; each costs more time than the one before.
+For each mesh and micro-batch the policy is the first that fits of: nothing is computed again, all but products, all,
+all with the blocks' inputs on the host; each costs more time than the one before.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def _reasons(job: Job, gpu: Gpu, best: Choice, next_best: Choice | None) -> Iter
     if mesh.pipe > 1:
         bubble = 100 * step.bubble / step.seconds
         yield f"Blocks go over {mesh.pipe} stages; {bubble:.1f} % of a step is the pipe's bubble."
-    if mesh.replicate > 1:
+    if mesh.weights == 1 and mesh.data > 1:
+        yield "Every device holds all weights: they fit."
+    elif mesh.replicate > 1:
         yield f"Weights are parted over {mesh.weights} devices, the fewest that are as fast, {mesh.replicate} times."
     policy = POLICIES.index(best.memory.policy)
     if policy:

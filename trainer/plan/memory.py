@@ -19,7 +19,8 @@ from trainer.plan.mesh import Mesh
 OPTIMISERS = {"adamw": 8.0, "adamw8bit": 2.03}
 SLACK = 1.08  # fragments of the allocator, as in `engine.planner`
 CONTEXT_GB = 3.0  # the driver's context, buffers of the collectives, workspaces of kernels
-# What stays on the device of the activations: all, the results of attention, the blocks' inputs, and those on the host.
+# As `trainer.parallel.memory`: all activations are kept, the results of products and attention, the blocks' inputs;
+# with `offload` those inputs wait on the host.
 POLICIES = ("none", "selective", "full", "offload")
 
 
@@ -53,8 +54,9 @@ def need(job: Job, mesh: Mesh, micro: int, policy: str, states: States) -> Need:
     part = held / mesh.weights
     # Of FSDP the block that works and the one that comes, and one block's gradient before it is parted; without it
     # autocast keeps a bf16 copy of every weight.
-    largest = job.blocks[0] / mesh.tensor
-    gathered = largest * (2 * BF16 + FP32) if mesh.weights > 1 else held * BF16
+    # A stage of a pipe keeps its blocks together.
+    whole = job.blocks[0] / mesh.tensor * (2 * BF16 + FP32) if mesh.pipe == 1 else held * (BF16 + FP32)
+    gathered = whole if mesh.weights > 1 else held * BF16
     return Need(
         parameters=part * FP32 / GB,
         gradients=part * FP32 / GB,
@@ -72,13 +74,11 @@ def activations(job: Job, mesh: Mesh, micro: int, policy: str) -> float:
     """
     config, d = job.config, job.config["hidden"]
     part, text = micro * ceil(job.tokens / mesh.sequence), micro * job.text_tokens
-    joint = "dual_depth" in config
-    entering = (part + (text if joint else 0)) * d * BF16
-    attended = entering / mesh.tensor * (1 if joint else 2)
+    entering = (part + (text if "dual_depth" in config else 0)) * d * BF16
     blocks = sorted(saved_bytes(config, part, text, mesh.tensor), reverse=True)
     count = ceil(len(blocks) / mesh.pipe)
     in_flight = min(mesh.pipe, max(1, job.batch // (mesh.data * micro)))
-    kept = {"selective": entering + attended, "full": entering, "offload": 0.0}
+    kept = {"selective": product_bytes(config, part, text, mesh.tensor), "full": entering, "offload": 0.0}
     stage = sum(blocks[:count]) if policy == "none" else count * kept[policy]
     working = activation_bytes(config, part, text) / mesh.tensor + 4 * entering
     if policy != "none":
@@ -101,6 +101,14 @@ def saved_bytes(config: Config, rows: int, text: int, tensor: int = 1) -> Iterat
         return
     context = text * (config["text_dim"] * BF16 + 7 * unit / tensor)
     yield from [rows * unit * (10 + (22 + wide) / tensor) + context] * config["depth"]
+
+
+def product_bytes(config: Config, rows: int, text: int, tensor: int = 1) -> float:
+    """What a block holds of its input and the results of its products and of attention."""
+    ratio, unit = config.get("mlp_ratio", 4.0), config["hidden"] * BF16
+    if "dual_depth" in config:
+        return (rows + text) * unit * (3 + (4 + ratio) / tensor)
+    return rows * unit * (4 + (6 + ratio) / tensor) + text * 2 * unit / tensor
 
 
 def table(job: Job, mesh: Mesh, micro: int, states: States) -> Mapping[str, Need]:

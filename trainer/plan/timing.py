@@ -3,7 +3,8 @@
 Products run at one share of the data sheet's peak. Exchanges take what their algorithms send over the links of the
 data sheets: Ulysses and tensor parallelism wait for theirs; a ring hides behind its attention as far as that lasts; the
 gathers and sums of FSDP hide behind the whole work, but for the first block's. Axes inside a node use its links; over
-nodes a group uses as many network cards as it has devices in a node. Not in it: loading of data, encoding, the
+nodes a group uses as many network cards as it has devices in a node. What is no product takes no time of its own: it is
+in the share, and `selective` looks as fast as `none`. Not in it: loading of data, encoding, the
 optimiser's own time, checkpoints and failures (`simulate`), stragglers.
 """
 
@@ -22,7 +23,7 @@ from trainer.plan.mesh import Mesh
 BACKWARD = {"ulysses": 1.0, "ring": 2.0, "tensor": 1.0, "gather": 1.0}
 AGAIN = {
     "none": {},
-    "selective": {"ulysses": 0.75, "tensor": 1.0},  # the output of attention is kept; what it reads is made again
+    "selective": {"tensor": 1.0, "ulysses": 0.75},  # only q, k and v are exchanged again
     "full": {"ulysses": 1.0, "ring": 1.0, "tensor": 1.0},
 }  # type: dict[str, dict[str, float]]
 
@@ -66,7 +67,7 @@ def predict(job: Job, mesh: Mesh, memory: Memory, gpu: Gpu) -> Step:
     waiting = {axis: number / (_link(_span(axis, mesh), gpu) * GB) for axis, number in sent.items()}
     attention = compute * whole.forward.attention / whole.forward.total
     waiting["ring"] = max(0.0, waiting["ring"] - attention * (mesh.ring - 1) / mesh.ring)
-    waiting["host"] = _host_waiting(job, mesh, memory, compute)
+    waiting["host"] = _host_waiting(job, mesh, memory)
     turn = compute + sum(waiting.values())  # one micro-batch on one stage
     weights = _weights_sent(job, mesh, memory, count)
     behind = _weights_waiting(job, weights, mesh, gpu, count * turn)
@@ -93,12 +94,12 @@ def _sent(job: Job, mesh: Mesh, memory: Memory) -> dict[str, float]:
     return sent | {"pipe": 2 * stream * (mesh.pipe > 1)}
 
 
-def _host_waiting(job: Job, mesh: Mesh, memory: Memory, compute: float) -> float:
-    """Seconds in which inputs of blocks go to the host and come back, and nothing is computed meanwhile."""
+def _host_waiting(job: Job, mesh: Mesh, memory: Memory) -> float:
+    """Seconds in which blocks' inputs go to the host and back: nothing hides them on the stream that computes."""
     if memory.policy != "offload":
         return 0.0
     stream = memory.micro * job.tokens * job.config["hidden"] * BF16 / mesh.sequence
-    return max(0.0, 2 * stream * len(job.blocks) / mesh.pipe / HOST_LINK - compute)
+    return 2 * stream * len(job.blocks) / mesh.pipe / HOST_LINK
 
 
 def _span(axis: str, mesh: Mesh) -> int:
@@ -114,8 +115,9 @@ def _link(span: int, gpu: Gpu) -> float:
 def _weights_sent(job: Job, mesh: Mesh, memory: Memory, count: int) -> dict[str, float]:
     """Bytes that a device sends in a step to gather weights and to sum gradients."""
     held = _weights_held(job, mesh)
-    gathers = 2 * count if memory.zero == 3 else 1
-    sums = count if memory.zero >= 2 else 1
+    together = mesh.pipe > 1  # a stage's weights and gradients stay whole from its first micro-batch to its last
+    gathers = 2 * count if memory.zero == 3 and not together else 1
+    sums = count if memory.zero >= 2 and not together else 1
     inside = held * (mesh.weights - 1) / mesh.weights * (gathers * BF16 + sums * FP32)
     across = 2 * held / mesh.weights * FP32 * (mesh.replicate - 1) / mesh.replicate
     return {"shard": inside, "replicate": across}
@@ -131,6 +133,8 @@ def _weights_waiting(job: Job, sent: Mapping[str, float], mesh: Mesh, gpu: Gpu, 
     shard = _group_gb_s(mesh.weights, mesh.tensor, gpu) * GB
     replicate = _group_gb_s(mesh.replicate, mesh.tensor * mesh.weights, gpu) * GB
     seconds = sent["shard"] / shard + sent["replicate"] / replicate
+    if mesh.weights == 1:  # without FSDP gradients are summed when all of them are there
+        return seconds
     edge = job.blocks[0] / mesh.tensor * (mesh.weights - 1) / mesh.weights * (BF16 + FP32) / shard
     return max(edge, seconds - work)
 
