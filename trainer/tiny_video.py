@@ -30,7 +30,7 @@ from trainer.films import FilmBank, build_films, open_films
 from trainer.loop import LossValue, Run, train
 from trainer.objectives.text_facts import FactHeads, facts_of, text_facts_loss
 from trainer.objectives.video_flow import DROP_TEXT, sample_tasks, video_flow_loss
-from trainer.objectives.video_vae import moments, video_vae_loss, whole
+from trainer.objectives.video_vae import Principal, begin, moments, principal_loss, video_vae_loss, whole
 from trainer.recipes.tiny_video import TinyVideoConfig
 from trainer.tokenizer import train_tokenizer
 
@@ -95,12 +95,16 @@ def train_video_vae(config: TinyVideoConfig, folder: Path, deadline: float = mat
     films = open_films(folder / "bank", config.films)
     vae = run.modules["vae"]
     assert isinstance(vae, AutoencoderKLWan)
+    chosen = np.random.default_rng(config.seed).permutation(len(films))[: config.principal_films]
+    principal = Principal.fit(video_tensor(films.frames[np.sort(chosen)]), config.latent_channels)
 
     def loss(step: int, generator: torch.Generator) -> LossValue:
         _, items = batch_indices(config.seed + 1, step, {"all": len(films)}, config.vae_loop.batch)
         video = video_tensor(films.frames[np.sort(items)])
         if step % 2:  # what is painted is painted mirrored too; captions play no part here
             video = video.flip(-1)
+        if step < config.principal_steps:
+            return principal_loss(vae, video[:, :, : 1 + TIME], principal, generator)
         return video_vae_loss(vae, video, generator)
 
     return train(run, loss, deadline=deadline)
@@ -108,7 +112,8 @@ def train_video_vae(config: TinyVideoConfig, folder: Path, deadline: float = mat
 
 def video_vae_run(config: TinyVideoConfig, folder: Path) -> Run:
     torch.manual_seed(config.seed + 1)
-    data = {"seed": config.seed, "films": config.films.described}
+    begun = {"films": config.principal_films, "steps": config.principal_steps}
+    data = {"seed": config.seed, "films": config.films.described, "principal": begun}
     return Run(folder / "video_vae", {"vae": make_vae(config)}, config.vae_loop, data)
 
 
@@ -125,6 +130,7 @@ def make_vae(config: TinyVideoConfig) -> AutoencoderKLWan:
         scale_factor_temporal=TIME,
         scale_factor_spatial=SPACE,
     )
+    begin(vae)
     # The layout that the CPU's convolutions want; Module.to would refuse the other ranks.
     for module in vae.modules():
         if isinstance(module, nn.Conv3d):

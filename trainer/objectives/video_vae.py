@@ -1,5 +1,8 @@
 """The causal video VAE: reconstruction and a small pull of the latents to a unit normal.
 
+It begins by learning the films' principal components, encoder and decoder apart from each other. Learning both at once
+from nothing, it stood at 19.5 dB after 1,500 steps, grey and blurred, where as many components hold 27 dB.
+
 `AutoencoderKLWan` encodes and decodes frame by frame with caches; `whole` has it do the same in one pass.
 """
 
@@ -7,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,8 +18,14 @@ import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan, WanResample, patchify, unpatchify
 from torch import Tensor, nn
 
-KL_WEIGHT = 1e-4  # a fifth of what the likelihood of pixels with a deviation of 0.1 would ask for
+from engine.latent_video import SPACE, TIME
+
+KL_WEIGHT = 1e-5  # a fiftieth of what the likelihood of pixels with a deviation of 0.1 would ask for
 ABSOLUTE = 0.1  # weight of the absolute error, which keeps edges
+COMPONENTS = 0.1  # weight of the encoder's error in components of unit variance
+LATENT_NOISE = 0.05  # what the decoder learns to bear while the encoder is still wrong
+QUIET = -6.0  # log-variance to begin with: out of unit noise nothing is learnt for hundreds of steps
+SMALL = 0.3  # what is left of a convolution's random weights beside its orthogonal middle
 
 
 def video_vae_loss(
@@ -31,6 +41,75 @@ def video_vae_loss(
     kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
     loss = square + ABSOLUTE * F.l1_loss(made_BCTHW, video_BCTHW) + KL_WEIGHT * kl
     return loss, {"psnr": psnr(square.item()), "kl": kl.item()}
+
+
+@dataclass(frozen=True)
+class Principal:
+    """The principal components of blocks of a first frame [8, 8] and of later frames [4, 8, 8]: mean [D], directions
+    [D, C] and deviations [C] of each.
+    """
+
+    first: tuple[Tensor, Tensor, Tensor]
+    later: tuple[Tensor, Tensor, Tensor]
+
+    @classmethod
+    def fit(cls, video_BCTHW: Tensor, components: int) -> Principal:
+        return cls(
+            _components(_blocks(video_BCTHW[:, :, :1], 1), components),
+            _components(_blocks(video_BCTHW[:, :, 1:], TIME), components),
+        )
+
+    def latents(self, video_BCTHW: Tensor) -> Tensor:
+        """[B, C, t, h, w], each component of unit variance."""
+        parts = ((video_BCTHW[:, :, :1], 1, self.first), (video_BCTHW[:, :, 1:], TIME, self.later))
+        found = [(_blocks(part, time) - mean) @ directions / size for part, time, (mean, directions, size) in parts]
+        return torch.cat(found, 1).permute(0, 4, 1, 2, 3)
+
+
+def _blocks(video_BCTHW: Tensor, time: int) -> Tensor:
+    """[B, T/time, H/8, W/8, D]."""
+    x = video_BCTHW.unflatten(4, (-1, SPACE)).unflatten(3, (-1, SPACE)).unflatten(2, (-1, time))
+    return x.permute(0, 2, 4, 6, 1, 3, 5, 7).flatten(4)
+
+
+def _components(blocks: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    rows_ND = blocks.flatten(0, -2)
+    variances_D, directions_DD = torch.linalg.eigh(torch.cov(rows_ND.T))
+    return rows_ND.mean(0), directions_DD[:, -count:].flip(1), variances_D[-count:].flip(0).sqrt()
+
+
+def principal_loss(
+    vae: AutoencoderKLWan, video_BCTHW: Tensor, principal: Principal, generator: torch.Generator
+) -> tuple[Tensor, dict[str, float]]:
+    """The encoder learns the components, all of one size, so colours early; the decoder what they look like."""
+    target = principal.latents(video_BCTHW)
+    with whole(vae):
+        mean, _ = moments(vae, video_BCTHW)
+        noisy = target + LATENT_NOISE * torch.randn(target.shape, generator=generator)
+        made_BCTHW = reconstructed(vae, noisy).float()
+    components, square = F.mse_loss(mean, target), F.mse_loss(made_BCTHW, video_BCTHW)
+    loss = square + ABSOLUTE * F.l1_loss(made_BCTHW, video_BCTHW) + COMPONENTS * components
+    return loss, {"psnr": psnr(square.item()), "components": components.item()}
+
+
+@torch.no_grad()
+def begin(vae: AutoencoderKLWan) -> None:
+    """First weights: convolutions that pass their input on, turned but not mixed over place and time.
+
+    After the delta-orthogonal initialisation of Xiao et al. (arXiv 1806.05393), beside a part of the usual one.
+    """
+    for module in vae.modules():
+        if isinstance(module, (nn.Conv2d, nn.Conv3d)):
+            weight = module.weight
+            middle = torch.zeros_like(weight)
+            now = (-1,) if weight.ndim == 5 else ()  # causal: the last tap is the present frame
+            middle[(..., *now, weight.shape[-2] // 2, weight.shape[-1] // 2)] = nn.init.orthogonal_(
+                torch.empty(weight.shape[:2])
+            )
+            weight.copy_(middle + SMALL * weight)
+    logvar = slice(vae.config["z_dim"], None)
+    vae.quant_conv.weight[logvar] *= 0.1
+    vae.quant_conv.bias[logvar] = QUIET
 
 
 def psnr(square: float) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 from trainer.films import FilmsConfig
 from trainer.loop import LoopConfig
 
-DIT: dict[str, Any] = {"patch_size": (1, 1, 1), "hidden": 192, "heads": 4, "rope_axes": (8, 20, 20)}
+DIT: dict[str, Any] = {"patch_size": (1, 2, 2), "hidden": 192, "heads": 4, "rope_axes": (8, 20, 20)}
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,10 @@ class TinyVideoConfig:
     mask_channels: int = 4
     # Patches of 2 x 2 pixels, then two halvings: 8 x 8 pixels and 4 frames a latent.
     video_vae: dict[str, Any] = field(
-        default_factory=lambda: {"base_dim": 16, "dim_mult": [1, 2, 4], "num_res_blocks": 1, "patch_size": 2}
+        default_factory=lambda: {"base_dim": 24, "dim_mult": [1, 2, 4], "num_res_blocks": 1, "patch_size": 2}
     )
+    principal_films: int = 200  # whose components the video VAE begins with
+    principal_steps: int = 800  # of its steps, on the first five frames of films
     text: dict[str, Any] = field(
         default_factory=lambda: {"universal_layers": 2, "nlu_layers": 1, "nlu_width": 128, "max_tokens": 64}
     )
@@ -37,10 +39,10 @@ class TinyVideoConfig:
         default_factory=lambda: LoopConfig(steps=500, batch=48, learning_rate=1e-3, ema=0.99, save_every=100)
     )
     vae_loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=1500, batch=4, learning_rate=2e-3, ema=0.98, save_every=50)
+        default_factory=lambda: LoopConfig(steps=1100, batch=4, learning_rate=3e-3, ema=0.98, save_every=50)
     )
     dit_loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=700, batch=16, learning_rate=1e-3, ema=0.99, save_every=50)
+        default_factory=lambda: LoopConfig(steps=1200, batch=16, learning_rate=1e-3, ema=0.99, save_every=50)
     )
 
 
@@ -58,6 +60,8 @@ def tiny_video_smoke() -> TinyVideoConfig:
         films=FilmsConfig(scenes=3, motions=2, height=32, width=32, processes=1),
         captions=200,
         latent_channels=4,
+        principal_films=3,
+        principal_steps=1,
         video_vae={"base_dim": 8, "dim_mult": [1, 1, 1], "num_res_blocks": 1, "patch_size": 2},
         text={"universal_width": 32, "universal_layers": 1, "universal_heads": 1, "nlu_width": 32, "nlu_layers": 1},
         single_dit={**tiny, "depth": 2},
