@@ -137,10 +137,10 @@ def test_all_frames_at_once_are_encoded_and_decoded_as_in_chunks():
             mean, _ = moments(vae, video)
             made = reconstructed(vae, mean)
         chunked = vae.encode(video).latent_dist.mode()
-        torch.testing.assert_close(mean, chunked, atol=1e-5, rtol=0)
-        torch.testing.assert_close(made.clamp(-1, 1), vae.decode(chunked).sample, atol=1e-5, rtol=0)
+        torch.testing.assert_close(mean, chunked, atol=1e-4, rtol=0)
+        torch.testing.assert_close(made.clamp(-1, 1), vae.decode(chunked).sample, atol=1e-4, rtol=0)
         with pytest.raises(AssertionError):  # the control: without it time is not sampled at all
-            torch.testing.assert_close(moments(vae, video)[0], chunked, atol=1e-5, rtol=0)
+            torch.testing.assert_close(moments(vae, video)[0], chunked, atol=1e-4, rtol=0)
 
 
 def test_masks_of_the_tasks():
