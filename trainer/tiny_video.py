@@ -95,8 +95,7 @@ def train_video_vae(config: TinyVideoConfig, folder: Path, deadline: float = mat
     films = open_films(folder / "bank", config.films)
     vae = run.modules["vae"]
     assert isinstance(vae, AutoencoderKLWan)
-    chosen = np.random.default_rng(config.seed).permutation(len(films))[: config.principal_films]
-    principal = Principal.fit(video_tensor(films.frames[np.sort(chosen)]), config.latent_channels)
+    principal = principal_of(config, films)
 
     def loss(step: int, generator: torch.Generator) -> LossValue:
         _, items = batch_indices(config.seed + 1, step, {"all": len(films)}, config.vae_loop.batch)
@@ -108,6 +107,12 @@ def train_video_vae(config: TinyVideoConfig, folder: Path, deadline: float = mat
         return video_vae_loss(vae, video, generator)
 
     return train(run, loss, deadline=deadline)
+
+
+def principal_of(config: TinyVideoConfig, films: FilmBank) -> Principal:
+    """What the video VAE begins with, and by which the transformers weigh its latents."""
+    chosen = np.random.default_rng(config.seed).permutation(len(films))[: config.principal_films]
+    return Principal.fit(video_tensor(films.frames[np.sort(chosen)]), config.latent_channels)
 
 
 def video_vae_run(config: TinyVideoConfig, folder: Path) -> Run:
@@ -244,7 +249,7 @@ def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadl
     mean, std = (torch.tensor(part).reshape(-1, 1, 1, 1) for part in statistics(folder).values())
     boxes, text = boxes_of(config, len(films)), trained_text(config, folder, films)
     tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config["max_tokens"])
-    dit = run.modules[name]
+    dit, weights_C = run.modules[name], principal_of(config, films).weights
     assert isinstance(dit, VideoDiT)
 
     def loss(step: int, generator: torch.Generator) -> LossValue:
@@ -255,8 +260,10 @@ def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadl
         with torch.no_grad():
             features = text(token_ids, token_mask)
         latents = (torch.from_numpy(values[items]).float() - mean) / std
-        tasks = sample_tasks(len(items), rng)
-        return video_flow_loss(dit, latents[:, 0], latents[:, 1], boxes[items], tasks, features, token_mask, generator)
+        tasks, boxed = sample_tasks(len(items), rng), latents[:, 1]
+        return video_flow_loss(
+            dit, latents[:, 0], boxed, boxes[items], tasks, features, token_mask, weights_C, generator
+        )
 
     return train(run, loss, deadline=deadline)
 

@@ -43,10 +43,11 @@ def video_flow_loss(
     tasks: list[str],
     text_BMC: Tensor,
     text_mask_BM: Tensor,
+    weights_C: Tensor,
     generator: torch.Generator,
 ) -> tuple[Tensor, dict[str, float]]:
-    """Mean squared error of the velocity. Latents are scaled to unit variance; `boxed` are those of the clip whose box
-    was hidden before it was encoded: what surrounds a box must not tell what was in it.
+    """Weighted mean squared error of the velocity. Latents are scaled to unit variance; `boxed` are those of the clip
+    whose box was hidden before it was encoded: what surrounds a box must not tell what was in it.
     """
     batch = len(tasks)
     time_B = torch.sigmoid(torch.randn(batch, generator=generator))
@@ -58,5 +59,5 @@ def video_flow_loss(
     condition = condition_of(given, known, dit.config["condition_channels"] - latents_BCThw.shape[1])
     velocity = dit((1 - t) * latents_BCThw + t * noise, time_B, text_BMC, text_mask_BM, condition)
     assert isinstance(velocity, Tensor)
-    error = (velocity.float() - (noise - latents_BCThw)).square().mean()
-    return error, {"known": known.mean().item()}
+    error_C = (velocity.float() - (noise - latents_BCThw)).square().mean((0, 2, 3, 4))
+    return (error_C * weights_C).mean(), {"plain": error_C.mean().item()}

@@ -65,6 +65,12 @@ class Principal:
         found = [(_blocks(part, time) - mean) @ directions / size for part, time, (mean, directions, size) in parts]
         return torch.cat(found, 1).permute(0, 4, 1, 2, 3)
 
+    @property
+    def weights(self) -> Tensor:
+        """[C], mean 1: latents have about equal variance but move the picture unequally; each counts by how much."""
+        size_C = self.first[2] + self.later[2]
+        return (size_C / size_C.mean()).clamp(0.2, 4.0)
+
 
 def _blocks(video_BCTHW: Tensor, time: int) -> Tensor:
     """[B, T/time, H/8, W/8, D]."""
