@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,28 @@ from xdist.scheduler import LoadFileScheduling
 
 from studio.embedded.places import database_url
 from studio.embedded.postgres import Postgres
+from tests.engine.parallel.ranks import Ranks
 
 TESTS = Path(__file__).parent
-TOGETHER = ("tests/e2e/", "tests/trainer/parallel/")  # share what takes long to start
+# Files that share what takes long to start: a studio with a browser, ranks that have imported torch.
+TOGETHER = {
+    "tests/e2e/": "studio",
+    "tests/engine/cache/": "ranks",
+    "tests/engine/parallel/": "ranks",
+    "tests/engine/test_combinations.py": "ranks",
+    "tests/trainer/parallel/": "ranks",
+}
 # What takes longest, longest first: whoever came to it last would work on alone while all others have nothing to do.
 LONGEST = (
     "tests/e2e/",
+    "tests/engine/parallel/",
+    "tests/engine/cache/",
+    "tests/engine/test_combinations.py",
+    "tests/trainer/parallel/",
     "tests/engine/test_nano_quality.py",
     "tests/studio/jobs/test_job_processes.py",
     "tests/studio/embedded/test_serve.py",
     "tests/trainer/test_nano_run.py",
-    "tests/engine/parallel/",
     "tests/studio/jobs/test_job_half_files.py",
     "tests/studio/jobs/test_job_supervised.py",
     "tests/chaos/",
@@ -48,7 +59,7 @@ class ByFile(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return next((folder for folder in TOGETHER if file.startswith(folder)), file)
+        return next((group for start, group in TOGETHER.items() if file.startswith(start)), file)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -62,6 +73,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def rank(file: str) -> int:
     return next((place for place, start in enumerate(LONGEST) if file.startswith(start)), len(LONGEST))
+
+
+@pytest.fixture(scope="session")
+def ranks() -> Iterator[Callable[[int], Ranks]]:
+    """The running ranks of a world of so many, started at the first question."""
+    worlds: dict[int, Ranks] = {}
+
+    def of(world: int) -> Ranks:
+        if world not in worlds:
+            worlds[world] = Ranks(world)
+        return worlds[world]
+
+    yield of
+    for running in worlds.values():
+        running.stop()
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,7 @@ import torch
 from engine.cache.policies import Compute
 from engine.parallel.mesh import MeshShape
 from tests.engine.cache import cases
-from tests.engine.parallel.conftest import ranks
 from tests.engine.parallel.test_parallel import named
-
-__all__ = ["ranks"]
 
 MESHES = [
     MeshShape(),

@@ -13,7 +13,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-CASES = ("tests.engine.parallel.cases", "tests.engine.parallel.vae_cases")
+CASES = (
+    "tests.engine.cache.cases",
+    "tests.engine.parallel.cases",
+    "tests.engine.parallel.vae_cases",
+    "tests.trainer.parallel.cases",
+)
 PATIENCE = 120.0  # seconds for one case; two cores may be busy with other tests
 
 
