@@ -95,10 +95,10 @@ def _policy(op: Any) -> CheckpointPolicy:
 @contextmanager
 def _offloading(block: nn.Module) -> Iterator[None]:
     """Copies go and come on the stream that computes, so nothing has to be waited for, and nothing overlaps either."""
-    weights = {parameter.untyped_storage().data_ptr() for parameter in block.parameters()}
+    weights = {parameter.untyped_storage()._cdata for parameter in block.parameters()}
 
     def pack(x: Tensor) -> Tensor | tuple[torch.device, Tensor]:
-        if x.numel() < SMALL or x.untyped_storage().data_ptr() in weights:
+        if x.numel() < SMALL or x.untyped_storage()._cdata in weights:
             return x
         return x.device, to_host(x)
 
@@ -112,8 +112,10 @@ def to_host(x: Tensor) -> Tensor:
     return host.copy_(x, non_blocking=True)
 
 
-def _unpack(packed: Tensor | tuple[torch.device, Tensor]) -> Tensor:
-    if isinstance(packed, Tensor):
-        return packed
-    device, host = packed
+def to_device(host: Tensor, device: torch.device) -> Tensor:
+    """The reverse."""
     return host.to(device, non_blocking=True)
+
+
+def _unpack(packed: Tensor | tuple[torch.device, Tensor]) -> Tensor:
+    return packed if isinstance(packed, Tensor) else to_device(packed[1], packed[0])

@@ -8,6 +8,7 @@ greatest value, tensor by tensor.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from engine.models.blocks import SelfAttention
 from tests.engine.parallel.cases import inputs_of, model_of
 from trainer.ema import Average
+from trainer.parallel import gradients
 from trainer.parallel import spread as spreading
 from trainer.parallel.layout import Layout, make_groups
 from trainer.parallel.memory import Memory
@@ -228,10 +230,27 @@ def _scaled_wrongly(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
     return q * 1.1, k, v
 
 
-FAULTS: dict[str, tuple[Any, str, Any]] = {"wrong attention": (SelfAttention, "project", _scaled_wrongly)}
+FAULTS: dict[str, tuple[Any, str, Any]] = {
+    "wrong attention": (SelfAttention, "project", _scaled_wrongly),
+    "a mean of means": (sys.modules[__name__], "Part", lambda loss, items: spreading.Part(loss, 1.0)),
+    "no sums over axes": (gradients, "_sum", lambda parameters, axes: None),
+}
 
 
 @contextlib.contextmanager
 def planted(fault: str | None) -> Iterator[None]:
     with mock.patch.object(*FAULTS[fault]) if fault else contextlib.nullcontext():
         yield
+
+
+# --- what is refused ---
+
+
+def refused(layout: Layout, second: bool = False) -> str:
+    """What is said of a layout, of a model of two blocks, and with a second transformer beside it."""
+    modules = {"model": model_of("single", torch.float32)}
+    try:
+        Spread(modules | ({"other": model_of("single", torch.float32)} if second else {}), layout)
+    except ValueError as error:
+        return str(error)
+    return ""

@@ -9,6 +9,7 @@ import torch
 from tests.trainer.parallel import cases
 from trainer.parallel.layout import Layout
 from trainer.parallel.memory import Memory
+from trainer.parallel.spread import Spread
 
 LOSSES = {torch.float64: 1e-10, torch.float32: 1e-5}
 GRADIENTS = {torch.float64: 1e-10, torch.float32: 1e-4}
@@ -40,7 +41,7 @@ def test_on_one_process_not_a_bit_differs():
 @pytest.mark.parametrize(
     ("layout", "model", "dtype", "parts", "memory"),
     [
-        (Layout(shard=2), "multimodal", torch.float64, 3, FULL),
+        (Layout(shard=2), "multimodal", torch.float64, 2, FULL),
         (Layout(ulysses=2), "single", torch.float64, 1, SELECTIVE),
         (Layout(ring=2), "multimodal", torch.float32, 1, KEEP),
         (Layout(tensor=2), "single", torch.float64, 2, KEEP),
@@ -57,6 +58,37 @@ def test_a_spread_run_is_the_run_of_one_process(ranks, layout, model, dtype, par
 def test_and_wrong_attention_is_found(ranks, layout):
     errors = ranks(2).run(cases.parity, layout, fault="wrong attention")
     assert min(max(e.grads) for e in errors) > WRONG
+
+
+@pytest.mark.parametrize(
+    ("fault", "layout"),
+    [
+        ("a mean of means", Layout(shard=2)),
+        ("no sums over axes", Layout(pipe=2)),
+        ("no sums over axes", Layout(replicate=2)),
+        ("no sums over axes", Layout(tensor=2)),
+    ],
+    ids=named,
+)
+def test_so_are_wrong_sums(ranks, fault, layout):
+    errors = ranks(2).run(cases.parity, layout, parts=2, fault=fault)
+    assert min(max(e.grads) for e in errors) > WRONG
+
+
+def test_what_cannot_be_spread_is_refused(ranks):
+    said = ranks(2).run(cases.refused, Layout(shard=3))
+    assert all("for 3 ranks, and there are 2" in sentence for sentence in said)
+    said = ranks(2).run(cases.refused, Layout(tensor=2), second=True)
+    assert all("one video transformer can be split, and there are 2" in sentence for sentence in said)
+    with pytest.raises(ValueError, match="at least one rank"):
+        Layout(pipe=0)
+
+
+def test_rows_are_shared_and_none_is_dropped():
+    spread = Spread({})
+    assert spread.share(7, 3) == [range(3), range(3, 5), range(5, 7)]
+    with pytest.raises(ValueError, match="2 rows cannot be spread over 1 ranks x 3 microbatches"):
+        spread.share(2, 3)
 
 
 @pytest.mark.full
