@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from trainer.claim import differences
+from trainer.ranks import restarts
 
 NAME = "record.json"
 PACKAGES = ("torch", "numpy", "diffusers", "transformers", "safetensors", "torchao", "peft")
@@ -53,7 +54,8 @@ class Record:
         now = {**code(), "environment": {**environment(), "world": world}, "data": data_digest(self.path.parent)}
         changes = differences(self.kept["config"], settings) if self.kept else []
         changes += differences(_compared(self.kept), _compared(now)) if self.kept else []
-        call = {"time": round(time.time()), "command": command, "set": list(assignments), **now, "changed": changes}
+        call = {"time": round(time.time()), "restart": restarts(), "command": command, "set": list(assignments)}
+        call |= {**now, "changed": changes}
         calls = [*self.kept.get("calls", []), call]
         first = {"recipe": recipe, "config": settings, "from": start or self.kept.get("from")}
         self._write({**first, **now, "command": calls[0]["command"], "calls": calls})

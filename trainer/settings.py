@@ -55,7 +55,7 @@ def _assigned(node: Any, path: list[str], text: str, whole: str) -> Any:
     else:
         hint = typing.get_type_hints(type(node))[name] if is_dataclass(node) else type(old)
         new = _typed(hint, _read(hint, text), whole)
-    return replace(node, **{name: new}) if is_dataclass(node) and not isinstance(node, type) else {**node, name: new}
+    return {**node, name: new} if isinstance(node, dict) else replace(node, **{name: new})
 
 
 def _read(hint: Any, text: str) -> Any:

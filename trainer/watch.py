@@ -23,6 +23,7 @@ from trainer.faults import FaultLog, FaultsConfig
 from trainer.ranks import Ranks
 
 EXIT = 70  # of a rank that gave up waiting
+LOOKED_FOR = 5  # beats, of which a living rank gives one at least, however busy its machine
 OURS = str(Path(__file__).parents[1])
 STATES = {psutil.STATUS_STOPPED: "is stopped", psutil.STATUS_ZOMBIE: "is gone", psutil.STATUS_DEAD: "is gone"}
 
@@ -100,7 +101,9 @@ class Watch:
         before = read_beats(self.folder, self.ranks.world)
         blamed = [gone for beat in before if (gone := _gone(beat))]
         if not blamed:
-            time.sleep(2.5 * self.config.beat)
+            for _ in range(LOOKED_FOR):  # and lives on meanwhile: others may look too
+                time.sleep(self.config.beat)
+                self._beat()
             blamed = blame(before, read_beats(self.folder, self.ranks.world))
         text = f"rank {self.ranks.rank} {what}: {'; '.join(blamed)}"
         print(text, file=sys.stderr, flush=True)

@@ -1,7 +1,8 @@
 """A recipe that learns a toy in milliseconds through the one loop, and processes that run it: alone, as ranks, killed.
 
-`plant` is what goes wrong on batch `at` (of rank `on`): once a run `kill`, `stop` or `hang`, always `nan` or `spike`;
-or it is a wrong way to go on, which the tests have to tell: `stale` noise, a `dropped` sample, another `average`.
+`plant` is what goes wrong on batch `at` (of rank `on`): once a run `kill`, `stop` or `hang`, always `nan` (`nans`: from
+then on) or `spike`. Or it is a wrong way to go on, for the tests to tell: `stale` noise, a `dropped` sample, another
+`average`.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def loss_of(config: TinyConfig, folder: Path, run: Run):
         times = torch.rand(config.loop.batch, generator=draws)[draws.rows.start : draws.rows.stop, None]
         x = table[mine] + 0.1 * times * noise
         value = (model(x).float() - x.sum(-1, keepdim=True)).square().mean()
-        if batch == config.at and rank == config.on:
+        if rank == config.on and (batch == config.at or (config.plant == "nans" and batch > config.at)):
             value = value * plant(config.plant, folder)
         return value, {"noise": noise.square().mean().item()}
 
@@ -87,8 +88,8 @@ def loss_of(config: TinyConfig, folder: Path, run: Run):
 
 
 def plant(what: str, folder: Path) -> float:
-    if what in ("nan", "spike"):
-        return {"nan": math.nan, "spike": 1e4}[what]
+    if what in ("nan", "nans", "spike"):
+        return 1e4 if what == "spike" else math.nan
     mark = folder / "planted"
     if what in ("kill", "stop", "hang") and not mark.exists():
         mark.touch()
@@ -107,7 +108,7 @@ def samples(folder: Path) -> dict[int, list[int]]:
     return {batch: [rows[row] for row in sorted(rows)] for batch, rows in sorted(found.items())}
 
 
-def live(config: TinyConfig, folder: Path, world: int = 1, seconds: float = 60.0) -> list[int | None]:
+def live(config: TinyConfig, folder: Path, world: int = 1, seconds: float = 150.0) -> list[int | None]:
     """One life of the run on `world` real processes; their exit codes, None for those that had to be ended."""
     folder.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("forkserver")
@@ -134,7 +135,7 @@ def _rank(config: TinyConfig, folder: Path, world: int, rank: int, meeting: Path
     torch.set_num_threads(1)
     if world > 1:
         os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-        patience = timedelta(seconds=60)
+        patience = timedelta(seconds=150)
         dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=world, timeout=patience)
     run_tiny(config, folder, ())
     if world > 1:
