@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from engine.bundles import Bundle, sampling_of
 from engine.cache.apply import Cache, Report
 from engine.cache.budget import of_bundle
-from engine.cache.policies import Exact
 from engine.conditions import CAMERA_IDS, SUBJECT_IDS, control_tensors
 from engine.models.ernie import ErnieEncoder
 from engine.models.single_dit import SingleDiT
@@ -63,9 +62,9 @@ class Denoises(Protocol):
 class Denoiser:
     """The transformer and the text encoder of a bundle, in this process.
 
-    `cache` is the error budget of a diffusion cache, as a share of the final latents; 0 computes everything, and so do
-    numbers of steps that the bundle's calibration is not for. `cached` tells what the last denoising saved. BundleError
-    where there is a budget and no calibration.
+    `cache` is the error budget of a diffusion cache, as a share of the final latents; 0 computes everything. `cached`
+    tells what the last denoising saved. BundleError where there is a budget and no calibration; with one, ValueError at
+    numbers of steps that it is not for.
     """
 
     def __init__(self, bundle: Bundle, *, cache: float = 0.0) -> None:
@@ -94,8 +93,8 @@ class Denoiser:
         if self.calibration is None:
             yield
             return
-        policy = self.calibration.policy(self.budget) if self.calibration.fits(times) else Exact()
-        with Cache(self.dit, policy) as cache, cache.request(times) as self.cached:
+        self.calibration.check(times)
+        with Cache(self.dit, self.calibration.policy(self.budget)) as cache, cache.request(times) as self.cached:
             yield
 
     def _noise(self, row: Row) -> Tensor:

@@ -11,8 +11,8 @@ from engine.requests import MAX_SEED, CameraMove, Format, ImageToVideo, SubjectM
 
 DEFAULTS = ImageToVideo()
 FILM = ("format", "seconds", "fps", "short_side", "prompt", "seed", "steps")
-CONTROLS = ("camera", "strength", "subject", "subject_strength", "mask")
-OF_LATENTS = ("prompt", "seed", "steps", "fps", "dit", "frames", "size", "guidance", "adapter")
+CONTROLS = ("camera", "strength", "subject", "subject_strength", "mask", "cache")
+OF_LATENTS = ("prompt", "seed", "steps", "fps", "dit", "frames", "size", "guidance", "adapter", "cache")
 OPTIONS = tuple(dict.fromkeys((*FILM, *CONTROLS, *OF_LATENTS, "device")))
 
 
@@ -47,6 +47,14 @@ def image_to_video(options: Mapping[str, Any]) -> ImageToVideo:
             "subject": said(motion="subject", strength="subject_strength"),
         }
     )
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Width and height of `832x480`; ValueError where it is no size."""
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) >= 16 for side in sides):
+        raise ValueError(f"--size is WIDTHxHEIGHT in pixels, each at least 16, for example 832x480, not {text!r}.")
+    return int(sides[0]), int(sides[1])
 
 
 def refuse_unused(options: Mapping[str, Any], used: Collection[str], what: str) -> None:

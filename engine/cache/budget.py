@@ -11,11 +11,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.bundles import Bundle, explained
-from engine.cache.apply import Report
 from engine.cache.policies import Choice, Compute, Exact, FirstBlock, Guidance, Magnitude, Policy, Schedule, Taylor
+
+if TYPE_CHECKING:
+    from engine.cache.apply import Report  # needs torch, which planning does without
 
 POLICIES: dict[str, Any] = {
     "first-block": FirstBlock,
@@ -84,11 +86,16 @@ class Calibration:
         found = self.setting(budget, half, only)
         return found.build() if found else Exact()
 
-    def fits(self, times: Sequence[float]) -> bool:
-        """Whether it was made for these times."""
-        return len(times) == len(self.times) and all(
+    def check(self, times: Sequence[float]) -> None:
+        """ValueError where it was not made for these times: what it has measured would say nothing of them."""
+        same = len(times) == len(self.times) and all(
             math.isclose(one, other, rel_tol=1e-5) for one, other in zip(times, self.times, strict=True)
         )
+        if not same:
+            raise ValueError(
+                f"The cache was calibrated for {len(self.times)} steps, not for these {len(times)}: ask for as many, "
+                f"or for no cache."
+            )
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")

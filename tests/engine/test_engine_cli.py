@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from engine import __main__ as command_line
 from engine import generate as generating
 from engine.bundles import SHIPPED, BundleError, write_bundle
+from engine.commands.generate import cropped
 from engine.events import Notice, Progress
 from engine.generate import Generated
 from engine.media.video import decode_frames
@@ -159,10 +160,19 @@ def test_a_calibrated_cache_is_part_of_the_plan(latent_bundle, tmp_path, capsys)
     assert "has no file cache.json" in capsys.readouterr().err
 
 
+def test_a_cache_is_asked_of_a_calibrated_bundle(latent_bundle, photo, tmp_path, capsys):
+    out = tmp_path / "out.mp4"
+    assert command_line.main(["generate", str(photo), "-o", str(out), "--cache", "0.05"]) == 2
+    assert "aquarius-nano has no file cache.json" in capsys.readouterr().err
+    assert command_line.main(["generate", "-o", str(out), "--bundle", str(latent_bundle), "--cache", "0.05"]) == 2
+    assert "tiny has no file cache.json" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_the_middle_of_a_photo_is_taken():
     picture = np.arange(4 * 8 * 3, dtype=np.uint8).reshape(4, 8, 3)
-    assert (command_line.cropped(picture, 16, 16) == picture[:, 2:6]).all()
-    assert (command_line.cropped(picture, 64, 16) == picture[1:3]).all()
+    assert (cropped(picture, 16, 16) == picture[:, 2:6]).all()
+    assert (cropped(picture, 64, 16) == picture[1:3]).all()
 
 
 # --- plan ---
@@ -272,7 +282,7 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch):
     def broken(path):
         raise AssertionError("ours")
 
-    monkeypatch.setattr(command_line, "read_bundle", broken)
+    monkeypatch.setattr("engine.commands.inspect.read_bundle", broken)
     with pytest.raises(AssertionError):
         command_line.main(["inspect"])
     assert issubclass(BundleError, ValueError)

@@ -1,4 +1,4 @@
-"""The engine's own path under a bundle's calibration: off by default, told in what it did, exact at other steps."""
+"""The engine's own path under a bundle's calibration: off by default, told in what it did, refused at other steps."""
 
 from __future__ import annotations
 
@@ -59,12 +59,17 @@ def test_a_budget_forecasts_what_the_calibration_says_and_stays_near(bundle, ask
     assert "forward" not in vars(engine.dit)
 
 
-def test_at_other_steps_or_a_smaller_budget_everything_is_computed(bundle, asked):
+def test_a_budget_that_no_setting_keeps_computes_everything(bundle, asked):
     request, prepared = asked
-    for engine, steps in ((Engine.load(bundle, cache=0.05), 5), (Engine.load(bundle, cache=0.01), STEPS)):
-        other = request.model_copy(update={"steps": steps})
-        assert np.array_equal(fields_of(engine, other, prepared), fields_of(Engine.load(), other, prepared))
-        assert engine.local.cached.summary == {"hits": 0, "misses": steps, "work": 1.0}
+    engine = Engine.load(bundle, cache=0.01)
+    assert np.array_equal(fields_of(engine, request, prepared), fields_of(Engine.load(), request, prepared))
+    assert engine.local.cached.summary == {"hits": 0, "misses": STEPS, "work": 1.0}
+
+
+def test_at_other_steps_it_says_which_the_cache_is_for(bundle, asked):
+    request, prepared = asked
+    with pytest.raises(ValueError, match="calibrated for 6 steps, not for these 5: ask for as many"):
+        fields_of(Engine.load(bundle, cache=0.05), request.model_copy(update={"steps": 5}), prepared)
 
 
 def test_a_bundle_without_a_calibration_cannot_keep_a_budget():

@@ -370,7 +370,7 @@ def test_the_device_is_where_the_models_go_and_chooses_their_type(bundle, monkey
     given = []
     monkeypatch.setattr(generate, "usable", lambda name: mock.Mock(type=name))
     monkeypatch.setattr(generate, "load_pipelines", lambda bundle, directory, *to: given.append(to) or {})
-    command_line._engine(read_bundle(bundle), device)
+    generate.PretrainedEngine.load(read_bundle(bundle), device=device)
     assert [(to.type, str(kind)) for to, kind in given] == [(device, f"torch.{dtype}")]
 
 

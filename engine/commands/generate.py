@@ -1,0 +1,200 @@
+"""`python -m engine generate`: a video from a photo or from words, by any bundle."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from engine import events
+from engine.bundles import SHIPPED, Bundle, read_bundle
+from engine.commands import Options, print_json
+from engine.media.photo import open_photo
+from engine.media.video import write_frames
+from engine.options import (
+    CONTROLS,
+    DEFAULTS,
+    FILM,
+    OF_LATENTS,
+    add_video_options,
+    image_to_video,
+    refuse_unused,
+    size_of,
+)
+from engine.pretrained.command import text_to_video
+from engine.requests import MAX_SEED
+
+if TYPE_CHECKING:
+    from engine.latent_video import LatentVideo
+
+
+def add_generate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("photo", type=Path, nargs="?", help="a JPEG, PNG (its transparency is the mask) or WebP")
+    add_video_options(parser)
+    only = parser.add_argument_group("of bundles of latent video, which read a photo only where one is given")
+    only.add_argument("--dit", choices=("single", "multimodal"), help="single by default")
+    only.add_argument("--frames", type=int, help="1 + 4n; what the bundle was trained for by default")
+    only.add_argument("--size", metavar="WxH", help="what the bundle was trained for by default")
+    only.add_argument("--guidance", type=float, help="1: none; the bundle's own by default")
+    learnt = parser.add_argument_group("of bundles of latent video, and of imported ones")
+    learnt.add_argument(
+        "--adapter", type=Path, help="the folder of an adapter bundle that was trained on this very bundle"
+    )
+    parser.add_argument(
+        "--cache", type=float, metavar="BUDGET", help="error that a cache may cost, as a share; of a calibrated bundle"
+    )
+    imported = parser.add_argument_group("of imported bundles")
+    imported.add_argument("--device", help="cpu by default, in float32; on any other that torch knows, in bfloat16")
+
+
+def generate(options: Options) -> None:
+    """Make a video from a product photo, or by a bundle of latent video from words."""
+    bundle = read_bundle(options.bundle or SHIPPED)
+    for file in filter(None, (options.photo, options.mask)):
+        if not file.is_file():
+            raise ValueError(f"There is no file {file}.")
+    if options.out.is_dir() or not options.out.parent.is_dir():
+        raise ValueError(f"{options.out} cannot be written: name an MP4 in a folder that is there.")
+    with _bar() as bar:
+        task = bar.add_task("load", total=1.0)
+        told = partial(bar.update, task)
+        if "vae.json" in bundle.files:
+            made = _from_words(bundle, options, told)
+        else:
+            made = _from_photo(bundle, options, told, bar.console.print)
+        told(completed=1.0)
+    if options.json:
+        print_json(made)
+    else:
+        print(f"{made['path']}: {made['width']}x{made['height']}, {made['seconds']:g} s at {made['fps']} fps")
+
+
+def _bar() -> Progress:
+    columns = TextColumn("{task.description:>8}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _from_photo(
+    bundle: Bundle, options: Options, told: Callable[..., None], say: Callable[[str], None]
+) -> dict[str, Any]:
+    if options.photo is None and "text_to_video" not in bundle.kinds:
+        raise ValueError(f"The bundle {bundle.name} makes videos from photos: name a photo.")
+    request = (image_to_video if options.photo else text_to_video)(vars(options))
+    _refuse_unused(bundle, options)
+
+    def on_event(event: events.Progress | events.Preview | events.Notice) -> None:
+        if isinstance(event, events.Progress):
+            told(description=event.stage, completed=event.fraction)
+        if isinstance(event, events.Notice):
+            say(event.message)
+
+    engine, worn = _engine(bundle, options)
+    made = engine.generate(request, options.photo, options.out, mask=options.mask, on_event=on_event)
+    made.settings.update(worn)
+    return dataclasses.asdict(made)
+
+
+def _refuse_unused(bundle: Bundle, options: Options) -> None:
+    """ValueError for options that would change nothing."""
+    what, used = f"The bundle {bundle.name}", (*FILM, *CONTROLS)
+    if bundle.layout == "diffusers":
+        used = (*FILM, *(("camera", "subject", "mask") if options.photo else ()), "device", "adapter")
+        what += "" if options.photo else ", from words alone,"
+    refuse_unused(vars(options), used, what)
+
+
+def _engine(bundle: Bundle, options: Options) -> tuple[Any, dict[str, Any]]:
+    """The engine of a bundle, and what the settings say of its adapter."""
+    if bundle.layout == "diffusers":
+        from engine.pretrained.generate import PretrainedEngine
+
+        engine = PretrainedEngine.load(bundle, device=options.device or "cpu")
+        return engine, _wear(engine.denoisers[0], options.adapter, bundle, "transformer")
+    from engine.denoise import Denoiser
+    from engine.generate import Engine  # needs torch, which the other commands do without
+
+    return Engine(bundle, Denoiser(bundle, cache=options.cache)) if options.cache else Engine(bundle), {}
+
+
+def _wear(model: Any, adapter: Path | None, base: Bundle, part: str) -> dict[str, Any]:
+    """Put the adapter on, where one is asked for; what the settings say of it."""
+    if adapter is None:
+        return {}
+    from engine.adapters import put_on
+
+    worn = read_bundle(adapter)
+    put_on(model, worn, base, part)
+    return {"adapter": worn.identity}
+
+
+def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> dict[str, Any]:
+    from engine.latent_video import LatentVideo
+
+    refuse_unused(vars(options), OF_LATENTS, f"The bundle {bundle.name}")
+    prompt, dit = options.prompt or "", options.dit or "single"
+    fps = DEFAULTS.fps if options.fps is None else options.fps
+    native = bundle.capabilities.get("latents") or {}
+    width, height = size_of(options.size) if options.size else (native.get("width", 64), native.get("height", 64))
+    seed = secrets.randbelow(MAX_SEED) if options.seed is None else options.seed
+    asked = {
+        "frames": native.get("frames", 17) if options.frames is None else options.frames,
+        "height": height,
+        "width": width,
+        "steps": DEFAULTS.steps if options.steps is None else options.steps,
+        "seed": seed,
+        "guidance": options.guidance,
+    }
+    model = LatentVideo(bundle, dit)
+    worn = _wear(model.dit, options.adapter, bundle, f"{dit}_dit")
+    known = None if options.photo is None else cropped(open_photo(options.photo).rgb, width, height)[None]
+    latents = None
+    with _cached(model, dit, asked, options.cache) as saved:
+        for step, (_, data) in enumerate(model.denoise(prompt, known=known, **asked), 1):
+            latents = data
+            told(description="denoise", completed=0.9 * step / asked["steps"])
+    assert latents is not None
+    worn |= {"cache": {"budget": options.cache, **saved[0].summary}} if saved else {}
+    frames = model.decode(latents)
+    write_frames(frames, options.out, fps)
+    size = {"width": width, "height": height, "fps": fps, "frames": len(frames)}
+    about = {"path": options.out, **size, "seconds": len(frames) / fps}
+    return {**about, "settings": {"prompt": prompt, "dit": dit, **asked, **worn}, "model": bundle.identity}
+
+
+@contextmanager
+def _cached(model: LatentVideo, dit: str, asked: dict[str, Any], budget: float | None) -> Iterator[list[Any]]:
+    """The transformer under its cache, where one is asked for; what it saved is put into the list."""
+    if not budget:
+        yield []
+        return
+    from engine.cache.apply import Cache
+    from engine.cache.budget import of_bundle
+    from engine.samplers import shifted_times
+
+    if dit != "single":
+        raise ValueError("The cache of a bundle is calibrated on its Single-DiT: leave --cache or --dit out.")
+    calibration = of_bundle(model.bundle)
+    if asked["guidance"] not in (None, calibration.guidance):
+        raise ValueError(f"The cache was calibrated with a guidance of {calibration.guidance:g}: leave --guidance out.")
+    times = shifted_times(asked["steps"], model.sampling["shift"]).tolist()[:-1]
+    calibration.check(times)
+    with Cache(model.dit, calibration.policy(budget)) as cache, cache.request(times) as report:
+        yield [report]
+
+
+def cropped(picture_HW3: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The largest part of the middle that has the form of the video."""
+    tall, wide = picture_HW3.shape[:2]
+    scale = min(wide / width, tall / height)
+    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+    top, left = (tall - rows) // 2, (wide - columns) // 2
+    return np.ascontiguousarray(picture_HW3[top : top + rows, left : left + columns])

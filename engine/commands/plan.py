@@ -1,0 +1,104 @@
+"""`python -m engine plan`: which devices would do what, how long it would take, and why."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+from engine import timing
+from engine.bundles import read_bundle
+from engine.cache.budget import of_bundle
+from engine.commands import Options, print_json
+from engine.models.presets import MULTIMODAL_DIT, SINGLE_DIT
+from engine.options import size_of
+from engine.planner import WAN_VAE, Model, Video, make_plan
+
+PRESETS = {"2b": SINGLE_DIT["2b"], "13b": MULTIMODAL_DIT["13b"]}
+T5_XXL_GB = 9.5  # the text encoder that the presets are made for: 4.76 B parameters in bf16
+DITS = ("single_dit", "multimodal_dit")
+
+
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="2b", help="2b, 13b, or the folder of a bundle")
+    parser.add_argument("--dit", choices=("single", "multimodal"), help="of a bundle with both transformers")
+    parser.add_argument("--machine", default="h100", help=f"{', '.join(timing.published()['machines'])}, or any name")
+    parser.add_argument("--devices", type=int, default=1)
+    parser.add_argument("--memory", type=float, metavar="GB", help="of each device; needed for a machine not known")
+    parser.add_argument("--tflops", type=float, help="dense bf16, of each device; needed for a machine not known")
+    parser.add_argument("--link", type=float, metavar="GB/S", help="from device to device, one way (32: PCIe 4.0 x16)")
+    parser.add_argument("--frames", type=int, default=81)
+    parser.add_argument("--size", default="832x480", metavar="WxH")
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--videos", type=int, default=1, help="made at once")
+    parser.add_argument("--no-guidance", action="store_true")
+    parser.add_argument("--budget", type=float, help="error that a cache may cost, as a share; of a calibrated bundle")
+
+
+def plan(options: Options) -> None:
+    """Say which devices would do what, how long it would take, and why; or what would fit."""
+    width, height = size_of(options.size)
+    counts = {name: getattr(options, name) for name in ("devices", "frames", "steps", "videos")}
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"--{name} has to be at least 1, not {count}.")
+    model, machine = _model(options.model, options.dit), _machine(options)
+    cache, saved = ("", 0.0) if options.budget is None else _cache(options.model, options.budget, options.devices)
+    guidance = not options.no_guidance
+    video = Video(options.frames, width, height, options.steps, guidance, options.videos, saved, cache)
+    made = make_plan(model, video, machine)
+    if options.json:
+        print_json({"machine": dataclasses.asdict(machine), **dataclasses.asdict(made)})
+        return
+    print(f"{made.layout}; {made.memory}")
+    print("\n".join(f"- {reason}" for reason in made.reasons))
+    print(
+        f"Predicted: {made.times.step:.3g} s a step, {made.times.total:.4g} s a video with decoding, "
+        f"{made.speedup:.2f} x one device; peak {max(made.peaks_gb.values()):.1f} GB a device."
+    )
+
+
+def _model(name: str, dit: str | None) -> Model:
+    if name in PRESETS:
+        return Model(name, PRESETS[name], WAN_VAE, T5_XXL_GB)
+    if not Path(name).is_dir():
+        raise ValueError(f"There is no model {name!r}: name a preset ({', '.join(PRESETS)}) or the folder of a bundle.")
+    bundle = read_bundle(name)
+    there = [part for part in DITS if f"{part}.json" in bundle.files and dit in (None, part.removesuffix("_dit"))]
+    if not there or "vae.json" not in bundle.files:
+        raise ValueError(f"The bundle {bundle.name} has no such latent video transformer: there is nothing to plan.")
+    config, vae = (json.loads(bundle.file(f"{part}.json").read_text()) for part in (there[0], "vae"))
+    text = bundle.file("text.safetensors").stat().st_size / 1e9 if "text.safetensors" in bundle.files else 0.0
+    return Model(f"{bundle.name} ({there[0]})", config, vae, text)
+
+
+def _cache(name: str, budget: float, devices: int) -> tuple[str, float]:
+    """The policy of a calibrated bundle that saves most within the budget, and the share that it saves."""
+    if name in PRESETS:
+        raise ValueError(f"--budget needs a bundle whose cache was calibrated; the preset {name} has no weights.")
+    bundle = read_bundle(name)
+    # Where the halves of guidance are on two devices, leaving one out saves none of the time.
+    half = 1.0 if devices > 1 else 0.5
+    setting = of_bundle(bundle).setting(budget, half)
+    if setting is None:
+        raise ValueError(f"No setting of the cache of {bundle.name} stays within an error of {budget:g}.")
+    return setting.policy, max(0.0, 1 - setting.cost(half))
+
+
+def _machine(options: Options) -> timing.Machine:
+    given = {"memory_gb": options.memory, "tflops": options.tflops, "link_gb_s": options.link}
+    for name, value in given.items():
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"The machine's {name} has to be more than 0, not {value}.")
+    if options.machine in timing.published()["machines"]:
+        known = timing.machine_of(options.machine, options.devices)
+        return dataclasses.replace(known, **{name: value for name, value in given.items() if value is not None})
+    if None in given.values():
+        names = ", ".join(timing.published()["machines"])
+        raise ValueError(
+            f"There is no machine {options.machine!r}. There are: {names}. "
+            "Of any other say --memory, --tflops and --link."
+        )
+    return timing.Machine(options.machine, options.devices, **given, share=timing.mean_share())
