@@ -37,7 +37,7 @@ class Peak(TorchDispatchMode):
                 peak._see(storage)
             return storage
 
-        UntypedStorage.resize_ = resize_  # type: ignore[method-assign]
+        UntypedStorage.resize_ = resize_  # type: ignore[assignment, method-assign]
         super().__enter__()
         return self
 
