@@ -1,9 +1,10 @@
 """The engine on one CUDA device: `make bench-gpu`, or `python tests/benchmarks/gpu.py --minutes 9 --only large`.
 
 Parts: `networks`, those of the shipped bundle beside the CPU, same weights, same inputs, in turns (`Engine.generate`
-itself runs on the CPU: these are what it spends its time in); `parity`, gloo ranks that share the device; `large`, the
-presets with random weights. Prints tables and writes `build/bench/gpu.json`. What has not begun when the minutes are
-over is told as such. Where there is no CUDA device it says so and ends with an error, since nothing was measured.
+itself runs on the CPU: these are what it spends its time in); `parity`, gloo ranks that share the device; `training`,
+steps of the 2B at 8k and 32k tokens; `large`, the presets with random weights. Prints tables and writes
+`build/bench/gpu.json`. What has not begun when the minutes are over is told as such. Where there is no CUDA device it
+says so and ends with an error, since nothing was measured.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from engine.bundles import read_bundle  # noqa: E402
 from engine.conditions import GRIDS, KEYS, control_tensors, dense_condition  # noqa: E402
 from engine.generate import SHIPPED, Engine  # noqa: E402
 from engine.mask import SIDE  # noqa: E402
-from tests.benchmarks.gpu_parts import large, parity  # noqa: E402
+from tests.benchmarks.gpu_parts import large, parity, training  # noqa: E402
 
-PARTS = ("networks", "parity", "large")
+PARTS = ("networks", "parity", "training", "large")
 ROUNDS = 20
 RESERVE = 60.0  # seconds that what has begun may still take
 CLOSE = 0.02  # the largest difference between the devices, as a share of the largest value
@@ -76,6 +77,10 @@ def measure_parts(
         some = parity.rows(device.type)
         print("\n".join(f"{row['what']:60} {row['ours']:9.1e} {row['goal']}" for row in some))
         rows += some
+    if "training" in parts:
+        trained = list(training.rows(left, device, torch.cuda.get_device_name()))
+        training.print_rows(trained)
+        rows += trained
     if "large" in parts:
         made = large.as_rows(list(large.measure(left, device)), torch.cuda.get_device_name())
         large.print_rows(made)

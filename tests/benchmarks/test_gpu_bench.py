@@ -12,7 +12,7 @@ from engine.generate import Engine
 from engine.memory import quantise
 from engine.planner import WAN_VAE
 from tests.benchmarks import gpu
-from tests.benchmarks.gpu_parts import large, parity
+from tests.benchmarks.gpu_parts import large, parity, training
 
 
 def test_without_a_device_it_says_so_and_measures_nothing(tmp_path: Path) -> None:
@@ -122,3 +122,14 @@ def test_a_device_is_found_by_its_name() -> None:
 @pytest.mark.full
 def test_ranks_that_share_a_device_are_compared() -> None:
     assert all(row["met"] for row in parity.rows("cpu"))
+
+
+def test_a_training_step_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "TIMED", 2)
+    config = {**TINY, "depth": 1}
+    found = list(training.rows(a_lot_of_time, CPU, "NVIDIA H200", config, {"8k": (2, 4, 4)}))
+    training.print_rows(found)
+    assert [row["why_not"] for row in found] == [""]
+    assert found[0]["ours"] is not None and found[0]["seconds"] > 0
+    late = list(training.rows(lambda: -1.0, CPU, "NVIDIA H200", config, {"8k": (2, 4, 4)}))
+    assert [(row["why_not"], row["met"]) for row in late] == [("no time was left", False)]

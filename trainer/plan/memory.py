@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from engine.costs import Config, activation_bytes
+from engine.costs import Config
 from trainer.plan.job import BF16, FP32, GB, Job
 from trainer.plan.mesh import Mesh
 
@@ -68,7 +68,7 @@ def need(job: Job, mesh: Mesh, micro: int, policy: str, states: States) -> Need:
 
 
 def activations(job: Job, mesh: Mesh, micro: int, policy: str) -> float:
-    """Bytes at the worst moment: what is kept of every block, one block as a whole, and what its kernels need.
+    """Bytes at the worst moment: what is kept of every block, one of them as a whole, and gradients of the stream.
 
     The first stage of a pipe holds as many micro-batches as there are stages (one forward, one backward in turns).
     """
@@ -79,11 +79,12 @@ def activations(job: Job, mesh: Mesh, micro: int, policy: str) -> float:
     count = ceil(len(blocks) / mesh.pipe)
     in_flight = min(mesh.pipe, max(1, job.batch // (mesh.data * micro)))
     kept = {"selective": product_bytes(config, part, text, mesh.tensor), "full": entering, "offload": 0.0}
-    stage = sum(blocks[:count]) if policy == "none" else count * kept[policy]
-    working = activation_bytes(config, part, text) / mesh.tensor + 4 * entering
-    if policy != "none":
-        working += blocks[0] + (2 * entering if policy == "offload" else 0)  # what comes back from the host
-    return stage * in_flight + working + 3 * part * d * BF16
+    working = 5 * entering + 3 * part * d * BF16
+    if policy == "none":
+        return sum(blocks[:count]) * in_flight + working
+    # The block that is computed again has what is kept of it in what it holds as a whole.
+    working += blocks[0] - kept[policy] + (2 * entering if policy == "offload" else 0)  # come back from the host
+    return count * kept[policy] * in_flight + working
 
 
 def saved_bytes(config: Config, rows: int, text: int, tensor: int = 1) -> Iterator[float]:
