@@ -1,4 +1,4 @@
-"""`python -m trainer run RECIPE`, resume, compare, export, plan: alone, or as every rank of `torchrun -m trainer`."""
+"""`python -m trainer run RECIPE`, resume, compare, export, plan, evaluate: alone, or as every rank of `torchrun -m trainer`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 
 from trainer.compare import compare, plot, table
+from trainer.evaluate.command import add_evaluate, evaluate
 from trainer.plan.command import add_options, plan
 from trainer.ranks import Ranks, in_turn, joined
 from trainer.record import Record
@@ -62,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
         "compare": compare_runs,
         "export": export,
         "plan": plan,
+        "evaluate": evaluate,
     }
     try:
         return verbs[options.verb](options)
@@ -167,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer")
     verbs = parser.add_subparsers(dest="verb", required=True)
     add_options(verbs.add_parser("plan", help="memory, time and the best mesh on many devices"))
+    add_evaluate(verbs.add_parser("evaluate", help="figures of a bundle beside their baselines, and a report"))
     begin = verbs.add_parser("run", help="begin a run of a recipe, or go on with it")
     begin.add_argument("recipe", choices=RECIPES)
     begin.add_argument("--out", type=Path, help=f"folder of the run ({RUNS}/RECIPE)")

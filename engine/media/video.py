@@ -159,7 +159,7 @@ def write_frames(frames_THW3: np.ndarray, out: str | os.PathLike[str], fps: int)
         for frame in frames_THW3:
             y, u, v = cv2.split(to_yuv(frame))
             halves = [cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA) for plane in (u, v)]
-            writer.write(np.concatenate([y, *(half.reshape(-1, width) for half in halves)]))
+            writer.write(np.concatenate([plane.reshape(-1) for plane in (y, *halves)]).reshape(-1, width))
 
 
 def probe_video(path: str | os.PathLike[str]) -> VideoInfo:

@@ -136,10 +136,10 @@ class Worker:
 def _baselines(world: World, answers: Answers) -> dict[str, list[np.ndarray]]:
     """The photo held still, and the photo moved by the homography that comes nearest to the exact motion."""
     photo = world.photo[world.window]
-    return {STILL: [photo] * 3, HOMOGRAPHY: [photo, *(_by_homography(world, answers, u) for u in (0.5, 1.0))]}
+    return {STILL: [photo] * 3, HOMOGRAPHY: [photo, *(by_homography(world, answers, u) for u in (0.5, 1.0))]}
 
 
-def _by_homography(world: World, answers: Answers, u: float) -> np.ndarray:
+def by_homography(world: World, answers: Answers, u: float) -> np.ndarray:
     """The photo, with all that lies around the frame, under a share `u` of the best homography."""
     (width, height), layers = world.size, world.layers
     factor = width / answers.width

@@ -1,0 +1,49 @@
+"""`python -m trainer evaluate BUNDLE --out DIR`: figures with their baselines on the terminal, a report to look at."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from trainer.evaluate.options import Options
+
+
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    usual = Options()
+    parser.add_argument("bundle", type=Path, help="the folder of a bundle")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the report")
+    parser.add_argument("--dit", choices=("single", "multimodal"), default="single", help="of a bundle with both")
+    parser.add_argument("--scenes", type=int, default=usual.scenes, help=f"held-out scenes ({usual.scenes})")
+    parser.add_argument("--clips", type=int, default=usual.clips, help=f"clips of the flow loss ({usual.clips})")
+    parser.add_argument("--seeds", type=int, default=usual.seeds, help=f"draws of its noise ({usual.seeds})")
+    searched = usual.training_scenes
+    parser.add_argument("--training-scenes", type=int, default=searched, help=f"searched for copies ({searched})")
+    parser.add_argument("--clip", type=Path, help="folder of a CLIP model")
+    parser.add_argument("--arcface", type=Path, help="an IResNet of insightface as safetensors")
+    parser.add_argument("--vbench", help="the program vbench, of an environment of its own")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (1)")
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Evaluate, print, write. ValueError says what is wrong with the bundle or the options."""
+    import cv2  # seconds of imports, which the other commands do without
+    import torch
+
+    from trainer.evaluate import run
+    from trainer.evaluate.makers import load_maker
+    from trainer.evaluate.outside import load_judges
+    from trainer.evaluate.report import write_report
+    from trainer.evaluate.table import table_of
+
+    torch.set_num_threads(options.threads)
+    cv2.setNumThreads(options.threads)
+    judges = load_judges(options.clip, options.arcface, options.vbench)
+    asked = Options(options.scenes, options.clips, options.seeds, options.training_scenes)
+    made = run.evaluate(load_maker(options.bundle, options.dit), options.out, asked, judges)
+    write_report(made, options.out)
+    Console(width=max(150, Console().width)).print(table_of(made.figures))
+    print(f"{options.out / 'index.html'}")
+    return 0
