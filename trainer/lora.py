@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -27,9 +27,11 @@ from engine.media.photo import open_photo
 from engine.media.video import decode_frames
 from trainer.claim import claim
 from trainer.data import batch_indices
+from trainer.draws import Draws
 from trainer.export import Card, check_folders, check_trained, provenance_of, write_whole
 from trainer.loop import LossValue, Run, train
 from trainer.lora_bases import Base, OwnBase, Sample, load_base
+from trainer.ranks import in_turn
 from trainer.recipes.lora import LoraConfig
 
 STAGES = ("samples", "adapter")
@@ -45,7 +47,8 @@ def run_lora(config: LoraConfig, folder: Path, stages: tuple[str, ...] = STAGES,
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     base = load_base(config)
     if "samples" in stages:
-        encode_samples(config, folder, base)
+        with in_turn():
+            encode_samples(config, folder, base)
     return "adapter" not in stages or train_adapter(config, folder, base, deadline)
 
 
@@ -100,12 +103,11 @@ def train_adapter(config: LoraConfig, folder: Path, base: Base, deadline: float 
     adapter = run.modules["adapter"]
     assert isinstance(adapter, Adapter)
     adapter.attach(base.model)
-    batch = min(config.loop.batch, len(samples))
 
-    def loss(step: int, generator: torch.Generator) -> LossValue:
-        _, items = batch_indices(config.seed, step, {"all": len(samples)}, batch)
+    def loss(step: int, draws: Draws) -> LossValue:
+        _, items = batch_indices(config.seed, step, {"all": len(samples)}, run.config.batch)
         rng = np.random.default_rng((config.seed, 1, step))
-        return adapter_loss(base, [samples[i] for i in items], unsaid, rng, generator)
+        return adapter_loss(base, [samples[i] for i in items], unsaid, rng, draws)
 
     try:
         return train(run, loss, deadline=deadline)
@@ -122,29 +124,29 @@ def adapter_run(config: LoraConfig, folder: Path, base: Base) -> Run:
     torch.manual_seed(config.seed)
     base.model.requires_grad_(False)
     adapter = Adapter(base.model, config.low_rank)
-    return Run(folder / "adapter", {"adapter": adapter}, config.loop, {"seed": config.seed, **about})
+    loop = replace(config.loop, batch=min(config.loop.batch, len(items_of(config))))
+    return Run(folder / "adapter", {"adapter": adapter}, loop, {"seed": config.seed, **about})
 
 
 def adapter_loss(
-    base: Base, samples: list[Sample], unsaid: Sample, rng: np.random.Generator, generator: torch.Generator
+    base: Base, samples: list[Sample], unsaid: Sample, rng: np.random.Generator, draws: Draws
 ) -> LossValue:
-    """Rectified flow (arXiv 2209.03003) at logit-normal times, mean over the samples' own latents."""
+    """Rectified flow (arXiv 2209.03003) at logit-normal times, mean over this rank's rows of the batch of `samples`."""
     said = [
         Sample(sample.latents_CThw, unsaid.text_MC, unsaid.text_mask_M) if rng.random() < DROP_TEXT else sample
         for sample in samples
     ]
     can_see = isinstance(base, OwnBase)
     known = [can_see and sample.latents_CThw.shape[1] > 1 and rng.random() < PHOTO_KNOWN for sample in samples]
-    time_B = torch.sigmoid(torch.randn(len(said), generator=generator))
-    value = flow_error(base, said, time_B, known, generator)
-    return value, {"photo_known": float(np.mean(known))}
+    streams = [draws.of_row(row) for row in draws.rows]
+    said, known = [said[row] for row in draws.rows], [known[row] for row in draws.rows]
+    time_B = torch.sigmoid(torch.cat([torch.randn(1, generator=stream) for stream in streams]))
+    noise = [torch.randn(row.latents_CThw.shape, generator=stream) for row, stream in zip(said, streams, strict=True)]
+    return flow_error(base, said, time_B, known, noise), {"photo_known": float(np.mean(known))}
 
 
-def flow_error(
-    base: Base, samples: list[Sample], time_B: Tensor, known: list[bool], generator: torch.Generator
-) -> Tensor:
+def flow_error(base: Base, samples: list[Sample], time_B: Tensor, known: list[bool], noise: list[Tensor]) -> Tensor:
     """Mean squared error of the velocity, every sample counting alike."""
-    noise = [torch.randn(sample.latents_CThw.shape, generator=generator) for sample in samples]
     noisy = [(1 - t) * row.latents_CThw + t * n for row, t, n in zip(samples, time_B, noise, strict=True)]
     made = base.velocity(noisy, time_B, samples, known)
     errors = [

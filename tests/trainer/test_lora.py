@@ -65,11 +65,10 @@ def error_on_samples(config: LoraConfig, folder: Path, adapter: Path | None, str
     base, samples = load_base(config), read_samples(folder)[:-1]
     if adapter is not None:
         put_on(base.model, adapter, base.bundle, base.part, strength=strength)
+    generator = torch.Generator().manual_seed(9)
+    noise = [torch.randn(sample.latents_CThw.shape, generator=generator) for sample in samples]
     with torch.no_grad():
-        errors = [
-            flow_error(base, samples, torch.full((5,), time), [False] * 5, torch.Generator().manual_seed(9))
-            for time in (0.3, 0.6, 0.9)
-        ]
+        errors = [flow_error(base, samples, torch.full((5,), time), [False] * 5, noise) for time in (0.3, 0.6, 0.9)]
     return float(torch.stack(errors).mean())
 
 
