@@ -1,4 +1,4 @@
-"""`python -m trainer`: run, resume, compare, export, plan, evaluate; alone, or as each rank of `torchrun -m trainer`."""
+"""`python -m trainer`: run, resume, compare, export, plan, evaluate; alone, or as a rank of `torchrun -m trainer`."""
 
 from __future__ import annotations
 
