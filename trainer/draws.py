@@ -5,10 +5,11 @@ A world of another size draws the same times and the same noise for the same sam
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
-STEP, ROW = 1_000_003, 2**40  # far apart, so that no row of a step meets another step's
+STEP = 1_000_003  # between the seeds of two runs, more than a run has steps
 
 
 class Draws(torch.Generator):
@@ -20,12 +21,13 @@ class Draws(torch.Generator):
 
     seed_of_run: int
     step: int
+    batch: int  # rows of the global batch
 
     @classmethod
-    def of(cls, seed: int, step: int, rows: range) -> Draws:
+    def of(cls, seed: int, step: int, rows: range, batch: int) -> Draws:
         draws = cls()
         draws.manual_seed(seed * STEP + step)
-        draws.seed_of_run, draws.step = seed, step
+        draws.seed_of_run, draws.step, draws.batch = seed, step, batch
         draws._rows, draws.asked = rows, False
         return draws
 
@@ -35,11 +37,29 @@ class Draws(torch.Generator):
         self.asked = True
         return self._rows
 
+    @property
+    def slice(self) -> slice:
+        """The same, to cut them out of what is made for the whole batch."""
+        return slice(self.rows.start, self.rows.stop)
+
     def of_row(self, row: int) -> torch.Generator:
         """The stream of one row of the global batch."""
-        # From the middle of the 64 bits of a seed, where neighbours' streams have nothing in common.
-        return torch.Generator().manual_seed((self.seed_of_run * STEP + self.step + (row + 1) * ROW) % 2**63)
+        # Torch's generator takes 32 bits of a seed: they are mixed from all that it is a function of.
+        mixed = np.random.SeedSequence((self.seed_of_run, self.step, row)).generate_state(1)
+        return torch.Generator().manual_seed(int(mixed[0]))
 
     def normal(self, *shape: int) -> Tensor:
         """Normal noise [rows, *shape] for this rank's rows, each from its own stream's beginning."""
         return torch.stack([torch.randn(shape, generator=self.of_row(row)) for row in self.rows])
+
+
+def normal_like_whole(generator: torch.Generator, *shape: int) -> Tensor:
+    """Normal noise of this shape, rows first; where they are a part of a batch, that part of the whole batch's noise.
+
+    For small batches, whose noise every rank can draw whole: the bits are those of one process.
+    """
+    if not isinstance(generator, Draws) or not generator.asked:
+        return torch.randn(shape, generator=generator)
+    rows = generator.rows
+    assert shape[0] == len(rows), "the loss takes the rows that it asked for"
+    return torch.randn((generator.batch, *shape[1:]), generator=generator)[rows.start : rows.stop]

@@ -83,7 +83,7 @@ class _Part:
 
     def loss(self) -> LossValue:
         run, began = self.run, time.monotonic()
-        draws = Draws.of(run.config.seed, self.batch, self.rows)
+        draws = Draws.of(run.config.seed, self.batch, self.rows, run.config.batch)
         self.watch.enter("loss", run.step)
         with _kernels(next(run.net.parameters()).device.type):
             value, metrics = self.of(self.batch, draws)

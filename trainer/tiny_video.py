@@ -26,11 +26,13 @@ from engine.models.single_dit import SingleDiT
 from engine.models.video_dit import VideoDiT
 from trainer.claim import claim
 from trainer.data import batch_indices
+from trainer.draws import Draws
 from trainer.films import FilmBank, build_films, open_films
 from trainer.loop import LossValue, Run, train
 from trainer.objectives.text_facts import FactHeads, facts_of, text_facts_loss
 from trainer.objectives.video_flow import DROP_TEXT, sample_tasks, video_flow_loss
 from trainer.objectives.video_vae import Principal, begin, moments, principal_loss, video_vae_loss, whole
+from trainer.ranks import in_turn
 from trainer.recipes.tiny_video import TinyVideoConfig
 from trainer.tokenizer import train_tokenizer
 
@@ -60,22 +62,25 @@ def run_tiny_video(
 
 
 def make_films_bank(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
-    return build_films(folder / "bank", config.films, deadline)
+    with in_turn():
+        return build_films(folder / "bank", config.films, deadline)
 
 
 def train_text(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
     """The text encoder learns to tell what captions say; both transformers read it as it is then."""
     films = open_films(folder / "bank", config.films)
     run = text_run(config, folder, films)
-    if not (folder / TOKENIZER).exists():
-        train_tokenizer(folder / TOKENIZER, (text for text, _ in _captions(films, config.captions, (config.seed, 9))))
+    with in_turn():
+        if not (folder / TOKENIZER).exists():
+            said = (text for text, _ in _captions(films, config.captions, (config.seed, 9)))
+            train_tokenizer(folder / TOKENIZER, said)
     text, heads = run.modules["text"], run.modules["heads"]
     assert isinstance(text, ErnieEncoder) and isinstance(heads, FactHeads)
     tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config["max_tokens"])
 
-    def loss(step: int, generator: torch.Generator) -> LossValue:
+    def loss(step: int, draws: Draws) -> LossValue:
         captions = _captions(films, config.text_loop.batch, (config.seed, 1, step))
-        return text_facts_loss(text, heads, tokenizer, captions)
+        return text_facts_loss(text, heads, tokenizer, captions[draws.slice])
 
     return train(run, loss, deadline=deadline)
 
@@ -97,14 +102,14 @@ def train_video_vae(config: TinyVideoConfig, folder: Path, deadline: float = mat
     assert isinstance(vae, AutoencoderKLWan)
     principal = principal_of(config, films)
 
-    def loss(step: int, generator: torch.Generator) -> LossValue:
+    def loss(step: int, draws: Draws) -> LossValue:
         _, items = batch_indices(config.seed + 1, step, {"all": len(films)}, config.vae_loop.batch)
-        video = video_tensor(films.frames[np.sort(items)])
+        video = video_tensor(films.frames[np.sort(items)[draws.slice]])
         if step % 2:  # what is painted is painted mirrored too; captions play no part here
             video = video.flip(-1)
         if step < config.principal_steps:
-            return principal_loss(vae, video[:, :, : 1 + TIME], principal, generator)
-        return video_vae_loss(vae, video, generator)
+            return principal_loss(vae, video[:, :, : 1 + TIME], principal, draws)
+        return video_vae_loss(vae, video, draws)
 
     return train(run, loss, deadline=deadline)
 
@@ -148,6 +153,7 @@ def video_tensor(frames_BTHW3: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(frames_BTHW3)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
 
+@in_turn()
 @torch.no_grad()
 def encode_films(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
     """Latents of every film, whole and with a box hidden [items, 2, C, t, h, w] (float16), and their statistics.
@@ -252,18 +258,18 @@ def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadl
     dit, weights_C = run.modules[name], principal_of(config, films).weights
     assert isinstance(dit, VideoDiT)
 
-    def loss(step: int, generator: torch.Generator) -> LossValue:
+    def loss(step: int, draws: Draws) -> LossValue:
         _, items = batch_indices(config.seed + 3, step, {"all": len(films)}, config.dit_loop.batch)
         rng = np.random.default_rng((config.seed, 2, step))
         prompts = [caption(*films.shown(item), rng)[0] if rng.random() >= DROP_TEXT else "" for item in items]
+        tasks = sample_tasks(len(items), rng)[draws.slice]
+        prompts, items = prompts[draws.slice], items[draws.slice]
         token_ids, token_mask = tokenizer(prompts)
         with torch.no_grad():
             features = text(token_ids, token_mask)
         latents = (torch.from_numpy(values[items]).float() - mean) / std
-        tasks, boxed = sample_tasks(len(items), rng), latents[:, 1]
-        return video_flow_loss(
-            dit, latents[:, 0], boxed, boxes[items], tasks, features, token_mask, weights_C, generator
-        )
+        boxed = latents[:, 1]
+        return video_flow_loss(dit, latents[:, 0], boxed, boxes[items], tasks, features, token_mask, weights_C, draws)
 
     return train(run, loss, deadline=deadline)
 

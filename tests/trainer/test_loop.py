@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from trainer.data import batch_indices
+from trainer.draws import Draws, normal_like_whole
 from trainer.loop import LoopConfig, Run, learning_rate, train
 
 CONFIG = LoopConfig(steps=12, batch=4, learning_rate=1e-2, warmup=3, save_every=5, log_every=2, seed=7)
@@ -182,6 +183,24 @@ def test_an_epoch_draws_each_item_once_and_depends_on_seed_and_step_alone():
     first, again = batch_indices(5, 42, sizes, 4), batch_indices(5, 42, sizes, 4)
     assert first[0] == again[0] and first[1].tolist() == again[1].tolist()
     assert batch_indices(6, 42, sizes, 4)[1].tolist() != first[1].tolist()
+
+
+def test_parts_of_a_batch_draw_what_the_whole_draws():
+    whole = Draws.of(7, 3, range(6), 6)
+    expected, of_rows = normal_like_whole(whole, 6, 2), whole.normal(2)
+    parts = [Draws.of(7, 3, rows, 6) for rows in (range(4), range(4, 6))]
+    assert torch.equal(torch.cat([part.normal(2) for part in parts]), of_rows)
+    parts = [Draws.of(7, 3, rows, 6) for rows in (range(4), range(4, 6))]
+    assert torch.equal(torch.cat([normal_like_whole(part, len(part.rows), 2) for part in parts]), expected)
+    assert len({tuple(row) for row in of_rows.tolist()}) == 6
+    assert not torch.equal(Draws.of(7, 4, range(6), 6).normal(2), of_rows)
+    assert not torch.equal(Draws.of(8, 3, range(6), 6).normal(2), of_rows)
+
+
+def test_a_loss_of_whole_batches_is_refused_where_a_rank_has_a_part(tmp_path):
+    run, loss = make(tmp_path / "run", replace(CONFIG, microbatches=2))
+    with pytest.raises(ValueError, match="takes whole batches"):
+        train(run, loss)
 
 
 def test_the_rate_warms_up_and_falls():

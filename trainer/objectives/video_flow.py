@@ -12,6 +12,7 @@ from torch import Tensor
 
 from engine.latent_video import condition_of
 from engine.models.video_dit import VideoDiT
+from trainer.draws import normal_like_whole
 
 # What of a clip is known, and how often: nothing, its first latent frame, its first two, all but a box.
 TASKS = {"text_to_video": 0.2, "image_to_video": 0.4, "continuation": 0.15, "inpainting": 0.25}
@@ -49,9 +50,8 @@ def video_flow_loss(
     """Weighted mean squared error of the velocity. Latents are scaled to unit variance; `boxed` are those of the clip
     whose box was hidden before it was encoded: what surrounds a box must not tell what was in it.
     """
-    batch = len(tasks)
-    time_B = torch.sigmoid(torch.randn(batch, generator=generator))
-    noise = torch.randn(latents_BCThw.shape, generator=generator)
+    time_B = torch.sigmoid(normal_like_whole(generator, len(tasks)))
+    noise = normal_like_whole(generator, *latents_BCThw.shape)
     t = time_B[:, None, None, None, None]
     known = known_mask(tasks, boxes_B4, tuple(latents_BCThw.shape[2:]))  # type: ignore[arg-type]
     inside = torch.tensor([task == "inpainting" for task in tasks])[:, None, None, None, None]

@@ -19,6 +19,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan, W
 from torch import Tensor, nn
 
 from engine.latent_video import SPACE, TIME
+from trainer.draws import normal_like_whole
 
 KL_WEIGHT = 1e-5  # a fiftieth of what the likelihood of pixels with a deviation of 0.1 would ask for
 ABSOLUTE = 0.1  # weight of the absolute error, which keeps edges
@@ -35,7 +36,7 @@ def video_vae_loss(
     with whole(vae):
         mean, logvar = moments(vae, video_BCTHW)
         logvar = logvar.clamp(-20, 10)
-        noise = torch.randn(mean.shape, generator=generator)
+        noise = normal_like_whole(generator, *mean.shape)
         made_BCTHW = reconstructed(vae, mean + torch.exp(logvar / 2) * noise).float()
     square = F.mse_loss(made_BCTHW, video_BCTHW)
     kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
@@ -91,7 +92,7 @@ def principal_loss(
     target = principal.latents(video_BCTHW)
     with whole(vae):
         mean, _ = moments(vae, video_BCTHW)
-        noisy = target + LATENT_NOISE * torch.randn(target.shape, generator=generator)
+        noisy = target + LATENT_NOISE * normal_like_whole(generator, *target.shape)
         made_BCTHW = reconstructed(vae, noisy).float()
     components, square = F.mse_loss(mean, target), F.mse_loss(made_BCTHW, video_BCTHW)
     loss = square + ABSOLUTE * F.l1_loss(made_BCTHW, video_BCTHW) + COMPONENTS * components
