@@ -5,12 +5,14 @@ In the form of `trainer.parallel.Spread`, and light: it imports no model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from trainer.parallel.layout import Layout
 
 Metrics = Mapping[str, float]
 
@@ -79,6 +81,20 @@ class Replicas:
 
     def own_form(self, saved: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return dict(saved)
+
+
+def spread_over(layout: Layout) -> Callable[[dict[str, nn.Module]], Spreading]:
+    """How a layout lays modules out; one that parts nothing has them whole on every rank there is."""
+    if layout == Layout():
+        return Replicas
+
+    def spread(modules: dict[str, nn.Module]) -> Spreading:
+        from trainer.parallel.spread import Spread  # which imports every transformer
+
+        device = next(parameter.device for module in modules.values() for parameter in module.parameters())
+        return Spread(modules, layout, device_type=device.type)
+
+    return spread
 
 
 def _sum_gradients(parameters: Iterable[nn.Parameter]) -> None:

@@ -34,6 +34,7 @@ from trainer.objectives.video_flow import DROP_TEXT, sample_tasks, video_flow_lo
 from trainer.objectives.video_vae import Principal, begin, moments, principal_loss, video_vae_loss, whole
 from trainer.ranks import in_turn
 from trainer.recipes.tiny_video import TinyVideoConfig
+from trainer.replicas import spread_over
 from trainer.tokenizer import train_tokenizer
 
 STAGES = ("bank", "text", "video_vae", "latents", "single_dit", "multimodal_dit")
@@ -242,7 +243,7 @@ def _dit_run(config: TinyVideoConfig, folder: Path, kind: type[SingleDiT | Multi
     sizes = {"in_channels": channels, "condition_channels": channels + config.mask_channels}
     dit = kind(**sizes, **getattr(config, name), text_dim=config.text["nlu_width"])
     data = {"seed": config.seed, "films": config.films.described, "captions": config.captions}
-    return Run(folder / name, {name: dit}, config.dit_loop, data)
+    return Run(folder / name, {name: dit}, config.dit_loop, data, spread_over(config.layout))
 
 
 def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadline: float) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from trainer.films import FilmsConfig
 from trainer.loop import LoopConfig
+from trainer.parallel.layout import Layout
 
 DIT: dict[str, Any] = {"patch_size": (1, 2, 2), "hidden": 192, "heads": 4, "rope_axes": (8, 20, 20)}
 
@@ -20,6 +21,7 @@ class TinyVideoConfig:
     """All of a tiny_video run: data, sizes and the optimisation of its stages."""
 
     seed: int = 0
+    layout: Layout = field(default_factory=Layout)  # of the transformers, under torchrun
     films: FilmsConfig = field(default_factory=FilmsConfig)
     captions: int = 20_000  # for the tokenizer
     latent_channels: int = 16

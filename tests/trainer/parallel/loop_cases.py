@@ -1,0 +1,40 @@
+"""The training loop over a layout, stopped on the way and gone on with over another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from tests.engine.parallel.cases import inputs_of
+from tests.trainer.parallel.cases import ROWS, loss_of, modules_of
+from trainer.loop import LoopConfig, Run, train
+from trainer.parallel.layout import Layout
+from trainer.replicas import spread_over
+
+STEPS = 8
+CONFIG = LoopConfig(
+    steps=STEPS, batch=ROWS, learning_rate=1e-3, warmup=2, ema=0.9, save_every=2, checkpoints="sync", tensorboard=False
+)
+
+
+class Left(Exception):
+    pass
+
+
+def trained(layout: Layout, folder: str, until: int = STEPS) -> dict[int, float]:
+    """The loss of each step that the run has made, after this call leaves it on its way to step `until`."""
+    modules, inputs = modules_of("single", torch.float64), inputs_of("odd", ROWS, torch.float64)
+    run = Run(Path(folder) / "stage", modules, CONFIG, spread=spread_over(layout))
+
+    def loss(batch, draws):
+        if batch == until:
+            raise Left
+        noise = draws.normal(1).double().mean()
+        return loss_of(modules, inputs, draws.rows) + noise, {}
+
+    try:
+        train(run, loss)
+    except Left:
+        run.kept.settle()
+    return {row["step"]: row["loss"] for row in run.steps_log.rows()}

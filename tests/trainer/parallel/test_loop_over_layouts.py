@@ -1,0 +1,26 @@
+"""The one loop over sharded and split transformers: stopped, and gone on with by one process and by other layouts."""
+
+import pytest
+
+from tests.trainer.parallel import loop_cases
+from tests.trainer.parallel.test_parity import named
+from trainer.parallel.layout import Layout
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    return loop_cases.trained(Layout(), str(tmp_path_factory.mktemp("alone")))
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [(Layout(shard=2), Layout()), (Layout(tensor=2), Layout(shard=2))], ids=named
+)
+def test_a_run_goes_on_over_another_layout(ranks, tmp_path, alone, first, then):
+    ranks(2).run(loop_cases.trained, first, str(tmp_path), until=5)
+    whole = loop_cases.trained(then, str(tmp_path)) if then.world == 1 else go_on(ranks, then, tmp_path)
+    assert list(whole) == list(range(1, loop_cases.STEPS + 1))
+    assert whole == pytest.approx(alone, rel=1e-9)
+
+
+def go_on(ranks, layout, folder):
+    return ranks(2).run(loop_cases.trained, layout, str(folder))[0]
