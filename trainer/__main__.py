@@ -64,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         "export": export,
         "plan": plan,
         "evaluate": evaluate,
+        "calibrate": lambda options: import_module("trainer.calibrate").run_calibrate(options),
     }
     try:
         return verbs[options.verb](options)
@@ -185,6 +186,12 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--stage", action="append", help="only this stage (may be repeated)")
         # One thread: the models are small, and a barrier that waits for a busy core costs more than it gains.
         sub.add_argument("--threads", type=int, help="CPU threads of torch (1, or as the run began)")
+    cache = verbs.add_parser("calibrate", help="measure what a diffusion cache costs a bundle, into a copy of it")
+    cache.add_argument("bundle", type=Path, help="the folder of a bundle of latent video")
+    cache.add_argument("--out", type=Path, required=True, help="new folder for the calibrated bundle")
+    cache.add_argument("--steps", type=int, required=True, help="denoising steps that the cache is to be used at")
+    cache.add_argument("--requests", type=int, default=12, help="films that are made, about 60 times each (12)")
+    cache.add_argument("--threads", type=int, help="CPU threads of torch (1)")
     side = verbs.add_parser("compare", help="losses of two runs side by side")
     side.add_argument("first", type=Path)
     side.add_argument("second", type=Path)

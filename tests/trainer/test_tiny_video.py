@@ -1,5 +1,6 @@
 """The tiny_video run end to end at smoke size: from the film bank to a bundle, and films made by it."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -11,7 +12,8 @@ from datapipe.worlds.clip import draw_picture
 from datapipe.worlds.film import caption, film, make_films
 from datapipe.worlds.motion import Motion
 from datapipe.worlds.scene import sample_scene
-from engine.bundles import BundleError, write_bundle
+from engine.__main__ import main as make
+from engine.bundles import SHIPPED, BundleError, write_bundle
 from engine.latent_video import LatentVideo
 from trainer.__main__ import main
 from trainer.objectives.video_flow import known_mask
@@ -174,3 +176,23 @@ def test_captions_say_what_they_are_labelled_with():
 
 def test_the_shipped_size_is_a_few_million_parameters():
     assert 1e6 < sum(p.numel() for p in make_vae(tiny_video()).parameters()) < 5e6
+
+
+def test_a_calibrated_bundle_is_the_bundle_with_its_caches_measured(bundle, tmp_path, capsys):
+    out, film = tmp_path / "calibrated", tmp_path / "film.mp4"
+    asked = ["calibrate", str(bundle), "--out", str(out), "--steps", "4", "--requests", "1"]
+    assert main(asked) == 0
+    assert main(asked) == 2
+    assert "is there already" in capsys.readouterr().err
+    made = ["generate", "-o", str(film), "--bundle", str(out), "--cache", "10", "--seed", "1", "--json"]
+    assert make([*made, "--steps", "4"]) == 0
+    assert json.loads(capsys.readouterr().out)["settings"]["cache"]["work"] < 1
+    assert make([*made, "--steps", "5"]) == 2
+    assert "calibrated for 4 steps" in capsys.readouterr().err
+    assert make([*made, "--steps", "4", "--dit", "multimodal"]) == 2
+    assert "calibrated on its Single-DiT" in capsys.readouterr().err
+
+
+def test_only_latent_video_is_calibrated(tmp_path, capsys):
+    assert main(["calibrate", str(SHIPPED), "--out", str(tmp_path / "new"), "--steps", "4"]) == 2
+    assert "has no Single-DiT of latent video" in capsys.readouterr().err

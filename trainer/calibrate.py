@@ -1,0 +1,79 @@
+"""`python -m trainer calibrate BUNDLE --out NEW --steps N`: what each diffusion cache costs a bundle's Single-DiT.
+
+The new bundle is the old one and `cache.json`, by which `python -m engine generate --cache BUDGET` chooses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import shutil
+from pathlib import Path
+
+from torch import Tensor
+
+from engine.bundles import Bundle, read_bundle, write_bundle
+from engine.cache.budget import FILE, Calibration
+from engine.cache.calibrate import calibrate
+from engine.latent_video import LatentVideo
+from engine.samplers import shifted_times
+from trainer.evaluate.tasks import HeldOutFilms
+
+FIRST = 100  # of the held-out films: those that an evaluation draws are others
+
+
+def run_calibrate(options: argparse.Namespace) -> int:
+    """ValueError says what is wrong with the bundle or the options."""
+    if options.steps < 3 or options.requests < 1:
+        raise ValueError("A cache is calibrated at 3 steps or more, on at least one request.")
+    bundle = read_bundle(options.bundle)
+    if "vae.json" not in bundle.files or "single_dit.json" not in bundle.files:
+        raise ValueError(f"The bundle {bundle.name} has no Single-DiT of latent video: there is nothing to calibrate.")
+    if options.out.exists():
+        raise ValueError(f"{options.out} is there already: name a new folder.")
+    found = calibrated(LatentVideo(bundle), options.steps, options.requests)
+    made = with_calibration(bundle, found, options.out)
+    print(f"{made.name} {made.version} {made.digest} in {made.path}: {len(found.settings)} settings")
+    return 0
+
+
+def calibrated(model: LatentVideo, steps: int, requests: int) -> Calibration:
+    """On the first frames of films that no training set and no evaluation holds."""
+    latents = model.bundle.capabilities["latents"]
+    films = HeldOutFilms.draw(requests, latents["height"], latents["width"], first=FIRST)
+
+    def sample(index: int) -> Tensor:
+        film = films.frames[index]
+        *_, (x, _) = model.denoise(
+            films.prompts[index],
+            known=film[:1],
+            frames=latents["frames"],
+            height=film.shape[1],
+            width=film.shape[2],
+            steps=steps,
+            seed=index,
+        )
+        return x
+
+    times = shifted_times(steps, model.sampling["shift"]).tolist()
+    samples = [functools.partial(sample, index) for index in range(requests)]
+    return calibrate(model.dit, samples, times, model.sampling["guidance"])
+
+
+def with_calibration(bundle: Bundle, found: Calibration, out: Path) -> Bundle:
+    """A copy of the bundle that holds the calibration; it is written whole or not at all."""
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        shutil.copytree(bundle.path, unfinished)
+        (unfinished / "bundle.json").unlink()
+        found.save(unfinished / FILE)
+        about = {"name": bundle.name, "version": bundle.version, "kinds": bundle.kinds}
+        cache = {"steps": len(found.times), "requests": found.requests}
+        write_bundle(
+            unfinished, **about, capabilities=bundle.capabilities, provenance={**bundle.provenance, "cache": cache}
+        )
+        unfinished.rename(out)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return read_bundle(out)
