@@ -44,7 +44,7 @@ def task_errors(model: LatentVideo, films: HeldOutFilms, task: str) -> dict[str,
     """Mean squared error of the velocity with the right condition, with the next film's, and with none.
 
     Of text_to_video the condition is the prompt, of the other tasks the known frames: the prompt stays. Errors are of
-    latents of unit variance, where they are not known.
+    latents where they are not known, each channel weighed by how much of the picture it moves.
     """
     data = torch.cat([model.encode(frames) for frames in films.frames])
     other = np.roll(np.arange(len(data)), 1)
@@ -61,7 +61,8 @@ def task_errors(model: LatentVideo, films: HeldOutFilms, task: str) -> dict[str,
         conditions[RIGHT] = torch.cat(known)
         conditions[SHUFFLED] = conditions[RIGHT][torch.from_numpy(other)]
         asked = 1 - conditions[RIGHT][:, data.shape[1] :].amax(1, keepdim=True)
-    return {kind: _error(model, data, asked, prompts[kind], conditions[kind]) for kind in (RIGHT, SHUFFLED, NONE)}
+    weights = asked * _weights(model, shape)
+    return {kind: _error(model, data, weights, prompts[kind], conditions[kind]) for kind in (RIGHT, SHUFFLED, NONE)}
 
 
 def _box(size: tuple[int, int]) -> np.ndarray:
@@ -72,7 +73,16 @@ def _box(size: tuple[int, int]) -> np.ndarray:
     return hidden
 
 
-def _error(model: LatentVideo, data: Tensor, asked: Tensor, prompts: list[str], condition: Tensor) -> float:
+def _weights(model: LatentVideo, shape: tuple[int, int, int]) -> Tensor:
+    """[1, C, 1, 1, 1], mean 1: the squared change of the decoded picture when a channel changes by its deviation."""
+    channels = model.mean.shape[1]
+    moved = torch.cat([torch.zeros(1, channels), torch.eye(channels)])[:, :, None, None, None].expand(-1, -1, *shape)
+    still, *others = (model.vae.decode(one[None] * model.std + model.mean).sample for one in moved)
+    size = torch.stack([(other - still).square().mean() for other in others])
+    return (size / size.mean()).reshape(1, -1, 1, 1, 1)
+
+
+def _error(model: LatentVideo, data: Tensor, weights: Tensor, prompts: list[str], condition: Tensor) -> float:
     token_ids, token_mask = model.tokenizer(prompts)
     text = model.text(token_ids, token_mask)
     generator, errors = torch.Generator().manual_seed(0), []
@@ -80,6 +90,6 @@ def _error(model: LatentVideo, data: Tensor, asked: Tensor, prompts: list[str], 
         noise = torch.randn(data.shape, generator=generator)
         noisy, times = (1 - time) * data + time * noise, torch.full((len(data),), time)
         velocity = model.dit(noisy, times, text, token_mask, condition)
-        wrong = (velocity - (noise - data)).square() * asked
-        errors.append(float(wrong.sum() / (asked.expand_as(data).sum())))
+        wrong = (velocity - (noise - data)).square() * weights
+        errors.append(float(wrong.sum() / weights.expand_as(data).sum()))
     return sum(errors) / len(errors)

@@ -44,7 +44,7 @@ class TinyVideoConfig:
         default_factory=lambda: LoopConfig(steps=1100, batch=4, learning_rate=3e-3, ema=0.98, save_every=50)
     )
     dit_loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=1200, batch=16, learning_rate=1e-3, ema=0.99, save_every=50)
+        default_factory=lambda: LoopConfig(steps=4000, batch=16, learning_rate=1e-3, ema=0.99, save_every=50)
     )
 
 
