@@ -69,6 +69,11 @@ class Pipeline:
         if not self.last:
             self.own[-1].register_forward_hook(self._give)
 
+    def taken(self) -> tuple[Tensor, ...]:
+        """What this microbatch has sent on, with its graph: the backward pass begins there."""
+        sent, self.sent = self.sent, ()
+        return sent
+
     def backward(self, sent: tuple[Tensor, ...]) -> None:
         """Through this stage, with the gradients of what it sent."""
         grads = [self._receive(torch.empty_like(x, memory_format=torch.contiguous_format), self.back) for x in sent]

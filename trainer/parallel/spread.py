@@ -176,7 +176,7 @@ class Spread:
         value, metrics = part.loss()
         if self.pipeline is not None and not self.pipeline.last:
             seen.add(0.0, dict.fromkeys(metrics, 0.0), part.items)
-            return self.pipeline.sent
+            return self.pipeline.taken()
         seen.add(value.item(), metrics, part.items)
         # Ranks that share a sample's tokens each compute its loss: what FSDP sums over them is their mean.
         return value * (part.items / seen.items / self.layout.sequence)

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from engine.parallel import tensor
 from engine.parallel.mesh import Axis
@@ -45,6 +46,8 @@ def whole_form(values: Mapping[str, Tensor], cuts: Mapping[str, Cut], axis: Axis
 
 
 def _joined(value: Tensor, cut: Cut, axis: Axis) -> Tensor:
+    if is_traceable_wrapper_subclass(value.to_local() if isinstance(value, DTensor) else value):
+        raise ValueError("Moments of 8 bits that `tensor` has split cannot be put together: use adamw or fused there.")
     return _like(tensor.whole(_full(value), cut, axis), value)
 
 

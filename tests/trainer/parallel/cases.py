@@ -245,6 +245,53 @@ def planted(fault: str | None) -> Iterator[None]:
         yield
 
 
+# --- moments of 8 bits ---
+
+
+def narrow(layout: Layout, folder: str) -> tuple[list[float], float]:
+    """Losses of five steps with moments of 8 bits, and how far those of the last three are when the run was saved and
+    gone on with. Heads of which each tensor's parts are whole blocks of 256; torchao's step as it is written.
+    """
+    with torch.compiler.set_stance("force_eager"):
+        spread, optimiser, inputs, losses = *_narrow(layout), []
+        for step in range(STEPS):
+            if step == 2:
+                dcp.save(state_of(spread, optimiser, {}), checkpoint_id=folder, no_dist=layout.world == 1)
+            losses.append(_narrow_step(spread, optimiser, inputs))
+        spread, optimiser, inputs = _narrow(layout)
+        _narrow_step(spread, optimiser, inputs)
+        state = state_of(spread, optimiser, {})
+        dcp.load(state, checkpoint_id=folder, no_dist=layout.world == 1)
+        put_state(spread, optimiser, {}, state)
+        again = [_narrow_step(spread, optimiser, inputs) for _ in range(2, STEPS)]
+    return losses, _far(losses[2:], again)
+
+
+def narrow_over_tensor() -> str:
+    """What is said of a checkpoint of such moments, split."""
+    with torch.compiler.set_stance("force_eager"):
+        spread, optimiser, inputs = _narrow(Layout(tensor=2))
+        _narrow_step(spread, optimiser, inputs)
+        try:
+            state_of(spread, optimiser, {})
+        except ValueError as error:
+            return str(error)
+    return ""
+
+
+def _narrow(layout: Layout) -> tuple[Spread, torch.optim.Optimizer, dict[str, Any]]:
+    spread = Spread({"model": model_of("single", torch.float32, heads=8)}, layout)
+    return spread, make_optimiser(spread.net.parameters(), "8bit", 1e-3), inputs_of("odd", ROWS, torch.float32)
+
+
+def _narrow_step(spread: Spread, optimiser: torch.optim.Optimizer, inputs: dict[str, Any]) -> float:
+    modules = {"model": spread.net["model"], "text": nn.Identity()}
+    optimiser.zero_grad()
+    loss, _ = spread.backward([_part(modules, inputs, rows) for rows in spread.share(ROWS)])
+    optimiser.step()
+    return loss
+
+
 # --- what is refused ---
 
 

@@ -40,3 +40,15 @@ def test_so_it_does_on_another_number_of_ranks(ranks, tmp_path, before, after):
 def test_what_is_forgotten_is_found(tmp_path, forget):
     cases.saved(Layout(), str(tmp_path))
     assert max(cases.resumed(Layout(), str(tmp_path), forget=forget)) > WRONG
+
+
+@pytest.mark.full
+def test_moments_of_8_bits_are_sharded_and_kept(ranks, tmp_path):
+    """Saved and gone on with, the losses have the same bits; over ranks they differ by what 8 bits make of rounding."""
+    alone, again = cases.narrow(Layout(), str(tmp_path / "alone"))
+    assert again == 0.0
+    for losses, again in ranks(2).run(cases.narrow, Layout(shard=2), str(tmp_path / "shard")):
+        assert again == 0.0
+        assert max(abs(a - b) / a for a, b in zip(alone, losses, strict=True)) < 1e-3
+    for said in ranks(2).run(cases.narrow_over_tensor):
+        assert "use adamw or fused there" in said
