@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -70,7 +70,7 @@ class OwnBase:
     def __init__(self, bundle: Bundle, dit: str, dtype: torch.dtype) -> None:
         self.bundle, self.part = bundle, f"{dit}_dit"
         self.video = LatentVideo(bundle, dit)
-        self.model: nn.Module = self.video.dit
+        self.model = cast(nn.Module, self.video.dit)
         self.model.to(dtype)
         self.dtype = dtype
 

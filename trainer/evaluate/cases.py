@@ -73,7 +73,7 @@ def baseline_films(cases: list[Case], case: Case) -> Iterator[tuple[str, np.ndar
     yield HOMOGRAPHY, homography_film(case)
     others = [other.exact for other in cases if other is not case]
     resized = [np.stack([cv2.resize(frame, (width, height)) for frame in film]).astype(np.float32) for film in others]
-    yield MEAN, np.round(np.mean(resized, 0)).astype(np.uint8)
+    yield MEAN, np.asarray(np.round(np.mean(resized, 0)), np.uint8)
     yield EXACT, case.exact
 
 

@@ -39,6 +39,7 @@ def make_fields(engine: Engine, request: ImageToVideo, prepared: Prepared) -> Mo
     """The fields that are rendered: the last denoising step, kept within the canvas."""
     assert request.seed is not None
     *_, fields = engine.denoise(request, prepared, request.seed)
+    assert fields is not None, "the last step is looked at"
     return within_canvas(fields, prepared)
 
 

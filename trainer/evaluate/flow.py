@@ -102,7 +102,7 @@ def apply_homography(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _flows(pictures: list[np.ndarray], *, forward: bool) -> list[np.ndarray]:
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     first, found = pictures[0], []
     flow: Any = None
     for later in pictures[1:]:

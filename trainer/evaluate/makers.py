@@ -119,9 +119,16 @@ class LatentMaker:
         self.how = f"the {dit} transformer, shown the photo as first frame and told in words, at {self.side} pixels"
 
     def film(self, case: Case, wishes: Case) -> np.ndarray:
-        size = {"height": self.side, "width": self.side, "frames": TIMES}
         known = np.ascontiguousarray(case.photo)[None]
-        *_, (_, data) = self.video.denoise(wishes.prompt, known=known, steps=self.steps, seed=case.clip.index, **size)
+        *_, (_, data) = self.video.denoise(
+            wishes.prompt,
+            known=known,
+            frames=TIMES,
+            height=self.side,
+            width=self.side,
+            steps=self.steps,
+            seed=case.clip.index,
+        )
         return self.video.decode(data)
 
     @torch.no_grad()

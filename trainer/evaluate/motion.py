@@ -87,7 +87,8 @@ class Answers:
         return np.stack([x, y], -1) + self.pixels(shares)
 
     def at(self, image: np.ndarray, places: np.ndarray) -> np.ndarray:
-        return cv2.remap(image, *np.moveaxis(places.astype(np.float32), -1, 0), cv2.INTER_LINEAR, borderValue=0.0)
+        x, y = np.moveaxis(places.astype(np.float32), -1, 0)
+        return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderValue=0.0)
 
     def enough(self, where: np.ndarray) -> bool:
         return bool(where.mean() > ENOUGH)
@@ -139,8 +140,10 @@ def _along_the_move(answers: Answers, forward: np.ndarray) -> tuple[float | None
     if camera == "static":
         return None, None
     made = along(camera, forward, forward, answers)
-    exact = along(camera, *(-answers.pixels(part) for part in (answers.exact.product, answers.exact.scene)), answers)
-    full = along(camera, *(-answers.pixels(part) for part in (answers.full.product, answers.full.scene)), answers)
+    exact, full = (
+        along(camera, -answers.pixels(true.product), -answers.pixels(true.scene), answers)
+        for true in (answers.exact, answers.full)
+    )
     if made is None or exact is None or full is None or abs(exact) < 1e-6:
         return None, None
     return made / exact, made / full

@@ -44,7 +44,7 @@ class Clip:
 
     @property
     def sentence(self) -> Sentence:
-        return ("camera", "subject", "contradicted")[self.index % 3]  # type: ignore[return-value]
+        return ("camera", "subject", "contradicted")[self.index % 3]
 
     def request(self, seed: int | None = None) -> ImageToVideo:
         """The request with explicit controls."""

@@ -78,8 +78,8 @@ def ask(engine: Engine, world: World, clip: Clip, folder: Path, frames: int | No
             "subject": _control(clip, "subject"),
         }
     )
-    made, frames, mask = _generate(engine, world, request, folder)
-    seen = look(frames, mask)
+    made, watched, mask = _generate(engine, world, request, folder)
+    seen = look(watched, mask)
     if seen is None:
         return None
     if clip.sentence == "subject":

@@ -7,6 +7,7 @@ Sources: warp error, Lai et al. (arXiv 1808.00449); the rest is ours, and small 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from trainer.evaluate import flow
 from trainer.evaluate.pictures import psnr
 
-_NONE: cv2.typing.MatLike | None = None
+_NONE: Any = None
 _SEEN = 0.004  # share of the frame that a product has to fill to be recognised
 _PATCH, _CELLS, _WAYS = 16, 4, 8  # of a product's features: side of its picture, cells of edges, directions of edges
 _CONSISTENT = 1.0  # pixels: flow there and back ends nearer than this to where it began
@@ -61,11 +62,11 @@ def warp_error(film: np.ndarray) -> float:
     pictures = [flow.small(frame) for frame in film]
     height, width = pictures[0].shape
     frames = [cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR) for frame in film]
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     errors = []
     for k in range(0, len(film) - 1, 2):
-        there, back = (dis.calc(pictures[a], pictures[b], _NONE) for a, b in ((k, k + 1), (k + 1, k)))  # type: ignore[call-overload]
+        there, back = (dis.calc(pictures[a], pictures[b], _NONE) for a, b in ((k, k + 1), (k + 1, k)))
         places = x + there[..., 0], y + there[..., 1]
         returned = there + cv2.remap(back, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         agree = np.linalg.norm(returned, axis=-1) < _CONSISTENT

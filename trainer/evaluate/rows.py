@@ -95,7 +95,7 @@ def error_to_homography(clips: list[ClipScores], kind: str) -> float | None:
         for score in clips
         if kind in score.motion and (peer := score.motion.get(HOMOGRAPHY)) and peer.endpoint_error is not None
     ]
-    return float(np.sum([ours for ours, _ in pairs]) / np.sum([peer for _, peer in pairs])) if pairs else None  # type: ignore[arg-type]
+    return float(np.sum([ours for ours, _ in pairs]) / np.sum([peer for _, peer in pairs])) if pairs else None
 
 
 def revealed_psnr(clips: list[ClipScores], kind: str) -> float | None:
