@@ -21,7 +21,8 @@ class Report:
     def __init__(self, run: Run) -> None:
         self.run, self.writes = run, run.ranks.rank == 0
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.bar = Progress(*columns, disable=not self.writes)
+        # Once a second: every drawing takes CPU time from the steps.
+        self.bar = Progress(*columns, disable=not self.writes, refresh_per_second=1)
         self.task = self.bar.add_task(run.folder.name, total=run.config.steps, completed=run.step)
         self.board: Any = None
         self.worked = 0.0  # seconds of this rank's own since the last row

@@ -23,7 +23,7 @@ from trainer.loop import Run, train
 
 GOAL = 0.15
 SIZE: dict[str, Any] = {**SINGLE_DIT["nano"], "hidden": 384, "heads": 6}
-SAVES, EVERY = 4, 10  # checkpoints of a run, and steps between them
+SAVES, EVERY = 4, 6  # checkpoints of a run, and steps between them
 WAYS = ("none", "sync", "async")
 
 
