@@ -41,6 +41,7 @@ class Record:
 
     losses: list[float] = field(default_factory=list)
     logged: list[float] = field(default_factory=list)  # the mean row
+    evaluated: float = 0.0  # the loss before the first step, without gradients
     norms: list[float] = field(default_factory=list)
     grads: list[dict[str, Tensor]] = field(default_factory=list)
     average: dict[str, Tensor] = field(default_factory=dict)
@@ -74,7 +75,7 @@ def parity(
     with mock.patch.object(spreading, "make_groups", lambda layout, device: groups_of(layout)), planted(fault):
         got = run(name, dtype, length, layout, parts, memory)
     return Errors(
-        max(_far(wanted.losses, got.losses), _far(wanted.logged, got.logged)),
+        max(_far(wanted.losses, got.losses), _far(wanted.logged, got.logged), _far(wanted.losses[:1], [got.evaluated])),
         _far(wanted.norms, got.norms),
         (worst(wanted.grads[0], got.grads[0]), worst(wanted.grads[1], got.grads[1])),
         worst(wanted.average, got.average),
@@ -112,7 +113,10 @@ def run(name: str, dtype: torch.dtype, length: str, layout: Layout, parts: int, 
     average = Average(spread.net, 0.9)
     for step in range(1, STEPS + 1):
         optimiser.zero_grad()
-        loss, metrics = spread.backward([_part(modules, inputs, rows) for rows in spread.share(ROWS, parts)])
+        given = [_part(modules, inputs, rows) for rows in spread.share(ROWS, parts)]
+        if step == 1:
+            record.evaluated, _ = spread.evaluate(given)
+        loss, metrics = spread.backward(given)
         record.logged.append(metrics["row"])
         if step in (1, STEPS):
             grads = {k: p.grad for k, p in spread.net.named_parameters() if p.grad is not None}
