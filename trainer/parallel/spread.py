@@ -89,8 +89,8 @@ class Spread:
     def backward(self, parts: Sequence[Part]) -> tuple[float, dict[str, float]]:
         """Loss and metrics over the global batch, equal on every rank; the gradients are those of one process.
 
-        Every rank gives as many parts, and in a pipeline all stages the same. Once a step, on gradients set to none: the
-        sums over ranks are made at its end, and more microbatches are more parts of one call.
+        Every rank gives as many parts, and in a pipeline all stages the same. Once a step, on gradients set to none: at
+        its end the sums over ranks are made, and more microbatches are more parts of one call.
         """
         items = self._over_data([sum(part.items for part in parts)])[0]
         pipe, graphs, seen = self.groups.pipe, {}, _Means(items)
