@@ -25,7 +25,7 @@ class FaultsConfig:
     window: int = 32
     offending: int = 1  # batches left out at a spike: its own and those just before it
     beat: float = 1.0  # seconds between the signs of life of a rank
-    patience: float = 600.0  # seconds that a rank may stay in one phase of a step before it, or another, is named
+    patience: float = 300.0  # seconds that a rank may stay in one phase of a step before it, or another, is named
 
 
 class FaultLog:

@@ -10,7 +10,8 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-PATIENCE = timedelta(hours=2)  # for what one rank makes while the others wait; in training the watch is quicker
+CONNECTED = timedelta(minutes=10)  # or given up, and started again by torchrun; in training the watch is quicker
+MADE = timedelta(hours=6)  # what one rank makes while the others wait
 
 
 class Ranks:
@@ -44,7 +45,10 @@ def joined() -> Iterator[Ranks]:
     if not dist.is_torchelastic_launched():
         yield Ranks()
         return
-    dist.init_process_group(timeout=PATIENCE)
+    # torchrun keeps one store over restarts, with the addresses of ranks that are gone: gloo would wait for them.
+    store, rank, world = next(dist.rendezvous("env://"))
+    store = dist.PrefixStore(f"restart-{restarts()}", store)
+    dist.init_process_group(store=store, rank=rank, world_size=world, timeout=CONNECTED)
     try:
         yield Ranks()
     finally:
@@ -60,8 +64,9 @@ def restarts() -> int:
 def in_turn() -> Iterator[None]:
     """Rank 0 first, then the others, who find made what it made."""
     ranks = Ranks()
+    group = dist.new_group(backend="gloo", timeout=MADE) if ranks.world > 1 else None
     if ranks.rank > 0:
-        dist.barrier()
+        dist.barrier(group)
     yield
-    if ranks.world > 1 and ranks.rank == 0:
-        dist.barrier()
+    if group is not None and ranks.rank == 0:
+        dist.barrier(group)
