@@ -68,10 +68,14 @@ def with_calibration(bundle: Bundle, found: Calibration, out: Path) -> Bundle:
         shutil.copytree(bundle.path, unfinished)
         (unfinished / "bundle.json").unlink()
         found.save(unfinished / FILE)
-        about = {"name": bundle.name, "version": bundle.version, "kinds": bundle.kinds}
         cache = {"steps": len(found.times), "requests": found.requests}
         write_bundle(
-            unfinished, **about, capabilities=bundle.capabilities, provenance={**bundle.provenance, "cache": cache}
+            unfinished,
+            name=bundle.name,
+            version=bundle.version,
+            kinds=bundle.kinds,
+            capabilities=bundle.capabilities,
+            provenance={**bundle.provenance, "cache": cache},
         )
         unfinished.rename(out)
     finally:

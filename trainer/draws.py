@@ -22,6 +22,8 @@ class Draws(torch.Generator):
     seed_of_run: int
     step: int
     batch: int  # rows of the global batch
+    asked: bool  # whether the loss has taken its rows alone
+    _rows: range
 
     @classmethod
     def of(cls, seed: int, step: int, rows: range, batch: int) -> Draws:

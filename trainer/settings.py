@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, Literal, TypeVar, Union, cast
 
 Config = TypeVar("Config")
 
@@ -55,7 +55,7 @@ def _assigned(node: Any, path: list[str], text: str, whole: str) -> Any:
     else:
         hint = typing.get_type_hints(type(node))[name] if is_dataclass(node) else type(old)
         new = _typed(hint, _read(hint, text), whole)
-    return {**node, name: new} if isinstance(node, dict) else replace(node, **{name: new})
+    return {**node, name: new} if isinstance(node, dict) else replace(cast(Any, node), **{name: new})
 
 
 def _read(hint: Any, text: str) -> Any:

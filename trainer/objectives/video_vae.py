@@ -114,9 +114,10 @@ def begin(vae: AutoencoderKLWan) -> None:
                 torch.empty(weight.shape[:2])
             )
             weight.copy_(middle + SMALL * weight)
-    logvar = slice(vae.config["z_dim"], None)
+    logvar, bias = slice(vae.config["z_dim"], None), vae.quant_conv.bias
+    assert bias is not None
     vae.quant_conv.weight[logvar] *= 0.1
-    vae.quant_conv.bias[logvar] = QUIET
+    bias[logvar] = QUIET
 
 
 def psnr(square: float) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
@@ -26,6 +27,9 @@ from trainer.parallel.layout import Groups, Layout, make_groups
 from trainer.parallel.memory import Memory, Resume, save_memory
 from trainer.parallel.pipeline import Pipeline, schedule
 from trainer.parallel.whole import Values
+
+if TYPE_CHECKING:
+    from trainer.replicas import Part as Microbatch
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class Spread:
         starts = offsets(part_sizes(batch, count))[self.data_rank * parts :][: parts + 1]
         return [range(start, stop) for start, stop in pairwise(starts)]
 
-    def backward(self, parts: Sequence[Part]) -> tuple[float, dict[str, float]]:
+    def backward(self, parts: Sequence[Microbatch]) -> tuple[float, dict[str, float]]:
         """Loss and metrics over the global batch, equal on every rank; the gradients are those of one process.
 
         Every rank gives as many parts, and in a pipeline all stages the same. Once a step, on gradients set to none: at
@@ -106,7 +110,7 @@ class Spread:
         return self._summed(seen)
 
     @torch.no_grad()
-    def evaluate(self, parts: Sequence[Part]) -> tuple[float, dict[str, float]]:
+    def evaluate(self, parts: Sequence[Microbatch]) -> tuple[float, dict[str, float]]:
         """The same without gradients."""
         items = self._over_data([sum(part.items for part in parts)])[0]
         seen = _Means(items)
@@ -172,7 +176,7 @@ class Spread:
 
     # --- one microbatch ---
 
-    def _forward(self, part: Part, seen: _Means) -> Tensor | tuple[Tensor, ...]:
+    def _forward(self, part: Microbatch, seen: _Means) -> Tensor | tuple[Tensor, ...]:
         """What the backward pass of a microbatch begins with: its loss, or what its stage has sent on."""
         value, metrics = part.loss()
         if self.pipeline is not None and not self.pipeline.last:
