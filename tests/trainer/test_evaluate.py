@@ -1,6 +1,7 @@
 """Every figure of an evaluation moves the right way on a planted fault; the command writes a whole report."""
 
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -21,6 +22,7 @@ from trainer.evaluate.motion import MotionScores
 from trainer.evaluate.options import Options
 from trainer.evaluate.outside import outside_figures
 from trainer.evaluate.plan import plan_clips
+from trainer.evaluate.plots import strip
 from trainer.evaluate.quality import Quality
 from trainer.evaluate.report import page_of, write_report
 from trainer.evaluate.run import Evaluation, example_of
@@ -119,6 +121,18 @@ def test_figures_stand_beside_every_baseline_with_their_interval(figures):
     assert figures["Identity of the product"].values[MEAN] == 0 < figures["Identity of the product"].ours == 100
     assert figures["Sharpness"].best_baseline == (STILL, 2.0) and figures["Sharpness"].rival == EXACT
     assert figures["End-point error"].ours is None, "no scene here has parallax: it is not measured"
+
+
+@pytest.mark.parametrize(("better", "order"), [("higher", [MEAN, OURS, STILL]), ("lower", [STILL, OURS, MEAN])])
+def test_on_a_figures_line_better_is_to_the_right(better, order):
+    assert places(Figure("x", "", better, "", {OURS: 1.1, STILL: 3.0, MEAN: 0.2})) == order
+    assert places(Figure("x", "", "near 1", "", {OURS: 1.1, STILL: 3.0, MEAN: 0.2})) == [MEAN, STILL, OURS]
+
+
+def places(figure: Figure) -> list[str]:
+    """The kinds on a figure's line, from left to right."""
+    marks = re.findall(r"translate\(([\d.]+) .*?<title>(.*?)</title>", strip(figure))
+    return [kind for _, kind in sorted((float(x), kind) for x, kind in marks)]
 
 
 def held_out(error: float) -> HeldOut:

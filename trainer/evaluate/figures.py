@@ -174,6 +174,7 @@ def memory_figure(found: dict[str, list[Nearest]], searched: int, of: int) -> Fi
         f"training scenes.",
         values,
         scenes=len(unseen),
+        rival=EXACT,
     )
 
 
@@ -206,7 +207,8 @@ class _Maker:
         known = [value for value in draws if value is not None]
         has_interval = values[OURS] is not None and len(scores) > 2 and name != "Identity of the product"
         low, high = np.percentile(known, [2.5, 97.5]) if has_interval and known else (None, None)
-        counted = sum(figure([one], OURS) is not None for one in scores) if "Spearman" not in unit else len(scores)
+        ranked = [one for one in scores if one.motion.motion[OURS].strength is not None]  # one film has no rank
+        counted = len(ranked) if unit == "Spearman" else sum(figure([one], OURS) is not None for one in scores)
         return Figure(
             name, unit, better, about, values,
             None if low is None else float(low), None if high is None else float(high),

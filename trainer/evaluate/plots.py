@@ -48,14 +48,21 @@ def strip(figure: Figure) -> str:
     """Ours with its interval and every baseline on one line; better is to the right."""
     known = {kind: value for kind, value in figure.values.items() if value is not None and kind in COLOURS}
     ends = [value for value in (figure.low, figure.high) if value is not None]
-    low, high = min([*known.values(), *ends]), max([*known.values(), *ends])
+    every = [*known.values(), *ends]
     width, height = 420.0, 40.0
-    flipped, is_wide = figure.better == "lower", low > 0 and high > _WIDE * low
+    is_wide = min(every) > 0 and max(every) > _WIDE * min(every)
+
+    def worth(value: float) -> float:
+        if figure.better == "near 1":
+            return -abs(float(np.log(max(value, 1e-3))))
+        scaled = float(np.log(value)) if is_wide else value
+        return -scaled if figure.better == "lower" else scaled
+
+    least, most = (end(worth(value) for value in every) for end in (min, max))
 
     def at(value: float) -> float:
-        first, place, last = (np.log(v) if is_wide else v for v in (low, value, high))
-        share = 0.5 if last - first < 1e-12 else float((place - first) / (last - first))
-        return 16 + (width - 32) * (1 - share if flipped else share)
+        share = 0.5 if most - least < 1e-12 else (worth(value) - least) / (most - least)
+        return 16 + (width - 32) * share
 
     parts = [f'<line x1="6" y1="20" x2="{width - 6:.0f}" y2="20" class="axis"/>']
     if figure.low is not None and figure.high is not None:

@@ -160,4 +160,4 @@ def _write_picture(picture: np.ndarray, path: Path) -> None:
 
 
 def _here() -> str:
-    return f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    return f"{platform.machine()}, torch threads {torch.get_num_threads()}, torch {torch.__version__}"
