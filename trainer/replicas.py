@@ -13,7 +13,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from trainer.parallel.layout import Layout
+from trainer.parallel.policy import Memory
 
+KEEP = Memory()
 Metrics = Mapping[str, float]
 
 
@@ -83,16 +85,16 @@ class Replicas:
         return dict(saved)
 
 
-def spread_over(layout: Layout) -> Callable[[dict[str, nn.Module]], Spreading]:
-    """How a layout lays modules out; one that parts nothing has them whole on every rank there is."""
-    if layout == Layout():
+def spread_over(layout: Layout, memory: Memory = KEEP) -> Callable[[dict[str, nn.Module]], Spreading]:
+    """How a layout lays modules out; one that parts nothing, and keeps all, has them whole on every rank there is."""
+    if layout == Layout() and memory == KEEP:
         return Replicas
 
     def spread(modules: dict[str, nn.Module]) -> Spreading:
         from trainer.parallel.spread import Spread  # which imports every transformer
 
         device = next(parameter.device for module in modules.values() for parameter in module.parameters())
-        return Spread(modules, layout, device_type=device.type)
+        return Spread(modules, layout, memory, device_type=device.type)
 
     return spread
 

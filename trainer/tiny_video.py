@@ -243,7 +243,7 @@ def _dit_run(config: TinyVideoConfig, folder: Path, kind: type[SingleDiT | Multi
     sizes = {"in_channels": channels, "condition_channels": channels + config.mask_channels}
     dit = kind(**sizes, **getattr(config, name), text_dim=config.text["nlu_width"])
     data = {"seed": config.seed, "films": config.films.described, "captions": config.captions}
-    return Run(folder / name, {name: dit}, config.dit_loop, data, spread_over(config.layout))
+    return Run(folder / name, {name: dit}, config.dit_loop, data, spread_over(config.layout, config.memory))
 
 
 def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadline: float) -> bool:

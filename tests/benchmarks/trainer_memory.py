@@ -39,9 +39,9 @@ from trainer.ema import Average  # noqa: E402
 from trainer.parallel import memory as keeping  # noqa: E402
 from trainer.parallel import spread as spreading  # noqa: E402
 from trainer.parallel.layout import Layout, make_groups  # noqa: E402
-from trainer.parallel.memory import Memory  # noqa: E402
 from trainer.parallel.optimiser import Kind, make_optimiser  # noqa: E402
 from trainer.parallel.peak import Peak  # noqa: E402
+from trainer.parallel.policy import Memory  # noqa: E402
 from trainer.parallel.spread import Part, Spread  # noqa: E402
 
 GIB = 2**30

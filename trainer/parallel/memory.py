@@ -9,18 +9,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial, wraps
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts, noop_context_fn
 
 from engine.parallel.sequence import PLANS
+from trainer.parallel.policy import Memory
 
-Recompute = Literal["none", "selective", "full"]
 # Their results are kept by "selective". Attention where it is one kernel; written out, its scores would be kept.
 KEPT = {
     torch.ops.aten.mm.default,
@@ -31,20 +31,6 @@ KEPT = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,
 }
 SMALL = 1 << 12  # numbers; what is smaller stays where it is
-
-
-@dataclass(frozen=True)
-class Memory:
-    """`recompute`: "none" keeps all activations, "full" of a block only what it was given, "selective" the results of
-    its matrix products and attention. `offload`: what is kept waits in host memory.
-    """
-
-    recompute: Recompute = "none"
-    offload: bool = False
-
-    def __post_init__(self) -> None:
-        if self.recompute not in ("none", "selective", "full"):
-            raise ValueError(f"Recomputation is none, selective or full, not {self.recompute!r}.")
 
 
 Resume = Callable[[], AbstractContextManager[None]]
@@ -70,10 +56,10 @@ def _wrap(block: nn.Module, memory: Memory, remember: Callable[[], Resume]) -> N
     def saving(*args: Any, **kwargs: Any) -> Any:
         given = signature.bind(*args, **kwargs)
         given.apply_defaults()  # by position: what is given by name is not seen by the hooks of saved tensors
-        resume = remember()
+        resume, kernels = remember(), _kernels()
 
         def again(*args: Any) -> Any:
-            with resume():
+            with resume(), sdpa_kernel(kernels):  # the backward pass comes when the caller's choice is no more
                 return forward(*args)
 
         with _offloading(block) if memory.offload else nullcontext():
@@ -83,6 +69,18 @@ def _wrap(block: nn.Module, memory: Memory, remember: Callable[[], Resume]) -> N
             return checkpoint(again, *given.args, use_reentrant=False, preserve_rng_state=False, context_fn=kept)
 
     block.forward = saving
+
+
+def _kernels() -> list[SDPBackend]:
+    """Which kernels attention may take now."""
+    may = torch.backends.cuda  # for every device, whatever the name
+    asked = {
+        SDPBackend.MATH: may.math_sdp_enabled,
+        SDPBackend.FLASH_ATTENTION: may.flash_sdp_enabled,
+        SDPBackend.EFFICIENT_ATTENTION: may.mem_efficient_sdp_enabled,
+        SDPBackend.CUDNN_ATTENTION: may.cudnn_sdp_enabled,
+    }
+    return [kernel for kernel, enabled in asked.items() if enabled()]
 
 
 _selecting = partial(create_selective_checkpoint_contexts, lambda context, op, *args, **kwargs: _policy(op))

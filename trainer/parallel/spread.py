@@ -24,8 +24,9 @@ from engine.parallel.tensor import Cut, TensorSharding
 from trainer.parallel import gradients, whole
 from trainer.parallel.gradients import Kind
 from trainer.parallel.layout import Groups, Layout, make_groups
-from trainer.parallel.memory import Memory, Resume, save_memory
+from trainer.parallel.memory import Resume, save_memory
 from trainer.parallel.pipeline import Pipeline, schedule
+from trainer.parallel.policy import Memory
 from trainer.parallel.whole import Values
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import Any
 from trainer.films import FilmsConfig
 from trainer.loop import LoopConfig
 from trainer.parallel.layout import Layout
+from trainer.parallel.policy import Memory
 
 DIT: dict[str, Any] = {"patch_size": (1, 2, 2), "hidden": 192, "heads": 4, "rope_axes": (8, 20, 20)}
 
@@ -22,6 +23,7 @@ class TinyVideoConfig:
 
     seed: int = 0
     layout: Layout = field(default_factory=Layout)  # of the transformers, under torchrun
+    memory: Memory = field(default_factory=Memory)  # of the transformers, with any layout
     films: FilmsConfig = field(default_factory=FilmsConfig)
     captions: int = 20_000  # for the tokenizer
     latent_channels: int = 16

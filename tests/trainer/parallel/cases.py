@@ -25,8 +25,8 @@ from trainer.ema import Average
 from trainer.parallel import gradients
 from trainer.parallel import spread as spreading
 from trainer.parallel.layout import Layout, make_groups
-from trainer.parallel.memory import Memory
 from trainer.parallel.optimiser import make_optimiser
+from trainer.parallel.policy import Memory
 from trainer.parallel.spread import Part, Spread
 from trainer.parallel.state import put_state, state_of
 

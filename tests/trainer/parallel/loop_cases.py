@@ -10,7 +10,8 @@ from tests.engine.parallel.cases import inputs_of
 from tests.trainer.parallel.cases import ROWS, loss_of, modules_of
 from trainer.loop import LoopConfig, Run, train
 from trainer.parallel.layout import Layout
-from trainer.replicas import spread_over
+from trainer.parallel.policy import Memory
+from trainer.replicas import KEEP, spread_over
 
 STEPS = 8
 CONFIG = LoopConfig(
@@ -22,10 +23,10 @@ class Left(Exception):
     pass
 
 
-def trained(layout: Layout, folder: str, until: int = STEPS) -> dict[int, float]:
+def trained(layout: Layout, folder: str, until: int = STEPS, memory: Memory = KEEP) -> dict[int, float]:
     """The loss of each step that the run has made, after this call leaves it on its way to step `until`."""
     modules, inputs = modules_of("single", torch.float64), inputs_of("odd", ROWS, torch.float64)
-    run = Run(Path(folder) / "stage", modules, CONFIG, spread=spread_over(layout))
+    run = Run(Path(folder) / "stage", modules, CONFIG, spread=spread_over(layout, memory))
 
     def loss(batch, draws):
         if batch == until:

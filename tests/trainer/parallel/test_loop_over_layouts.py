@@ -5,6 +5,7 @@ import pytest
 from tests.trainer.parallel import loop_cases
 from tests.trainer.parallel.test_parity import named
 from trainer.parallel.layout import Layout
+from trainer.parallel.policy import Memory
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +21,10 @@ def test_a_run_goes_on_over_another_layout(ranks, tmp_path, alone, first, then):
     whole = loop_cases.trained(then, str(tmp_path)) if then.world == 1 else go_on(ranks, then, tmp_path)
     assert list(whole) == list(range(1, loop_cases.STEPS + 1))
     assert whole == pytest.approx(alone, rel=1e-9)
+
+
+def test_a_run_that_keeps_less_has_the_same_bits(tmp_path, alone):
+    assert loop_cases.trained(Layout(), str(tmp_path), memory=Memory("full", offload=True)) == alone
 
 
 def go_on(ranks, layout, folder):

@@ -6,14 +6,15 @@ from unittest import mock
 import pytest
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from engine.models.single_dit import SingleDiT
 from tests.engine.parallel.cases import SMALL
 from trainer.ema import Average
 from trainer.parallel import memory as keeping
-from trainer.parallel.memory import Memory
 from trainer.parallel.optimiser import make_optimiser, set_rate
 from trainer.parallel.peak import Peak
+from trainer.parallel.policy import Memory
 from trainer.parallel.spread import Part, Spread
 
 
@@ -35,7 +36,8 @@ def step(model, memory, away=()):
     text, mask = torch.randn(2, 5, 6, generator=generator), torch.ones(2, 5, dtype=torch.bool)
 
     def loss():
-        made = model(x, torch.tensor([0.3, 0.7]), text, mask, condition)
+        with sdpa_kernel(SDPBackend.MATH):  # as the loop does, and not around the backward pass
+            made = model(x, torch.tensor([0.3, 0.7]), text, mask, condition)
         return (made - x).square().mean(), {}
 
     with mock.patch.object(keeping, "to_host", counted(peak, away)), peak:
@@ -57,7 +59,7 @@ def test_what_is_computed_again_is_not_kept_and_the_gradients_have_the_same_bits
     kept, grads = step(model, Memory())
     selective, same = step(model, Memory("selective"))
     full, also = step(model, Memory("full"))
-    assert full < 0.8 * selective
+    assert full < 0.85 * selective
     assert selective < 0.8 * kept
     assert all(torch.equal(a, b) and torch.equal(a, c) for a, b, c in zip(grads, same, also, strict=True))
 

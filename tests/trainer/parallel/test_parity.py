@@ -8,7 +8,7 @@ import torch
 
 from tests.trainer.parallel import cases
 from trainer.parallel.layout import Layout
-from trainer.parallel.memory import Memory
+from trainer.parallel.policy import Memory
 from trainer.parallel.spread import Spread
 
 LOSSES = {torch.float64: 1e-10, torch.float32: 1e-5}
