@@ -89,7 +89,8 @@ class Adapter(nn.Module):
             self._hooks.append(model.get_submodule(name).register_forward_hook(_adding(self, pair)))
 
     def detach(self) -> None:
-        """The model computes as it did before."""
+        """The model computes as it did before. What is merged has to be unmerged first."""
+        assert not self._kept, "this adapter is merged into the weights"
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()

@@ -23,8 +23,8 @@ TOGETHER = {
     "tests/e2e/": "studio",
     "tests/engine/cache/": "ranks",
     "tests/engine/parallel/": "ranks",
-    "tests/engine/test_combinations.py": "ranks",
-    "tests/trainer/parallel/": "ranks",
+    "tests/engine/test_combinations.py": "more ranks",
+    "tests/trainer/parallel/": "more ranks",
 }
 # What takes longest, longest first: whoever came to it last would work on alone while all others have nothing to do.
 LONGEST = (

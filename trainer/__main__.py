@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,6 +20,7 @@ from trainer.evaluate.command import add_evaluate, evaluate
 from trainer.plan.command import add_options, plan
 from trainer.ranks import Ranks, in_turn, joined
 from trainer.record import Record
+from trainer.run import Stopped
 from trainer.settings import configuration, override
 from trainer.start import begin_at
 
@@ -52,7 +54,7 @@ RECIPES = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0: finished; 3: the minutes were over, `resume` goes on; 2: a user's mistake."""
+    """Exit status 0: finished; 3: the minutes were over, `resume` goes on; 2: a mistake, or a loss gone wrong."""
     given = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(given)
     options.command = shlex.join(["python", "-m", "trainer", *given])
@@ -68,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     }
     try:
         return verbs[options.verb](options)
-    except ValueError as error:
+    except (ValueError, Stopped) as error:
         print(f"trainer: {error}", file=sys.stderr)
         return 2
 
@@ -125,20 +127,25 @@ def export(options: argparse.Namespace) -> int:
 
 
 def _train(name: str, config: Any, folder: Path, options: argparse.Namespace) -> int:
-    stages = _stages(name, options.stage)
+    stages, began = _stages(name, options.stage), time.time()
     with joined() as ranks:
         record = Record(folder)
         _begin(record, name, config, options, ranks)
         try:
             finished = RECIPES[name].part("run")(config, folder, stages, options.minutes)
         except ValueError:
-            if ranks.rank == 0:
+            if ranks.rank == 0 and not _worked(folder, began):
                 record.take_back()
             raise
         if ranks.rank == 0:
             record.end()
             print("finished" if finished else f"paused: `python -m trainer resume {folder}` goes on")
     return 0 if finished else 3
+
+
+def _worked(folder: Path, began: float) -> bool:
+    """Whether a stage has kept anything since then: what is refused after hours is not refused whole."""
+    return any(path.stat().st_mtime >= began for path in folder.glob("*/**/*") if path.is_file())
 
 
 def _begin(record: Record, name: str, config: Any, options: argparse.Namespace, ranks: Ranks) -> None:

@@ -29,6 +29,8 @@ def run_calibrate(options: argparse.Namespace) -> int:
     bundle = read_bundle(options.bundle)
     if "vae.json" not in bundle.files or "single_dit.json" not in bundle.files:
         raise ValueError(f"The bundle {bundle.name} has no Single-DiT of latent video: there is nothing to calibrate.")
+    if not {"frames", "height", "width", "mean", "std"} <= set(bundle.capabilities.get("latents") or {}):
+        raise ValueError(f"The bundle {bundle.name} does not say what it was trained for: export it again.")
     if options.out.exists():
         raise ValueError(f"{options.out} is there already: name a new folder.")
     found = calibrated(LatentVideo(bundle), options.steps, options.requests)

@@ -44,6 +44,7 @@ def train(run: Run, loss: Loss, *, deadline: float = math.inf) -> bool:
     with Report(run) as report, watch:
         while not run.finished and not _late(run, deadline):
             _train_step(run, loss, watch, report)
+            saved = saved if saved is None else min(saved, run.step)  # it may have gone back
             if run.step % config.save_every == 0 and run.step != saved:
                 watch.enter("checkpoint", run.step)
                 run.save()

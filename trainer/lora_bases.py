@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from engine.bundles import Bundle, read_bundle
 from engine.latent_video import LatentVideo, condition_of
+from engine.pretrained.wan import TEXT_TOKENS
 from trainer.recipes.lora import LoraConfig
 
 
@@ -140,7 +141,12 @@ class WanBase:
     def encode(self, frames_THW3: np.ndarray, prompt: str) -> Sample:
         video = torch.from_numpy(np.ascontiguousarray(frames_THW3)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
         latents = self.pipe.vae.encode(video.to(self.pipe.vae.dtype)).latent_dist.mode()[0].float()
-        text = self.pipe.encode_prompt(prompt, do_classifier_free_guidance=False)[0][0].float()
+        asked, _ = self.pipe.encode_prompt(
+            prompt,
+            do_classifier_free_guidance=False,
+            max_sequence_length=TEXT_TOKENS,  # as it is generated with
+        )
+        text = asked[0].float()
         return Sample((latents - self.mean) / self.std, text, torch.ones(len(text), dtype=torch.bool))
 
     def velocity(

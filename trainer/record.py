@@ -101,7 +101,7 @@ def environment() -> dict[str, Any]:
 
 def data_digest(folder: Path) -> dict[str, Any]:
     """sha256 over the manifests of what is learnt from: every JSON file within the folder's own folders."""
-    files = [path for path in sorted(folder.glob("*/**/*.json")) if not NOT_DATA & set(path.parts)]
+    files = [path for path in sorted(folder.glob("*/**/*.json")) if not NOT_DATA & set(path.relative_to(folder).parts)]
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())

@@ -100,12 +100,17 @@ def spread_over(layout: Layout, memory: Memory = KEEP) -> Callable[[dict[str, nn
 
 
 def _sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Every gradient, summed over the ranks; a parameter without one on this rank counts as zero."""
+    """Every gradient, summed over the ranks; a parameter without one on this rank counts as zero, and one that no rank
+    has used has none.
+    """
     learnt = [parameter for parameter in parameters if parameter.requires_grad]
     flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in learnt])
+    used = torch.tensor([parameter.grad is not None for parameter in learnt], dtype=torch.int32)
     dist.all_reduce(flat)
-    for parameter, total in zip(learnt, flat.split([p.numel() for p in learnt]), strict=True):
-        parameter.grad = total.view_as(parameter)
+    dist.all_reduce(used)
+    totals = flat.split([parameter.numel() for parameter in learnt])
+    for parameter, total, ranks in zip(learnt, totals, used.tolist(), strict=True):
+        parameter.grad = total.view_as(parameter) if ranks else None
 
 
 def _summed(values: list[float], ranks: int) -> list[float]:

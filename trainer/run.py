@@ -123,7 +123,8 @@ class Run:
             "tally": asdict(self.tally),
             "recent": self.spikes.recent,
         }
-        if _way(self.config, self.ranks.world) != "file":
+        # Where ranks have kept folders, one process goes on with folders: a file beside them would not be found.
+        if _way(self.config, self.ranks.world) != "file" or self.saved == "folder":
             self.kept.save(self.step, self._tensors(), {**facts, "world": self.ranks.world})
             return
         state = {"net": self.net.state_dict(), "average": self.average, "optimiser": self.optimiser.state_dict()}

@@ -108,7 +108,7 @@ def train_video_vae(config: TinyVideoConfig, folder: Path, deadline: float = mat
         video = video_tensor(films.frames[np.sort(items)[draws.slice]])
         if step % 2:  # what is painted is painted mirrored too; captions play no part here
             video = video.flip(-1)
-        if step < config.principal_steps:
+        if step < config.principal_steps and not run.start:
             return principal_loss(vae, video[:, :, : 1 + TIME], principal, draws)
         return video_vae_loss(vae, video, draws)
 
@@ -154,21 +154,26 @@ def video_tensor(frames_BTHW3: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(frames_BTHW3)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
 
-@in_turn()
-@torch.no_grad()
 def encode_films(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
     """Latents of every film, whole and with a box hidden [items, 2, C, t, h, w] (float16), and their statistics.
 
     True when all are encoded, False when the deadline came first. ValueError where latents of another VAE lie.
     """
-    home, films = folder / "latents", open_films(folder / "bank", config.films)
-    run = video_vae_run(config, folder)
+    films = open_films(folder / "bank", config.films)
+    run = video_vae_run(config, folder)  # by all ranks: a checkpoint of several is read together
     if run.step == 0:
         raise ValueError(f"There is no video VAE in {run.folder}. Run the stage `video_vae` first.")
+    run.use_average()
+    with in_turn():
+        return _encode_films(config, folder, films, run, deadline)
+
+
+@torch.no_grad()
+def _encode_films(config: TinyVideoConfig, folder: Path, films: FilmBank, run: Run, deadline: float) -> bool:
+    home = folder / "latents"
     claim(home / "latents.json", {"films": config.films.described, "video_vae_steps": run.step}, "set of latents")
     if (folder / STATISTICS).exists():
         return True
-    run.use_average()
     vae = run.modules["vae"].eval()
     assert isinstance(vae, AutoencoderKLWan)
     boxes = boxes_of(config, len(films))

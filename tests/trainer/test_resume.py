@@ -163,7 +163,8 @@ def test_a_single_file_goes_on_as_folders_and_back(whole, tmp_path):
     assert (tmp_path / "stage" / "checkpoint.pt").exists()
     stop_after(ASYNC, tmp_path, 10)
     assert make(ASYNC, tmp_path).step == 8
-    assert run_tiny(ASYNC, tmp_path, ())
+    assert run_tiny(WAYS["file"], tmp_path, ())
+    assert make(WAYS["file"], tmp_path).finished
     assert differing(whole, tmp_path) == set()
 
 
