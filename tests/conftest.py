@@ -75,9 +75,13 @@ def rank(file: str) -> int:
     return next((place for place, start in enumerate(LONGEST) if file.startswith(start)), len(LONGEST))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ranks() -> Iterator[Callable[[int], Ranks]]:
-    """The running ranks of a world of so many, started at the first question."""
+    """The running ranks of a world of so many, started at the first question, by a fork.
+
+    They end with the file: each group of a mesh keeps a thread that looks for messages a hundred times a second, and
+    those of hundreds of cases would take all of the CPU from the tests beside them.
+    """
     worlds: dict[int, Ranks] = {}
 
     def of(world: int) -> Ranks:

@@ -27,10 +27,8 @@ from engine.parallel import collectives, ring, tensor, usp
 from engine.parallel.apply import Parallel
 from engine.parallel.collectives import gather, part, part_sizes
 from engine.parallel.mesh import Axis, Mesh, MeshShape, make_mesh
-from tests.engine.parallel.ranks import AT_PARTING
 
 mesh_of = cache(make_mesh)
-AT_PARTING.append(mesh_of.cache_clear)
 SMALL: dict[str, Any] = {
     "in_channels": 2,
     "condition_channels": 3,

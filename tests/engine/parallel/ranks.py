@@ -9,7 +9,6 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,6 @@ CASES = (
     "tests.engine.parallel.vae_cases",
     "tests.trainer.parallel.cases",
 )
-CASES_A_MEETING = 3  # before the ranks leave all their groups and meet anew
-AT_PARTING: list[Callable[[], None]] = []  # forgets what cases keep of their groups
 PATIENCE = 120.0  # seconds for one case; two cores may be busy with other tests
 
 
@@ -71,25 +68,11 @@ def serve(rank: int, world: int, meeting: str, pipe: Connection) -> None:
     import torch.distributed as dist
 
     torch.set_num_threads(1)
-    for number in count():
-        # Each group of a mesh keeps a thread that looks for messages a hundred times a second: they have to go.
-        patience = timedelta(seconds=60)
-        dist.init_process_group("gloo", init_method=f"{meeting}{number}", rank=rank, world_size=world, timeout=patience)
-        more = all(answer(pipe) for _ in range(CASES_A_MEETING))
-        for forget in AT_PARTING:
-            forget()
-        dist.destroy_process_group()
-        if not more:
-            return
-
-
-def answer(pipe: Connection) -> bool:
-    """Run the next case; False where there is none."""
-    if (order := pipe.recv()) is None:
-        return False
-    case, args, kwargs = order
-    try:
-        pipe.send((True, case(*args, **kwargs)))
-    except Exception:
-        pipe.send((False, traceback.format_exc()))
-    return True
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world, timeout=timedelta(seconds=60))
+    while (order := pipe.recv()) is not None:
+        case, args, kwargs = order
+        try:
+            pipe.send((True, case(*args, **kwargs)))
+        except Exception:
+            pipe.send((False, traceback.format_exc()))
+    dist.destroy_process_group()

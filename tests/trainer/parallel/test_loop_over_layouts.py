@@ -13,6 +13,7 @@ def alone(tmp_path_factory):
     return loop_cases.trained(Layout(), str(tmp_path_factory.mktemp("alone")))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("first", "then"), [(Layout(shard=2), Layout()), (Layout(tensor=2), Layout(shard=2))], ids=named
 )

@@ -42,8 +42,8 @@ def test_on_one_process_not_a_bit_differs():
     ("layout", "model", "dtype", "parts", "memory"),
     [
         (Layout(shard=2), "multimodal", torch.float64, 2, FULL),
-        (Layout(ulysses=2), "single", torch.float64, 1, SELECTIVE),
-        (Layout(ring=2), "multimodal", torch.float32, 1, KEEP),
+        pytest.param(Layout(ulysses=2), "single", torch.float64, 1, SELECTIVE, marks=pytest.mark.full),
+        pytest.param(Layout(ring=2), "multimodal", torch.float32, 1, KEEP, marks=pytest.mark.full),
         (Layout(tensor=2), "single", torch.float64, 2, KEEP),
         (Layout(pipe=2), "multimodal", torch.float64, 3, KEEP),
     ],
@@ -54,7 +54,9 @@ def test_a_spread_run_is_the_run_of_one_process(ranks, layout, model, dtype, par
     assert_parity(errors, dtype)
 
 
-@pytest.mark.parametrize("layout", [Layout(shard=2), Layout(ulysses=2), Layout(pipe=2)], ids=named)
+@pytest.mark.parametrize(
+    "layout", [Layout(shard=2), pytest.param(Layout(ulysses=2), marks=pytest.mark.full), Layout(pipe=2)], ids=named
+)
 def test_and_wrong_attention_is_found(ranks, layout):
     errors = ranks(2).run(cases.parity, layout, fault="wrong attention")
     assert min(max(e.grads) for e in errors) > WRONG
