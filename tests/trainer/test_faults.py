@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -154,7 +155,8 @@ def test_a_rank_that_hangs_is_named_with_its_operation_and_the_restart_has_the_s
 
 def test_a_killed_rank_is_named_by_the_others(tmp_path):
     live(replace(WATCHED, plant="kill", at=10, on=1), tmp_path, world=2)
-    assert "rank 1 is gone, last in" in noted(tmp_path)[0]["text"]
+    # Its connection may break before it is missed.
+    assert re.search("rank 1 (is gone|gives no sign of life), last in", noted(tmp_path)[0]["text"])
 
 
 @pytest.mark.full
