@@ -17,7 +17,7 @@ from engine.cache.budget import FILE, Calibration
 from engine.cache.calibrate import calibrate
 from engine.latent_video import LatentVideo
 from engine.samplers import shifted_times
-from trainer.evaluate.tasks import HeldOutFilms
+from trainer.evaluate.held_out import HeldOutFilms
 
 FIRST = 100  # of the held-out films: those that an evaluation draws are others
 

@@ -117,6 +117,11 @@ def test_a_run_that_was_paused_ends_with_the_same_weights(run_folder, tmp_path):
     assert run_tiny_video(half, tmp_path, ("video_vae",))
     assert run_tiny_video(half, tmp_path, ("video_vae",))  # a finished stage is left as it is
     assert video_vae_run(half, tmp_path).step == 1
+    assert run_tiny_video(CONFIG, tmp_path, ("video_vae",))
+    paused, whole_run = (video_vae_run(CONFIG, folder).net.state_dict() for folder in (tmp_path, run_folder))
+    assert all(torch.equal(paused[name], value) for name, value in whole_run.items())
+    untrained = make_vae(CONFIG).state_dict()  # the control
+    assert not all(torch.equal(paused[f"vae.{name}"], value) for name, value in untrained.items())
 
 
 def test_stages_out_of_order_say_what_to_run_first(tmp_path):

@@ -6,37 +6,17 @@ or is left out; one that does not, errs the same. Legend: B films, C channels, t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from datapipe.worlds.film import caption, make_films
 from engine.latent_video import SPACE, LatentVideo
+from trainer.evaluate.held_out import HeldOutFilms
 
 TIMES = (0.3, 0.5, 0.7, 0.9)
 RIGHT, SHUFFLED, NONE = "right", "shuffled", "none"
-HELD_OUT = 930_000_000  # seed of the first scene: none of it is in a training set
 TASKS = ("text_to_video", "image_to_video", "continuation", "inpainting")
 KNOWN_FRAMES = {"image_to_video": 1, "continuation": 5, "inpainting": 17}
-
-
-@dataclass(frozen=True)
-class HeldOutFilms:
-    """Frames [B, 17, H, W, 3] uint8, and what they show in words."""
-
-    frames: np.ndarray
-    prompts: list[str]
-
-    @classmethod
-    def draw(cls, count: int, height: int = 64, width: int = 64, first: int = 0) -> HeldOutFilms:
-        frames, prompts = [], []
-        for seed in range(HELD_OUT + first, HELD_OUT + first + count):
-            scene, [(motion, made)] = make_films(seed, height, width, 1)
-            frames.append(made)
-            prompts.append(caption(motion, scene.words, np.random.default_rng(seed))[0])
-        return cls(np.stack(frames), prompts)
 
 
 @torch.inference_mode()

@@ -9,50 +9,22 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from engine.parallel.mesh import Axis, Mesh, MeshShape, axis_of
+from trainer.axes import Axes
 
 ALONE = Axis(1, 0, None)
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Ranks on each axis, the last on neighbouring ranks. Any product that is the world.
+class Layout(Axes):
+    """Ranks on each axis. Any product that is the world; FSDP2 over `shard`, with `replicate` HSDP.
 
-    `replicate` and `shard` part the batch; over `shard` the weights are parted too (FSDP2, with `replicate` HSDP).
-    `pipe` parts the blocks, `ring` x `ulysses` the tokens, `tensor` heads and hidden units. Ranks that share a sample's
-    tokens hold the same weights, so FSDP parts the weights over them too.
+    Ranks that share a sample's tokens hold the same weights, so FSDP parts the weights over them too.
     """
-
-    replicate: int = 1
-    shard: int = 1
-    pipe: int = 1
-    ring: int = 1
-    ulysses: int = 1
-    tensor: int = 1
 
     def __post_init__(self) -> None:
         sizes = [getattr(self, axis.name) for axis in fields(self)]
         if min(sizes) < 1:
             raise ValueError(f"Every axis of a layout needs at least one rank: {self}.")
-
-    @property
-    def world(self) -> int:
-        """Ranks in all."""
-        return self.data * self.pipe * self.sequence * self.tensor
-
-    @property
-    def data(self) -> int:
-        """Parts of the batch."""
-        return self.replicate * self.shard
-
-    @property
-    def sequence(self) -> int:
-        """Parts of a sample's tokens."""
-        return self.ring * self.ulysses
-
-    @property
-    def weights(self) -> int:
-        """Parts of the weights that FSDP makes; 1: it is not used."""
-        return self.shard * self.sequence
 
 
 @dataclass(frozen=True)

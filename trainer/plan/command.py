@@ -111,9 +111,9 @@ def _asked(job: Job, gpu: Gpu, text: str, devices: int, config: LargeVideoConfig
         mesh = Mesh(**{axis: int(size) for axis, size in (part.split("=") for part in text.split(","))})
     except (TypeError, ValueError):
         raise ValueError(f"A mesh is given as shard=64,ulysses=8, with axes of {', '.join(vars(Mesh()))}.") from None
-    if mesh.devices != devices or job.batch % mesh.data:
+    if mesh.world != devices or job.batch % mesh.data:
         raise ValueError(
-            f"{mesh} has {mesh.devices} devices and {mesh.data} parts of the batch; there are {devices} devices and "
+            f"{mesh} has {mesh.world} devices and {mesh.data} parts of the batch; there are {devices} devices and "
             f"{job.batch:,} samples: give --gpus and --batch that fit."
         )
     for policy, room in table(job, mesh, 1, config.states).items():
@@ -141,7 +141,7 @@ def _plan(
     saving: Saving,
     faults: Faults,
 ) -> dict[str, Any]:
-    best, devices = plan.best, plan.best.mesh.devices
+    best, devices = plan.best, plan.best.mesh.world
     faults = replace(faults, node=gpu.node)
     steps = budget / (job.tokens * job.batch)
     interval = daly(saving.blocking, faults.between(devices))

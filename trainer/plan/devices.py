@@ -67,7 +67,7 @@ def predictions() -> list[Prediction]:
         Prediction(
             run["name"],
             run["gpu"],
-            mesh_of(run).devices,
+            mesh_of(run).world,
             mesh_of(run),
             run["mfu"],
             predict(job_of(run), mesh_of(run), memory_of(run), gpu_of(run["gpu"])),

@@ -1,4 +1,4 @@
-"""How devices are laid out: the same axes, in the same order, as `trainer.parallel`, without torch."""
+"""The meshes that a plan may choose from."""
 
 from __future__ import annotations
 
@@ -7,41 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.costs import Config, Layout, blocks_of
+from trainer.axes import Axes
 
 
 @dataclass(frozen=True)
-class Mesh:
-    """Devices on each axis, the last on neighbours.
-
-    `replicate` and `shard` part the batch; `shard` and the sequence (`ring` x `ulysses`) part the weights, as FSDP2
-    does over their product; `pipe` parts the blocks, `tensor` heads and hidden units.
-    """
-
-    replicate: int = 1
-    shard: int = 1
-    pipe: int = 1
-    ring: int = 1
-    ulysses: int = 1
-    tensor: int = 1
-
-    @property
-    def devices(self) -> int:
-        return self.data * self.pipe * self.sequence * self.tensor
-
-    @property
-    def data(self) -> int:
-        """Parts of the batch."""
-        return self.replicate * self.shard
-
-    @property
-    def sequence(self) -> int:
-        """Parts of a sample's tokens."""
-        return self.ring * self.ulysses
-
-    @property
-    def weights(self) -> int:
-        """Parts of the weights that FSDP makes."""
-        return self.shard * self.sequence
+class Mesh(Axes):
+    """Devices on each axis, as a layout of `trainer.parallel` would have ranks."""
 
     @property
     def layout(self) -> Layout:

@@ -79,8 +79,8 @@ def predict(job: Job, mesh: Mesh, memory: Memory, gpu: Gpu) -> Step:
         {axis: count * one for axis, one in waiting.items()} | {"weights": behind},
         bubble,
         {axis: count * number for axis, number in sent.items()} | weights,
-        mfu(whole, seconds / job.batch, mesh.devices, gpu.tflops),
-        hfu(whole, seconds / job.batch, mesh.devices, gpu.tflops),
+        mfu(whole, seconds / job.batch, mesh.world, gpu.tflops),
+        hfu(whole, seconds / job.batch, mesh.world, gpu.tflops),
     )
 
 
@@ -105,7 +105,7 @@ def _host_waiting(job: Job, mesh: Mesh, memory: Memory) -> float:
 def _span(axis: str, mesh: Mesh) -> int:
     """Neighbours among which an axis sends."""
     inside = {"tensor": mesh.tensor, "ulysses": mesh.tensor * mesh.ulysses}
-    return inside.get(axis, mesh.tensor * mesh.sequence) if axis != "pipe" else mesh.devices
+    return inside.get(axis, mesh.tensor * mesh.sequence) if axis != "pipe" else mesh.world
 
 
 def _link(span: int, gpu: Gpu) -> float:
