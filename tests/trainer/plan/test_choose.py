@@ -27,7 +27,7 @@ def test_presets_have_the_parameters_that_they_are_named_for():
 def test_every_mesh_uses_all_devices_and_parts_evenly(devices):
     job = job_of(LARGE, batch=96)
     found = list(meshes(devices, job.config, job.batch, node=8))
-    assert {mesh.devices for mesh in found} == {devices}
+    assert {mesh.world for mesh in found} == {devices}
     assert len(set(found)) == len(found) > 8
     assert all(job.batch % mesh.data == 0 and mesh.tensor * mesh.ulysses <= 8 for mesh in found)
 
@@ -183,7 +183,7 @@ def test_a_mistake_is_told_in_a_sentence(arguments, said, capsys):
 def test_the_axes_are_those_of_the_trainer():
     assert [field.name for field in fields(Mesh)] == [field.name for field in fields(Layout)]
     mesh, layout = Mesh(2, 3, 2, 2, 5, 7), Layout(2, 3, 2, 2, 5, 7)
-    assert (mesh.devices, mesh.data, mesh.sequence, mesh.weights) == (
+    assert (mesh.world, mesh.data, mesh.sequence, mesh.weights) == (
         layout.world,
         layout.data,
         layout.sequence,
