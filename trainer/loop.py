@@ -63,6 +63,7 @@ def _train_step(run: Run, loss: Loss, watch: Watch, report: Report) -> None:
     for group in run.optimiser.param_groups:
         group["lr"] = learning_rate(config, run.step)
     run.optimiser.zero_grad(set_to_none=True)
+    report.begin_step()
     parts = [_Part(run, loss, batch, rows, watch) for rows in run.spread.share(config.batch, config.microbatches)]
     value, metrics = run.spread.backward(parts)
     watch.enter("gradients", run.step)

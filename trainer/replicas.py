@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from trainer.parallel.layout import Layout
-from trainer.parallel.policy import Memory
+from trainer.parallel.policy import Memory, Recompute
 
 KEEP = Memory()
 Metrics = Mapping[str, float]
@@ -33,6 +33,8 @@ class Spreading(Protocol):
     net: nn.ModuleDict
 
     @property
+    def recompute(self) -> Recompute: ...
+    @property
     def data_size(self) -> int: ...
     def share(self, batch: int, parts: int = 1) -> list[range]: ...
     def backward(self, parts: Sequence[Part]) -> tuple[float, dict[str, float]]: ...
@@ -43,6 +45,8 @@ class Spreading(Protocol):
 
 class Replicas:
     """Modules on every rank of the process group, or on this process alone: then the bits are those of a plain loop."""
+
+    recompute: Recompute = "none"
 
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
         self.net = nn.ModuleDict(dict(modules))

@@ -7,9 +7,12 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from trainer.log import Tally
+from trainer.meter import Meter, Work
+from trainer.plan.devices import peak_of
 
 if TYPE_CHECKING:
     from trainer.run import Run
@@ -25,22 +28,30 @@ class Report:
         self.bar = Progress(*columns, disable=not self.writes, refresh_per_second=1)
         self.task = self.bar.add_task(run.folder.name, total=run.config.steps, completed=run.step)
         self.board: Any = None
+        self.meter, self.work = Meter(run.modules, run.spread.recompute), Work()
+        self.peak = run.config.peak_tflops or _peak(run)
         self.worked = 0.0  # seconds of this rank's own since the last row
         self.since, self.first = time.monotonic(), run.step
         self._open = ExitStack()
 
     def __enter__(self) -> Report:
         self._open.enter_context(self.bar)
+        self._open.callback(self.meter.close)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._open.close()
+
+    def begin_step(self) -> None:
+        """What a step that was not made has counted, does not count."""
+        self.meter.take()
 
     def step(self, batch: int, made: dict[str, float], worked: float) -> None:
         """A step on `batch` was made; its means, and the seconds that this rank worked on it before it waited."""
         run = self.run
         run.tally.add(made)
         self.worked += worked
+        self.work += self.meter.take()
         if self.writes:
             run.steps_log.append({"step": run.step, "batch": batch, **made})
         if run.step % run.config.log_every == 0 or run.finished:
@@ -49,20 +60,35 @@ class Report:
 
     def went_back(self) -> None:
         """Steps were taken back, and what was counted since with them."""
-        self.worked, self.since, self.first = 0.0, time.monotonic(), self.run.step
+        self.worked, self.work, self.since, self.first = 0.0, Work(), time.monotonic(), self.run.step
 
     def _row(self) -> None:
         run, means = self.run, self.run.tally.means()
         steps, seconds = run.step - self.first, time.monotonic() - self.since
-        speed = {"steps_per_second": steps / seconds} if seconds > 0 and steps > 0 else {}
-        speed |= self._evenness(max(1, steps))
+        speed = self._speed(steps, seconds) | self._evenness(max(1, steps))
         if self.writes:
             run.log.write(run.step, means)
             self._tell({**means, **speed})
-            told = "".join(f" {speed[name]:.2f} {unit}" for name, unit in UNITS.items() if name in speed)
-            self.bar.update(self.task, description=f"{run.folder.name} loss {means['loss']:.4f}{told}")
+            self.bar.update(self.task, description=f"{run.folder.name} loss {means['loss']:.4f}{_told(speed)}")
         run.tally = Tally()
         self.went_back()
+
+    def _speed(self, steps: int, seconds: float) -> dict[str, float]:
+        """Of all ranks by the clock on the wall, waiting and saving with it; empty where no step was made."""
+        run = self.run
+        # Every rank asks the others alike, whatever its own clock says.
+        work = self.work.over(run.ranks, run.spread.data_size) if self.meter.counts else None
+        if seconds <= 0 or steps <= 0:
+            return {}
+        left = (run.config.steps - run.step) * seconds / steps
+        speed = {"steps_per_second": steps / seconds, "seconds_left": left}
+        if work is None:
+            return speed
+        speed |= {"tokens_per_second": work.tokens / seconds, "flops_per_second": work.model / seconds}
+        if self.peak is not None:
+            whole = seconds * run.ranks.world * self.peak * 1e12
+            speed |= {"mfu": work.model / whole, "hfu": work.hardware / whole}
+        return speed
 
     def _evenness(self, steps: int) -> dict[str, float]:
         """The slowest rank's own seconds over the mean of all, and who it is."""
@@ -85,4 +111,27 @@ class Report:
             self.board.add_scalar(name, value, self.run.step)
 
 
-UNITS = {"steps_per_second": "steps/s", "slowest_over_mean": "slowest/mean"}
+def _told(speed: dict[str, float]) -> str:
+    """For the progress bar: shares of the device's peak where that is known, else operations a second."""
+    found = [
+        f"{speed[name] * scale:{form}}{unit}"
+        for name, scale, form, unit in (
+            ("steps_per_second", 1.0, ".2f", " steps/s"),
+            ("tokens_per_second", 1.0, ",.0f", " tokens/s"),
+            ("mfu", 100.0, ".1f", " % MFU"),
+            ("hfu", 100.0, ".1f", " % HFU"),
+            ("slowest_over_mean", 1.0, ".2f", " slowest/mean"),
+        )
+        if name in speed
+    ]
+    if "mfu" not in speed and "flops_per_second" in speed:
+        found.append(f"{speed['flops_per_second'] / 1e9:,.1f} GFLOP/s")
+    return "".join(f" {one}" for one in found)
+
+
+def _peak(run: Run) -> float | None:
+    """Dense TFLOP/s of a rank's device by its data sheet; None where that is not known, as of a CPU."""
+    device = next(run.net.parameters()).device
+    if device.type == "cpu":
+        return None
+    return peak_of(torch.get_device_module(device).get_device_name(device))

@@ -41,12 +41,24 @@ class LoopConfig:
     checkpoints: Literal["auto", "file", "async", "sync"] = "auto"
     keep: int = 2  # folders
     tensorboard: bool = True
+    # Of one device, dense: what MFU and HFU are shares of. None: by the data sheet, where the device's is known.
+    peak_tflops: float | None = None
     microbatches: int = 1  # of a rank's part of the batch, one after another
     faults: FaultsConfig = field(default_factory=FaultsConfig)
 
 
 # A run may go on with another value of these: more steps, another rhythm of saving and logging, other care.
-FREE = ("steps", "save_every", "log_every", "checkpoints", "keep", "tensorboard", "microbatches", "faults")
+FREE = (
+    "steps",
+    "save_every",
+    "log_every",
+    "checkpoints",
+    "keep",
+    "tensorboard",
+    "peak_tflops",
+    "microbatches",
+    "faults",
+)
 
 
 class Stopped(RuntimeError):

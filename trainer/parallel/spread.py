@@ -57,7 +57,8 @@ class Spread:
         memory: Memory | None = None,
         device_type: str = "cpu",
     ) -> None:
-        self.layout = layout or Layout()
+        self.layout, memory = layout or Layout(), memory or Memory()
+        self.recompute = memory.recompute
         self.groups: Groups = make_groups(self.layout, device_type)
         self.net = nn.ModuleDict(dict(modules))
         self.cuts: dict[str, Cut] = {}
@@ -68,7 +69,7 @@ class Spread:
         if self.layout.world > self.layout.data and len(models) != 1:
             raise ValueError(f"Beside the batch one video transformer can be split, and there are {len(models)}.")
         for name, model in models.items():
-            self._spread(name, model, memory or Memory())
+            self._spread(name, model, memory)
 
     @property
     def data_rank(self) -> int:

@@ -7,6 +7,7 @@ marks. Links are those of the data sheets. Every other published run is a predic
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -59,6 +60,16 @@ def fitted_share() -> float:
 def gpu_of(name: str) -> Gpu:
     """A device of the data sheets. ValueError for an unknown one."""
     return replace(_sheet(name), share=fitted_share())
+
+
+def peak_of(device: str) -> float | None:
+    """Dense bf16 TFLOP/s of a device as its driver names it, "NVIDIA H200"; None where no data sheet of it is at hand.
+
+    The sheets are those of the boards with NVLink: the PCIe and NVL boards of the same chip are slower.
+    """
+    words = set(re.findall(r"[a-z0-9]+", device.lower()))
+    found = [sheet["tflops"] for name, sheet in published()["gpus"].items() if name in words]
+    return found[0] if found and not words & {"pcie", "nvl"} else None
 
 
 def predictions() -> list[Prediction]:

@@ -9,8 +9,11 @@ import torch
 from tests.engine.parallel.cases import inputs_of
 from tests.trainer.parallel.cases import ROWS, loss_of, modules_of
 from trainer.loop import LoopConfig, Run, train
+from trainer.meter import Meter, Work
 from trainer.parallel.layout import Layout
 from trainer.parallel.policy import Memory
+from trainer.parallel.spread import Part
+from trainer.ranks import Ranks
 from trainer.replicas import KEEP, spread_over
 
 STEPS = 8
@@ -39,3 +42,15 @@ def trained(layout: Layout, folder: str, until: int = STEPS, memory: Memory = KE
     except Left:
         run.kept.settle()
     return {row["step"]: row["loss"] for row in run.steps_log.rows()}
+
+
+def worked(layout: Layout, wrong: int = 1) -> Work:
+    """What the ranks say that they have worked through in one step; `wrong`: times as many parts of the batch."""
+    modules, inputs = modules_of("single", torch.float64), inputs_of("odd", ROWS, torch.float64)
+    spread = spread_over(layout, KEEP)(modules)
+    meter = Meter(modules, spread.recompute)
+    spread.backward(
+        [Part(lambda rows=rows: (loss_of(modules, inputs, rows), {}), len(rows)) for rows in spread.share(ROWS)]
+    )
+    meter.close()
+    return meter.take().over(Ranks(), spread.data_size * wrong)
