@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.axes import MeshShape
+
 Config = Mapping[str, Any]
 TIME_FEATURES, STRENGTH_FEATURES = 256, 64
 
@@ -50,28 +52,6 @@ class Block:
     reduces: tuple[str, ...] = ()  # of which rows tensor parallelism sums a [rows, D] over its ranks
     other: int = 0  # parameters that no product uses: norms, tables
     entries: tuple[tuple[str, int, int], ...] = ()  # those linear layers whose input nobody wants the gradient of
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Ranks on each axis, as `engine.parallel.mesh.MeshShape` names them."""
-
-    data: int = 1
-    cfg: int = 1
-    ring: int = 1
-    ulysses: int = 1
-    tensor: int = 1
-
-    @property
-    def sequence(self) -> int:
-        return self.ring * self.ulysses
-
-    @property
-    def world(self) -> int:
-        return self.data * self.cfg * self.sequence * self.tensor
-
-    def __str__(self) -> str:
-        return " x ".join(f"{axis} {size}" for axis, size in vars(self).items() if size > 1) or "one device"
 
 
 # --- floating-point operations ---
@@ -268,7 +248,7 @@ def activation_bytes(config: Config, tokens: int, text_tokens: int, batch: int =
 
 
 def sent_bytes(
-    config: Config, layout: Layout, tokens: int, text_tokens: int, batch: int = 1, *, width: int = 2
+    config: Config, layout: MeshShape, tokens: int, text_tokens: int, batch: int = 1, *, width: int = 2
 ) -> dict[str, int]:
     """What a rank sends to others in one forward of `batch` rows in all, by axis; `width` bytes a number.
 

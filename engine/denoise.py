@@ -18,11 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.bundles import Bundle, sampling_of
-from engine.cache.apply import Cache, Report
-from engine.cache.budget import of_bundle
+from engine.cache.bundled import BundledCache
 from engine.conditions import CAMERA_IDS, SUBJECT_IDS, control_tensors
 from engine.models.ernie import ErnieEncoder
 from engine.models.single_dit import SingleDiT
+from engine.parallel.mesh import Mesh
 from engine.recent import Recent
 from engine.samplers import Velocity, euler, guided, shifted_times
 from engine.weights import load_model, load_tokenizer
@@ -55,6 +55,10 @@ class Denoises(Protocol):
     def is_cut(self, prompt: str) -> bool:
         """Whether only the beginning of this prompt is read."""
 
+    @property
+    def saved(self) -> dict[str, float]:
+        """What a cache spared the last denoising: its budget, hits, misses and share of the work; empty without one."""
+
     def close(self) -> None:
         """Give back what is held."""
 
@@ -62,14 +66,13 @@ class Denoises(Protocol):
 class Denoiser:
     """The transformer and the text encoder of a bundle, in this process.
 
-    `cache` is the error budget of a diffusion cache, as a share of the final latents; 0 computes everything. `cached`
-    tells what the last denoising saved. BundleError where there is a budget and no calibration; with one, ValueError at
-    numbers of steps that it is not for.
+    `cache` is the error budget of a diffusion cache, `strict` whether it has to be for the steps that are asked: see
+    `cache.bundled.BundledCache`. `mesh` is the one that this rank's transformer is spread over.
     """
 
-    def __init__(self, bundle: Bundle, *, cache: float = 0.0) -> None:
+    def __init__(self, bundle: Bundle, *, cache: float = 0.0, strict: bool = True, mesh: Mesh | None = None) -> None:
         self.sampling = sampling_of(bundle)
-        self.budget, self.calibration, self.cached = cache, of_bundle(bundle) if cache else None, Report()
+        self.cache = BundledCache(bundle, cache, mesh, strict=strict)
         self.dit = load_model(bundle, SingleDiT, "single_dit")
         self.text = load_model(bundle, ErnieEncoder, "text")
         self.tokenizer = load_tokenizer(bundle, self.text)
@@ -83,19 +86,9 @@ class Denoiser:
         """
         noise_NCTHW = torch.cat([self._noise(row) for row in rows])
         velocity, times = self._velocity(rows), shifted_times(steps, self.sampling["shift"])
-        with visited(self.dit, visit), self._cache(times[:-1].tolist()):
+        with visited(self.dit, visit), self.cache.request(self.dit, times[:-1].tolist()):
             for _, data_NCTHW in euler(velocity, noise_NCTHW, times):
                 yield data_NCTHW
-
-    @contextmanager
-    def _cache(self, times: list[float]) -> Iterator[None]:
-        """The transformer under its cache, where there is one."""
-        if self.calibration is None:
-            yield
-            return
-        self.calibration.check(times)
-        with Cache(self.dit, self.calibration.policy(self.budget)) as cache, cache.request(times) as self.cached:
-            yield
 
     def _noise(self, row: Row) -> Tensor:
         generator = torch.Generator().manual_seed(row.seed)
@@ -140,6 +133,11 @@ class Denoiser:
     def is_cut(self, prompt: str) -> bool:
         """See `Denoises`."""
         return self.tokenizer.is_cut(prompt)
+
+    @property
+    def saved(self) -> dict[str, float]:
+        """See `Denoises`."""
+        return self.cache.saved
 
     def close(self) -> None:
         """Nothing is held beyond this object."""

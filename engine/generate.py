@@ -53,27 +53,28 @@ class Seen:
 
 
 class Engine:
-    """The models of one bundle, loaded once. `denoiser` may be one on many ranks: see `engine.runtime`."""
+    """The models of one bundle, loaded once. `denoiser` may be one on many ranks: see `engine.runtime`.
 
-    def __init__(self, bundle: Bundle, denoiser: Denoises | None = None) -> None:
+    `cache`: the error budget of a diffusion cache, `strict`: see `denoise.Denoiser`; another denoiser has its own.
+    """
+
+    def __init__(
+        self, bundle: Bundle, denoiser: Denoises | None = None, *, cache: float = 0.0, strict: bool = True
+    ) -> None:
         if "image_to_video" not in bundle.kinds:
             raise BundleError(f"The bundle {bundle.name} does not make videos from photos.")
         self.bundle, self.sampling = bundle, sampling_of(bundle)
         self.vae = load_model(bundle, MotionVAE, "motion_vae")
-        self.denoiser: Denoises = denoiser or Denoiser(bundle)
+        self.denoiser: Denoises = denoiser or Denoiser(bundle, cache=cache, strict=strict)
         if isinstance(self.denoiser, Denoiser):
             check_parts(bundle, self.vae, self.dit, self.text)
         self.masker = Masker(bundle)
         self.photos: Recent[str, Seen] = Recent(PHOTOS)
 
     @classmethod
-    def load(cls, bundle: Path | None = None, *, cache: float = 0.0) -> Engine:
-        """Read, verify and load a bundle (the shipped one by default). BundleError says what is wrong with it.
-
-        `cache`: the error budget of a diffusion cache, see `denoise.Denoiser`.
-        """
-        found = read_bundle(bundle or SHIPPED)
-        return cls(found, Denoiser(found, cache=cache))
+    def load(cls, bundle: Path | None = None, *, cache: float = 0.0, strict: bool = True) -> Engine:
+        """Read, verify and load a bundle (the shipped one by default). BundleError says what is wrong with it."""
+        return cls(read_bundle(bundle or SHIPPED), cache=cache, strict=strict)
 
     @property
     def local(self) -> Denoiser:
@@ -231,8 +232,8 @@ class Engine:
         settings["decided_by"] = {name: _decided_by(is_free, said.get(name)) for name, is_free in free.items()}
         settings["measured"] = describe_motion(fields, prepared.picture_BCHW[0, 3].numpy())
         settings["window"] = [round(v, 2) for v in prepared.framing.window]
-        if isinstance(self.denoiser, Denoiser) and self.denoiser.calibration:
-            settings["cache"] = {"budget": self.denoiser.budget, **self.denoiser.cached.summary}
+        if self.denoiser.saved:
+            settings["cache"] = self.denoiser.saved
         return Generated(
             path=film.task.out,
             width=width,

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from engine.axes import MeshShape
 from engine.costs import (
     Config,
-    Layout,
     activation_bytes,
     block_bytes,
     block_parameters,
@@ -95,7 +95,7 @@ class Memory:
 class Plan:
     """What to do, what it takes, and why."""
 
-    layout: Layout
+    layout: MeshShape
     memory: Memory
     times: Times
     speedup: float  # over one device of the same kind, did it fit
@@ -114,7 +114,7 @@ def make_plan(model: Model, video: Video, machine: Machine, *, tensor: bool = Tr
     layout, memory, peaks, times = min((p for p in found if p[3].total <= enough), key=lambda p: _effort(*p[:2]))
     saved = work.steps * (1 - video.saved)
     times = replace(times, total=times.step * saved + times.decode)
-    alone = predict(work, Layout(), machine)
+    alone = predict(work, MeshShape(), machine)
     reasons = tuple(_reasons(model, video, work, machine, layout, memory, times))
     return Plan(layout, memory, times, alone.total / times.total, peaks, reasons)
 
@@ -135,7 +135,7 @@ def latent_grid(vae: Config, video: Video) -> tuple[int, int, int]:
     return 1 + (video.frames - 1) // time, -(-video.height // space), -(-video.width // space)
 
 
-Candidate = tuple[Layout, Memory, dict[str, float], Times]
+Candidate = tuple[MeshShape, Memory, dict[str, float], Times]
 
 
 def _candidates(model: Model, video: Video, work: Work, machine: Machine, tensor: bool) -> Iterator[Candidate]:
@@ -154,7 +154,7 @@ def _candidates(model: Model, video: Video, work: Work, machine: Machine, tensor
             yield layout, memory, peaks_of(model, video, layout, memory), times
 
 
-def _memories(layout: Layout) -> Iterator[Memory]:
+def _memories(layout: MeshShape) -> Iterator[Memory]:
     for fp8 in (False, True):
         for sharded, offload in ((False, False), (True, False), (False, True)):
             if sharded and layout.sequence == 1:
@@ -163,7 +163,7 @@ def _memories(layout: Layout) -> Iterator[Memory]:
                 yield Memory(sharded, offload, fp8, strips)
 
 
-def peaks_of(model: Model, video: Video, layout: Layout, memory: Memory) -> dict[str, float]:
+def peaks_of(model: Model, video: Video, layout: MeshShape, memory: Memory) -> dict[str, float]:
     """The most GB on one device while text is encoded, while denoising, and while decoding.
 
     The text encoder and the VAE are not there at the same time as each other's work; the transformer stays.
@@ -198,13 +198,13 @@ def _peak(peaks: Mapping[str, float]) -> float:
     return max(peaks.values())
 
 
-def _effort(layout: Layout, memory: Memory) -> tuple[int, ...]:
+def _effort(layout: MeshShape, memory: Memory) -> tuple[int, ...]:
     """Of plans equally fast the one with the fewest parts."""
     return memory.offload, memory.sharded, memory.strips, layout.tensor, layout.ring, layout.ulysses
 
 
 def _reasons(
-    model: Model, video: Video, work: Work, machine: Machine, layout: Layout, memory: Memory, times: Times
+    model: Model, video: Video, work: Work, machine: Machine, layout: MeshShape, memory: Memory, times: Times
 ) -> Iterator[str]:
     yield f"{model.name}, {video}: {work.tokens:,} tokens, {parameters(model.config) / 1e9:.2f} B parameters."
     if layout.cfg == 2:

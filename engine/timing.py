@@ -21,7 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from engine.costs import Config, Layout, decode_flops, forward_flops, sent_bytes, token_count
+from engine.axes import MeshShape
+from engine.costs import Config, decode_flops, forward_flops, sent_bytes, token_count
 
 PUBLISHED = Path(__file__).parent / "published.json"
 WIDTH = 2  # bytes of a bf16 number
@@ -70,7 +71,7 @@ class Times:
     total: float
 
 
-def predict(work: Work, layout: Layout, machine: Machine) -> Times:
+def predict(work: Work, layout: MeshShape, machine: Machine) -> Times:
     """Times on this layout, all weights resident."""
     rows = math.ceil(work.rows / (layout.data * layout.cfg))
     done = forward_flops(work.config, work.tokens, work.text_tokens, rows, controls=False)
@@ -85,14 +86,14 @@ def predict(work: Work, layout: Layout, machine: Machine) -> Times:
     return Times(step, waiting, decode, step * work.steps + decode)
 
 
-def layouts_of(devices: int, work: Work, *, tensor: bool = True) -> Iterator[Layout]:
+def layouts_of(devices: int, work: Work, *, tensor: bool = True) -> Iterator[MeshShape]:
     """Every layout of exactly so many devices that gives each of them an equal number of heads, or of tokens."""
     sizes = [n for n in range(1, devices + 1) if devices % n == 0]
     for data, cfg, ulysses, split in itertools.product(sizes, (1, 2), sizes, sizes):
         ring, rest = divmod(devices, data * cfg * ulysses * split)
         wanted = data <= work.videos and cfg <= (2 if work.guidance else 1) and (split == 1 or tensor)
         if not rest and wanted and not work.config["heads"] % (ulysses * split):
-            yield Layout(data, cfg, ring, ulysses, split)
+            yield MeshShape(data, cfg, ring, ulysses, split)
 
 
 # --- machines and what is published of them ---
@@ -123,7 +124,7 @@ def fitted_shares(without: str | None = None) -> Mapping[str, float]:
     for table in published()["tables"]:
         for name, steps, seconds, layout in table["rows"]:
             if table["fitted"] and not layout and name != without:
-                perfect = predict(published_work(table, steps), Layout(), _at_peak(name)).total
+                perfect = predict(published_work(table, steps), MeshShape(), _at_peak(name)).total
                 found.setdefault(name, []).append(perfect / seconds)
     return {name: statistics.geometric_mean(shares) for name, shares in found.items()}
 

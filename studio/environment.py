@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from engine.axes import MeshShape
+
 
 def text(name: str, default: str) -> str:
     return os.environ.get(name, "") or default
@@ -47,13 +49,21 @@ def number(name: str, default: int) -> int:
     return int(value)
 
 
+def share(name: str) -> float:
+    """From 0, the default, up to 1."""
+    value = text(name, "0")
+    if not re.fullmatch(r"0?\.\d+|[01](\.0*)?", value):
+        raise ImproperlyConfigured(f"{name}={value!r} should be a share, as 0.05.")
+    return float(value)
+
+
 def mesh(name: str) -> dict[str, int]:
     """Ranks on each axis of a mesh, as `cfg=2,ulysses=2`; empty where nothing is said."""
-    axes = [re.fullmatch(r"(?:(cfg)=([12])|(data|ring|ulysses|tensor)=([1-9]\d*))", word) for word in words(name)]
-    named = [axis[1] or axis[3] for axis in axes if axis]
-    if not all(axes) or len(set(named)) < len(named):
-        raise ImproperlyConfigured(f"{name}={text(name, '')!r} should be ranks on axes, as cfg=2 or cfg=2,ulysses=2.")
-    return {axis[1] or axis[3]: int(axis[2] or axis[4]) for axis in axes if axis}
+    said = text(name, "")
+    try:
+        return {axis: ranks for axis, ranks in vars(MeshShape.read(said)).items() if ranks > 1} if said else {}
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from None
 
 
 def database(url: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ AQ_BROKER_URL = env.text("AQ_BROKER_URL", "")  # empty: the database's own serve
 AQ_MEDIA_DIR = Path(env.text("AQ_MEDIA_DIR", str(AQ_DATA_DIR / "media"))).resolve()
 AQ_BUNDLE = Path(env.text("AQ_BUNDLE", str(BASE_DIR / "engine" / "bundled" / "aquarius-nano"))).resolve()
 AQ_ENGINE_MESH = env.mesh("AQ_ENGINE_MESH")  # of processes that share a denoising; empty: the worker denoises itself
+AQ_ENGINE_CACHE = env.share("AQ_ENGINE_CACHE")  # error that a diffusion cache may cost; 0: none, every step is computed
 AQ_FRONTEND_DIR = Path(env.text("AQ_FRONTEND_DIR", str(BASE_DIR / "frontend" / "dist"))).resolve()
 AQ_LEASE_SECONDS = env.number("AQ_LEASE_SECONDS", 30)
 AQ_RUN_SECONDS = env.number("AQ_RUN_SECONDS", 3600)  # a job that runs longer hangs: its worker is ended

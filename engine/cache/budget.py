@@ -86,12 +86,15 @@ class Calibration:
         found = self.setting(budget, half, only)
         return found.build() if found else Exact()
 
-    def check(self, times: Sequence[float]) -> None:
-        """ValueError where it was not made for these times: what it has measured would say nothing of them."""
-        same = len(times) == len(self.times) and all(
+    def fits(self, times: Sequence[float]) -> bool:
+        """Whether it was made for these times."""
+        return len(times) == len(self.times) and all(
             math.isclose(one, other, rel_tol=1e-5) for one, other in zip(times, self.times, strict=True)
         )
-        if not same:
+
+    def check(self, times: Sequence[float]) -> None:
+        """ValueError where it was not made for these times: what it has measured would say nothing of them."""
+        if not self.fits(times):
             raise ValueError(
                 f"The cache was calibrated for {len(self.times)} steps, not for these {len(times)}: ask for as many, "
                 f"or for no cache."

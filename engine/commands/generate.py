@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from engine import events
+from engine.axes import MeshShape
 from engine.bundles import SHIPPED, Bundle, read_bundle
 from engine.commands import Options, print_json
 from engine.media.photo import open_photo
@@ -51,6 +52,9 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--cache", type=float, metavar="BUDGET", help="error that a cache may cost, as a share; of a calibrated bundle"
+    )
+    parser.add_argument(
+        "--mesh", metavar="AXES", help="processes that share the denoising, as cfg=2 or cfg=2,ulysses=2"
     )
     imported = parser.add_argument_group("of imported bundles")
     imported.add_argument("--device", help="cpu by default, in float32; on any other that torch knows, in bfloat16")
@@ -98,7 +102,8 @@ def _from_photo(
             say(event.message)
 
     engine, worn = _engine(bundle, options)
-    made = engine.generate(request, options.photo, options.out, mask=options.mask, on_event=on_event)
+    with closing(engine):
+        made = engine.generate(request, options.photo, options.out, mask=options.mask, on_event=on_event)
     made.settings.update(worn)
     return dataclasses.asdict(made)
 
@@ -119,10 +124,14 @@ def _engine(bundle: Bundle, options: Options) -> tuple[Any, dict[str, Any]]:
 
         engine = PretrainedEngine.load(bundle, device=options.device or "cpu")
         return engine, _wear(engine.denoisers[0], options.adapter, bundle, "transformer")
-    from engine.denoise import Denoiser
+    cache = {"cache": options.cache} if options.cache else {}
+    if options.mesh:
+        from engine.runtime.denoise import engine_on
+
+        return engine_on(bundle, vars(MeshShape.read(options.mesh)), **cache), {"mesh": options.mesh}
     from engine.generate import Engine  # needs torch, which the other commands do without
 
-    return Engine(bundle, Denoiser(bundle, cache=options.cache)) if options.cache else Engine(bundle), {}
+    return Engine(bundle, **cache), {}
 
 
 def _wear(model: Any, adapter: Path | None, base: Bundle, part: str) -> dict[str, Any]:

@@ -5,38 +5,12 @@ Ulysses sends everything to everyone and so gets neighbours; a ring only speaks 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-
-@dataclass(frozen=True)
-class MeshShape:
-    """Ranks on each axis. `ring` x `ulysses` is the sequence."""
-
-    data: int = 1
-    cfg: int = 1
-    ring: int = 1
-    ulysses: int = 1
-    tensor: int = 1
-
-    def __post_init__(self) -> None:
-        if min(self.sizes) < 1:
-            raise ValueError(f"Every axis of a mesh needs at least one rank: {self}.")
-        if self.cfg > 2:
-            raise ValueError(f"Guidance has two halves, so at most two ranks can share it, not {self.cfg}.")
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Ranks on each axis, in the order of the fields."""
-        return tuple(getattr(self, axis.name) for axis in fields(self))
-
-    @property
-    def world(self) -> int:
-        """Ranks in all."""
-        return math.prod(self.sizes)
+from engine.axes import MeshShape as MeshShape
 
 
 @dataclass(frozen=True)

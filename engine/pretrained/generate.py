@@ -87,6 +87,9 @@ class PretrainedEngine:
         found = (getattr(pipe, name, None) for name in ("transformer", "transformer_2"))
         return [model for model in found if model is not None]
 
+    def close(self) -> None:
+        """Nothing is held beyond this object."""
+
     def generate(
         self,
         request: ImageToVideo | TextToVideo,

@@ -30,24 +30,29 @@ from engine.weights import check_parts, load_model
 logger = logging.getLogger(__name__)
 
 
-def engine_on(bundle: Bundle, mesh: Mapping[str, int]) -> Engine:
-    """An engine that denoises on the ranks of a mesh, as {"cfg": 2}, which share the cores of this machine."""
+def engine_on(bundle: Bundle, mesh: Mapping[str, int], *, cache: float = 0.0, strict: bool = True) -> Engine:
+    """An engine that denoises on the ranks of a mesh, as {"cfg": 2}, which share the cores of this machine.
+
+    `cache`, `strict`: as in `denoise.Denoiser`.
+    """
     shape = MeshShape(**mesh)
     threads = max(1, (os.cpu_count() or 1) // shape.world)
-    return Engine(bundle, GroupDenoiser(bundle, shape, threads=threads))
+    return Engine(bundle, GroupDenoiser(bundle, shape, cache=cache, strict=strict, threads=threads))
 
 
 class DenoisingRank:
     """What each rank runs."""
 
-    def __init__(self, bundle: Bundle, place: Place) -> None:
-        self.place, self.denoiser = place, Denoiser(bundle)
+    def __init__(self, bundle: Bundle, place: Place, *, cache: float = 0.0, strict: bool = True) -> None:
+        self.place, self.denoiser = place, Denoiser(bundle, cache=cache, strict=strict, mesh=place.mesh)
         check_parts(bundle, load_model(bundle, MotionVAE, "motion_vae"), self.denoiser.dit, self.denoiser.text)
         self.parallel = Parallel(self.denoiser.dit, place.mesh)
 
-    def denoise(self, rows: Sequence[Row], steps: int) -> Iterator[np.ndarray]:
+    def denoise(self, rows: Sequence[Row], steps: int) -> Iterator[np.ndarray | dict[str, float]]:
+        """The estimate after each step, and last what a cache has saved."""
         for data_NCTHW in self.denoiser.denoise(rows, steps, self.place.checkpoint):
             yield data_NCTHW.numpy()  # a tensor takes twenty times as long to pack
+        yield self.denoiser.saved
 
     def understood(self, prompt: str) -> Iterator[dict[str, str]]:
         yield self.denoiser.understood(prompt)
@@ -63,16 +68,30 @@ class GroupDenoiser:
     Raises BundleError, RankHangs or RankDied where the ranks cannot start, and RankDied when one dies a second time.
     """
 
-    def __init__(self, bundle: Bundle, shape: MeshShape, *, threads: int = 1, limits: Limits | None = None) -> None:
-        self.group = RankGroup(partial(DenoisingRank, bundle), shape, threads=threads, limits=limits)
+    def __init__(
+        self,
+        bundle: Bundle,
+        shape: MeshShape,
+        *,
+        cache: float = 0.0,
+        strict: bool = True,
+        threads: int = 1,
+        limits: Limits | None = None,
+    ) -> None:
+        program = partial(DenoisingRank, bundle, cache=cache, strict=strict)
+        self.saved: dict[str, float] = {}
+        self.group = RankGroup(program, shape, threads=threads, limits=limits)
         self.group.start()
 
     def denoise(self, rows: Sequence[Row], steps: int, visit: Visit = lambda: None) -> Generator[Tensor, None, None]:
         """See `denoise.Denoises`. Ranks of `data` that have no row of their own repeat the last one."""
         spare = max(0, self.group.shape.data - len(rows))
         with closing(self._ask("denoise", [*rows, *[rows[-1]] * spare], steps, visit=visit)) as steps_done:
-            for data_NCTHW in steps_done:
-                yield torch.from_numpy(data_NCTHW[: len(rows)])
+            for made in steps_done:
+                if isinstance(made, dict):
+                    self.saved = made
+                else:
+                    yield torch.from_numpy(made[: len(rows)])
 
     def understood(self, prompt: str) -> dict[str, str]:
         """See `denoise.Denoises`."""

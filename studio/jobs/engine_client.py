@@ -81,13 +81,15 @@ class Held(Generic[Model]):
 
 
 def _load_engine(bundle: Bundle) -> "Engine":
+    """Jobs of other steps than the bundle's cache was calibrated for are made without it, which their result tells."""
+    cache: dict[str, Any] = {"cache": settings.AQ_ENGINE_CACHE, "strict": False} if settings.AQ_ENGINE_CACHE else {}
+    if settings.AQ_ENGINE_MESH:
+        from engine.runtime.denoise import engine_on
+
+        return engine_on(bundle, settings.AQ_ENGINE_MESH, **cache)
     from engine.generate import Engine
 
-    if not settings.AQ_ENGINE_MESH:
-        return Engine(bundle)
-    from engine.runtime.denoise import engine_on
-
-    return engine_on(bundle, settings.AQ_ENGINE_MESH)
+    return Engine(bundle, **cache)
 
 
 def _load_masker(bundle: Bundle) -> "Masker":

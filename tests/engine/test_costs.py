@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from engine import costs
 from engine.attention import sdpa
 from engine.attention.dispatch import Attention, use
+from engine.axes import MeshShape
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.presets import MULTIMODAL_DIT, SINGLE_DIT
 from engine.models.single_dit import SingleDiT
@@ -211,11 +212,11 @@ def test_what_decoding_holds_is_estimated():
 def test_what_is_sent_is_what_the_ranks_send():
     """The same sums as `test_no_more_is_sent_than_has_to_be` counts on real ranks: 64 tokens, 8 heads of width 8."""
     config = {**ODD, "hidden": 64, "heads": 8, "depth": 3, "control_sizes": (), "token_dims": None}
-    sent = costs.sent_bytes(config, costs.Layout(ring=2, ulysses=2), 64, 5, width=1)
+    sent = costs.sent_bytes(config, MeshShape(ring=2, ulysses=2), 64, 5, width=1)
     assert (sent["ulysses"], sent["ring"]) == (3 * 2048, 3 * 2048)
     assert sent["tensor"] == sent["cfg"] == sent["data"] == 0
-    halves = costs.sent_bytes(config, costs.Layout(cfg=2), 64, 5, batch=2, width=1)
+    halves = costs.sent_bytes(config, MeshShape(cfg=2), 64, 5, batch=2, width=1)
     assert halves["cfg"] == 64 * 3 * 2  # one of two rows: 64 tokens of 3 channels and 2 pixels
     assert sum(halves.values()) == halves["cfg"]
-    split = costs.sent_bytes(config, costs.Layout(tensor=2), 64, 5, width=1)
+    split = costs.sent_bytes(config, MeshShape(tensor=2), 64, 5, width=1)
     assert split["tensor"] == 3 * 3 * 64 * 64  # in each block after both attentions and the feed-forward

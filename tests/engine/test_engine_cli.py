@@ -46,6 +46,9 @@ def asked(monkeypatch):
             on_event(Notice("edges_mirrored", "The edges are mirrored."))
             return Generated(out, 540, 960, 24, 72, 3.0, {"seed": 7}, self.bundle.identity)
 
+        def close(self):
+            """Nothing to end."""
+
     monkeypatch.setattr(generating, "Engine", Small)
     return requests
 
@@ -248,6 +251,8 @@ def test_all_but_generate_runs_without_torch():
             ["generate", "PHOTO", "-o", "out.mp4", "--guidance", "2", "--size", "32x32", "--device", "cpu"],
             "aquarius-nano does not use --size, --guidance, --device: leave",
         ),
+        (["generate", "PHOTO", "-o", "out.mp4", "--mesh", "rows=2"], "A mesh is ranks on axes, as cfg=2"),
+        (["generate", "PHOTO", "-o", "out.mp4", "--mesh", "cfg=3"], "at most two ranks can share it, not 3"),
         (["generate", "PHOTO", "-o", "out.mp4", "--bundle", "nowhere"], "There is no model bundle at nowhere"),
         (["inspect", "nowhere"], "There is no model bundle at nowhere"),
         (["inspect", "."], "it holds no bundle.json"),

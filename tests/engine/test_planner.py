@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine import timing
-from engine.costs import Layout
+from engine.axes import MeshShape
 from engine.models.presets import MULTIMODAL_DIT, SINGLE_DIT
 from engine.planner import WAN_VAE, CannotFit, Memory, Model, Video, make_plan, peaks_of
 from engine.timing import machine_of
@@ -24,13 +24,13 @@ LONG = Video(121, 1280, 720, 50)
 
 def test_one_device_with_room_does_everything_as_it_is():
     plan = make_plan(SMALL, SHORT, machine_of("h100", 1))
-    assert (plan.layout, plan.memory) == (Layout(), Memory())
+    assert (plan.layout, plan.memory) == (MeshShape(), Memory())
     assert plan.speedup == pytest.approx(1)
     assert plan.times.total == pytest.approx(50 * plan.times.step + plan.times.decode)
 
 
 def test_two_devices_take_a_half_of_guidance_each():
-    assert make_plan(LARGE, LONG, machine_of("h100", 2)).layout == Layout(cfg=2)
+    assert make_plan(LARGE, LONG, machine_of("h100", 2)).layout == MeshShape(cfg=2)
     without = make_plan(LARGE, replace(LONG, guidance=False), machine_of("h100", 2)).layout
     assert (without.cfg, without.sequence) == (1, 2)
 
@@ -43,7 +43,7 @@ def test_every_device_has_work_and_no_plan_is_slower_than_fewer_devices(devices)
 
 
 def test_several_videos_go_side_by_side():
-    assert make_plan(SMALL, replace(SHORT, videos=4), machine_of("l40", 8)).layout == Layout(data=4, cfg=2)
+    assert make_plan(SMALL, replace(SHORT, videos=4), machine_of("l40", 8)).layout == MeshShape(data=4, cfg=2)
 
 
 def test_weights_leave_the_device_before_they_are_rounded():
@@ -61,13 +61,13 @@ def test_a_plan_without_tensor_parallelism_can_be_asked_for():
 
 
 def test_each_way_to_save_memory_saves_some():
-    layout, whole = Layout(ulysses=2), peaks_of(LARGE, LONG, Layout(ulysses=2), Memory())
+    layout, whole = MeshShape(ulysses=2), peaks_of(LARGE, LONG, MeshShape(ulysses=2), Memory())
     for memory in (Memory(sharded=True), Memory(offload=True), Memory(fp8=True)):
         assert peaks_of(LARGE, LONG, layout, memory)["denoise"] < whole["denoise"]
     assert peaks_of(LARGE, LONG, layout, Memory(strips=4))["decode"] < whole["decode"]
     assert (
-        peaks_of(LARGE, LONG, Layout(tensor=2), Memory())["denoise"]
-        < peaks_of(LARGE, LONG, Layout(), Memory())["denoise"]
+        peaks_of(LARGE, LONG, MeshShape(tensor=2), Memory())["denoise"]
+        < peaks_of(LARGE, LONG, MeshShape(), Memory())["denoise"]
     )
 
 

@@ -61,6 +61,19 @@ def test_what_is_no_mesh_is_refused(monkeypatch: pytest.MonkeyPatch, given: str)
         env.mesh("AQ_ENGINE_MESH")
 
 
+@pytest.mark.parametrize(("given", "share"), [("", 0.0), ("0", 0.0), ("0.05", 0.05), (".5", 0.5), ("1", 1.0)])
+def test_a_share_is_a_number_up_to_one(monkeypatch: pytest.MonkeyPatch, given: str, share: float) -> None:
+    monkeypatch.setenv("AQ_ENGINE_CACHE", given)
+    assert env.share("AQ_ENGINE_CACHE") == share
+
+
+@pytest.mark.parametrize("given", ["5 %", "1.5", "-0.1", "nan", "1e-2"])
+def test_what_is_no_share_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("AQ_ENGINE_CACHE", given)
+    with pytest.raises(ImproperlyConfigured, match="AQ_ENGINE_CACHE"):
+        env.share("AQ_ENGINE_CACHE")
+
+
 def test_a_studio_on_its_own_database_needs_a_secret_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("AQ_SECRET_KEY", raising=False)
     with pytest.raises(ImproperlyConfigured, match="AQ_SECRET_KEY"):

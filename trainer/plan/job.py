@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from engine.costs import Config, Layout, block_parameters, parameters, sent_bytes
+from engine.axes import MeshShape
+from engine.costs import Config, block_parameters, parameters, sent_bytes
 from trainer.metrics import StepFlops, step_flops
 
 BF16, FP32, GB = 2, 4, 1e9
@@ -20,7 +21,7 @@ class Job:
     tokens: int
     text_tokens: int
     batch: int
-    _sent: dict[Layout, Mapping[str, int]] = field(default_factory=dict, compare=False, repr=False)
+    _sent: dict[MeshShape, Mapping[str, int]] = field(default_factory=dict, compare=False, repr=False)
     _flops: dict[tuple[str, int | None], StepFlops] = field(default_factory=dict, compare=False, repr=False)
 
     def flops(self, policy: str, blocks: int | None = None) -> StepFlops:
@@ -45,7 +46,7 @@ class Job:
         """Parameters before and behind the blocks."""
         return self.parameters - sum(self.blocks)
 
-    def sent(self, layout: Layout) -> Mapping[str, int]:
+    def sent(self, layout: MeshShape) -> Mapping[str, int]:
         """Bytes that a device sends in the forward of one sample."""
         if layout not in self._sent:
             self._sent[layout] = sent_bytes(self.config, layout, self.tokens, self.text_tokens, width=BF16)

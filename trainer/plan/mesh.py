@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.costs import Config, Layout, blocks_of
+from engine.axes import MeshShape
+from engine.costs import Config, blocks_of
 from trainer.axes import Axes
 
 
@@ -15,9 +16,9 @@ class Mesh(Axes):
     """Devices on each axis, as a layout of `trainer.parallel` would have ranks."""
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> MeshShape:
         """The axes inside of one sample, as `engine.costs` knows them."""
-        return Layout(ring=self.ring, ulysses=self.ulysses, tensor=self.tensor)
+        return MeshShape(ring=self.ring, ulysses=self.ulysses, tensor=self.tensor)
 
     def __str__(self) -> str:
         return " x ".join(f"{axis} {size}" for axis, size in vars(self).items() if size > 1) or "one device"

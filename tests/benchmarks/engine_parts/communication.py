@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.costs import Layout
 from engine.parallel.mesh import MeshShape
 from tests.engine.parallel import cases
 from tests.engine.parallel.ranks import Ranks
 
 HEADS, TOKENS, WIDTH = 8, 64, 8  # of the attention in `cases.numbers_sent`
-SHAPES = [Layout(ulysses=2), Layout(ring=2), Layout(ulysses=4), Layout(ring=4), Layout(ring=2, ulysses=2)]
+SHAPES = [
+    MeshShape(ulysses=2),
+    MeshShape(ring=2),
+    MeshShape(ulysses=4),
+    MeshShape(ring=4),
+    MeshShape(ring=2, ulysses=2),
+]
 
 
 def rows(reduced: bool) -> list[dict[str, Any]]:
@@ -29,7 +34,7 @@ def rows(reduced: bool) -> list[dict[str, Any]]:
     return made
 
 
-def _row(ranks: Ranks, layout: Layout) -> dict[str, Any]:
+def _row(ranks: Ranks, layout: MeshShape) -> dict[str, Any]:
     sent = max(ranks.run(cases.numbers_sent, MeshShape(**vars(layout)), HEADS, TOKENS))
     own = HEADS * TOKENS * WIDTH / layout.sequence
     least = 4 * own * (layout.ulysses - 1) / layout.ulysses + 2 * own * (layout.ring - 1)

@@ -22,6 +22,7 @@ from torch import Tensor
 from engine import costs
 from engine.attention.dispatch import Attend, Role, restore, use
 from engine.attention.mask import Mask
+from engine.axes import MeshShape
 from engine.generate import Engine, Prepared
 from engine.models.blocks import SelfAttention
 from engine.models.multimodal_dit import MultimodalDiT
@@ -132,7 +133,7 @@ def _sending() -> list[dict[str, Any]]:
         models = {"2B": SingleDiT(**SINGLE_DIT["2b"]), "13.4B": MultimodalDiT(**MULTIMODAL_DIT["13b"])}
     for name, model in models.items():
         config = model.config
-        ulysses = costs.sent_bytes(config, costs.Layout(ulysses=RANKS), TOKENS, TEXT)["ulysses"]
+        ulysses = costs.sent_bytes(config, MeshShape(ulysses=RANKS), TOKENS, TEXT)["ulysses"]
         pipefusion = TOKENS * config["hidden"] * 2  # all patches to the next rank, once
         computed = costs.forward_flops(config, TOKENS, TEXT).total / RANKS / COMPUTE
         kept = 2 * TOKENS * config["hidden"] * 2 * len(costs.blocks_of(config)) // RANKS

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[3]))  # run as a script, from anyw
 from rich.console import Console
 from rich.table import Table
 
-from engine.costs import Layout
+from engine.axes import MeshShape
 from engine.timing import Work, layouts_of, machine_of, predict, published, published_work
 
 GOAL = 0.15
@@ -30,7 +30,7 @@ class Prediction:
 
     model: str
     machine: str
-    layout: Layout
+    layout: MeshShape
     best_of: int | None  # the table tells only the best of up to so many devices
     published: float
     published_alone: float
@@ -66,7 +66,7 @@ def _prediction(
 ) -> Prediction:
     work, best_of = published_work(table, steps), layout.get("best of")
     machine = machine_of(name, 1, without=name if leave_out else None)
-    some = _up_to(best_of, work) if best_of else [Layout(**layout)]
+    some = _up_to(best_of, work) if best_of else [MeshShape(**layout)]
     best = min(some, key=lambda one: predict(work, one, machine).total)
     alone = next(row[2] for row in table["rows"] if row[0] == name and not row[3])
     return Prediction(
@@ -77,14 +77,14 @@ def _prediction(
         seconds,
         alone,
         predict(work, best, machine).total,
-        predict(work, Layout(), machine).total,
+        predict(work, MeshShape(), machine).total,
         table.get("named", False),
         table["fitted"],
         table["source"],
     )
 
 
-def _up_to(devices: int, work: Work) -> list[Layout]:
+def _up_to(devices: int, work: Work) -> list[MeshShape]:
     return [layout for count in range(2, devices + 1) for layout in layouts_of(count, work, tensor=False)]
 
 

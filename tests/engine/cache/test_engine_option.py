@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
 
-from engine.bundles import SHIPPED, BundleError, read_bundle, write_bundle
-from engine.cache.budget import FILE, Calibration, Setting
+from engine.bundles import BundleError
+from engine.cache.budget import Setting
 from engine.generate import Engine
 from engine.requests import ImageToVideo
-from engine.samplers import shifted_times
+from tests.engine.cache.calibrated import STEPS, calibrated
 from trainer.evaluate.films import prepare
 from trainer.evaluate.scenes import make_world
-
-STEPS = 6
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    """The shipped model with a calibration: at six steps, every second one is forecast."""
-    folder = tmp_path_factory.mktemp("bundle") / "nano"
-    shutil.copytree(SHIPPED, folder)
-    shipped = read_bundle(SHIPPED)
-    (folder / "bundle.json").unlink()
+    """The shipped model with a calibration: at six steps, two are not computed whole."""
     steps = ["all", "all", "none 1.5 -0.5", "all", "asked 1 1 -1", "all"]
-    settings = (Setting("schedule", {"steps": steps}, 0.04, 0.05, 0.75, 1 / 6),)
-    Calibration(tuple(shifted_times(STEPS).tolist()[:-1]), 2.0, 1, settings).save(folder / FILE)
-    write_bundle(
-        folder,
-        name=shipped.name,
-        version="0.0.1",
-        kinds=shipped.kinds,
-        capabilities=shipped.capabilities,
-        provenance={},
-    )
-    return folder
+    setting = Setting("schedule", {"steps": steps}, 0.04, 0.05, 0.75, 1 / 6)
+    return calibrated(tmp_path_factory.mktemp("bundle") / "nano", setting).path
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +36,7 @@ def fields_of(engine, request, prepared):
 def test_a_budget_forecasts_what_the_calibration_says_and_stays_near(bundle, asked):
     engine, whole = Engine.load(bundle, cache=0.05), fields_of(Engine.load(), *asked)
     cached = fields_of(engine, *asked)
-    assert engine.local.cached.summary == {"hits": 2, "misses": 4, "work": 0.75}
+    assert engine.denoiser.saved == {"budget": 0.05, "hits": 2, "misses": 4, "work": 0.75}
     error = np.linalg.norm(cached - whole) / np.linalg.norm(whole)
     assert 0 < error < 0.2
     assert "forward" not in vars(engine.dit)
@@ -63,13 +46,22 @@ def test_a_budget_that_no_setting_keeps_computes_everything(bundle, asked):
     request, prepared = asked
     engine = Engine.load(bundle, cache=0.01)
     assert np.array_equal(fields_of(engine, request, prepared), fields_of(Engine.load(), request, prepared))
-    assert engine.local.cached.summary == {"hits": 0, "misses": STEPS, "work": 1.0}
+    assert engine.denoiser.saved == {"budget": 0.01, "hits": 0, "misses": STEPS, "work": 1.0}
 
 
 def test_at_other_steps_it_says_which_the_cache_is_for(bundle, asked):
     request, prepared = asked
     with pytest.raises(ValueError, match="calibrated for 6 steps, not for these 5: ask for as many"):
         fields_of(Engine.load(bundle, cache=0.05), request.model_copy(update={"steps": 5}), prepared)
+
+
+def test_where_the_steps_may_differ_others_are_computed_whole_and_told(bundle, asked):
+    request, prepared = asked
+    engine, other = Engine.load(bundle, cache=0.05, strict=False), request.model_copy(update={"steps": 5})
+    assert np.array_equal(fields_of(engine, other, prepared), fields_of(Engine.load(), other, prepared))
+    assert engine.denoiser.saved == {"budget": 0.05, "hits": 0, "misses": 5, "work": 1.0}
+    fields_of(engine, request, prepared)
+    assert engine.denoiser.saved["hits"] == 2
 
 
 def test_a_bundle_without_a_calibration_cannot_keep_a_budget():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine.costs import Layout, sent_bytes
-from engine.parallel.mesh import MeshShape
+from engine.axes import MeshShape
+from engine.costs import sent_bytes
 from tests.engine.parallel import cases, sent_cases
 
 CONFIG = {**cases.SMALL, "hidden": 40, "heads": 5, "depth": 2}
@@ -24,5 +24,5 @@ CONFIG = {**cases.SMALL, "hidden": 40, "heads": 5, "depth": 2}
 def test_costs_count_what_all_ranks_send(ranks, shape):
     """Five heads: a rank of two sends another number than its neighbour, so all ranks are summed."""
     sent = sum(ranks(shape.world).run(sent_cases.numbers_sent_by_a_forward, shape, 4))
-    counted = sent_bytes(CONFIG, Layout(**vars(shape)), tokens=16, text_tokens=7, batch=4, width=1)
+    counted = sent_bytes(CONFIG, MeshShape(**vars(shape)), tokens=16, text_tokens=7, batch=4, width=1)
     assert sent == sum(counted.values()) * shape.world > 0

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
+from unittest import mock
 
 import torch
 import torch.distributed as dist
 
+from engine.cache import apply
+from engine.cache.apply import Report
 from engine.conditions import CONDITION_CHANNELS, LATENT_TIMES
 from engine.denoise import Row
 from engine.parallel.mesh import MeshShape
+from engine.runtime.denoise import DenoisingRank
 from engine.runtime.group import RankGroup
 from engine.runtime.rank import Place
 
@@ -80,3 +85,20 @@ def own_a_group(pipe: object) -> None:
     pipe.send([process.pid for process in group.ranks.processes])  # type: ignore[attr-defined]
     time.sleep(600)
     orders.close()
+
+
+class Deciding(DenoisingRank):
+    """A rank that tells what each rank's cache did in the last request."""
+
+    def decided(self) -> Iterator[list[Report]]:
+        reports: list[Report | None] = [None] * dist.get_world_size()
+        dist.all_gather_object(reports, self.denoiser.cache.report)
+        yield [report for report in reports if report is not None]
+
+
+class DecidingAlone(Deciding):
+    """The control: each rank looks at its own tokens only."""
+
+    def denoise(self, rows: Sequence[Row], steps: int) -> Iterator[Any]:
+        with mock.patch.object(apply, "summed", lambda *parts: [float(part) for part in parts]):
+            yield from super().denoise(rows, steps)

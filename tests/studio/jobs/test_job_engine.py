@@ -176,6 +176,23 @@ def test_a_job_that_is_pinned_to_nothing_takes_what_is_installed(
     assert (engine.loads, engine.most) == (["1", "2"], 1)
 
 
+def test_a_cache_in_the_settings_is_the_engines_on_ranks_too(
+    engine: type[FakeEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    runtime, asked = ModuleType("engine.runtime.denoise"), []
+    runtime.engine_on = lambda bundle, mesh, **how: asked.append(how) or FakeEngine(bundle)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "engine.runtime.denoise", runtime)
+    monkeypatch.setattr(
+        sys.modules["engine.generate"], "Engine", lambda bundle, **how: asked.append(how) or FakeEngine(bundle)
+    )
+    for cache, mesh in ((0.0, {}), (0.05, {}), (0.0, {"cfg": 2}), (0.05, {"cfg": 2})):
+        settings.AQ_ENGINE_CACHE, settings.AQ_ENGINE_MESH = cache, mesh
+        make_with(None, tmp_path)
+        forget_models()
+
+    assert asked == [{}, {"cache": 0.05, "strict": False}] * 2
+
+
 def test_a_mesh_in_the_settings_makes_the_engine_on_its_ranks(
     engine: type[FakeEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:

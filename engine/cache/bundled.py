@@ -1,0 +1,51 @@
+"""A transformer under the cache of its bundle: the calibration in it, a budget, and what came of each request.
+
+The only place where the engine decides which policy runs; see `apply` for how ranks come to one decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from torch import nn
+
+from engine.bundles import Bundle
+from engine.cache.apply import Cache, Report
+from engine.cache.budget import of_bundle
+from engine.cache.policies import Exact
+from engine.parallel.mesh import Mesh
+
+
+class BundledCache:
+    """`budget` is the error that it may cost, as a share of the final latents; 0 computes everything.
+
+    BundleError where there is a budget and no calibration. A calibration is for one number of steps: at others a
+    request raises ValueError or, not `strict`, computes everything, as `saved` then tells. `mesh`: that of `Parallel`.
+    """
+
+    def __init__(self, bundle: Bundle, budget: float, mesh: Mesh | None = None, *, strict: bool = True) -> None:
+        self.budget, self.mesh, self.strict = budget, mesh, strict
+        self.calibration = of_bundle(bundle) if budget else None
+        self.report = Report()
+
+    @property
+    def saved(self) -> dict[str, float]:
+        """What the last request was spared; empty without a budget."""
+        return {"budget": self.budget, **self.report.summary} if self.calibration else {}
+
+    @contextmanager
+    def request(self, dit: nn.Module, times: Sequence[float]) -> Iterator[None]:
+        """One denoising of the transformer, under the cache within: `times` are those of its calls to come."""
+        if self.calibration is None:
+            yield
+            return
+        if self.strict:
+            self.calibration.check(times)
+        mesh = self.mesh
+        apart = mesh is not None and mesh.cfg.size * mesh.data.size > 1  # then half of guidance takes a whole call
+        policy = (
+            self.calibration.policy(self.budget, 1.0 if apart else 0.5) if self.calibration.fits(times) else Exact()
+        )
+        with Cache(dit, policy, mesh) as cache, cache.request(times) as self.report:
+            yield
