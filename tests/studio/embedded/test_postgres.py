@@ -147,6 +147,20 @@ def test_root_below_a_private_folder_changes_no_permission(
         server.stop()
 
 
+def test_a_copy_of_the_binaries_runs_by_itself(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What root needs where the unprivileged user cannot reach the clone, as below /root."""
+    monkeypatch.setattr(embedded, "STATE_DIR", data_dir / "state")
+    binaries = embedded.copied_binaries(embedded.installed_binaries())
+    assert binaries.is_relative_to(data_dir / "state")
+    for name in ("initdb", "postgres"):
+        done = subprocess.run([binaries / "bin" / name, "--version"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    libraries = binaries.parents[1] / embedded.LIBRARIES
+    if libraries.is_dir():  # the control: they are its own libraries, and not some of the machine
+        libraries.rename(libraries.with_name("elsewhere"))
+        assert subprocess.run([binaries / "bin" / "initdb", "--version"], capture_output=True).returncode != 0
+
+
 def test_reach_follows_the_modes_of_all_folders_above(data_dir: Path) -> None:
     nobody = Account("nobody", 65534, 65534)
     inner = data_dir / "a" / "b"
