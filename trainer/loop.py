@@ -26,8 +26,10 @@ LossValue = tuple[Tensor, dict[str, float]]  # what is minimised, and what is lo
 Loss = Callable[[int, Draws], LossValue]  # of a batch by its number; a `Draws` is a torch.Generator
 
 
-def train(run: Run, loss: Loss, *, deadline: float = math.inf) -> bool:
+def train(run: Run, loss: Loss, *, deadline: float = math.inf, size: Callable[[int], int] | None = None) -> bool:
     """Train until the stage is finished (True) or `time.monotonic()` reaches the deadline (False).
+
+    `size`: how many rows a batch has, by its number; all as many as `config.batch` without it.
 
     Goes on where the run stands; a finished run is left as it is. Under torchrun every rank calls this, and its loss
     takes the rows that `draws.rows` names. Stopped: the loss is not finite, or faults follow one another; the last
@@ -43,7 +45,7 @@ def train(run: Run, loss: Loss, *, deadline: float = math.inf) -> bool:
     watch = Watch(run.folder, run.ranks, config.faults, run.faults)
     with Report(run) as report, watch:
         while not run.finished and not _late(run, deadline):
-            _train_step(run, loss, watch, report)
+            _train_step(run, loss, size or (lambda _: config.batch), watch, report)
             saved = saved if saved is None else min(saved, run.step)  # it may have gone back
             if run.step % config.save_every == 0 and run.step != saved:
                 watch.enter("checkpoint", run.step)
@@ -57,14 +59,15 @@ def train(run: Run, loss: Loss, *, deadline: float = math.inf) -> bool:
     return run.finished
 
 
-def _train_step(run: Run, loss: Loss, watch: Watch, report: Report) -> None:
+def _train_step(run: Run, loss: Loss, size: Callable[[int], int], watch: Watch, report: Report) -> None:
     """One step on the next batch; or none, where the batch is left out or steps are taken back."""
     config, batch = run.config, run.cursor
     for group in run.optimiser.param_groups:
         group["lr"] = learning_rate(config, run.step)
     run.optimiser.zero_grad(set_to_none=True)
     report.begin_step()
-    parts = [_Part(run, loss, batch, rows, watch) for rows in run.spread.share(config.batch, config.microbatches)]
+    whole = size(batch)
+    parts = [_Part(run, loss, batch, rows, whole, watch) for rows in run.spread.share(whole, config.microbatches)]
     value, metrics = run.spread.backward(parts)
     watch.enter("gradients", run.step)
     norm = run.spread.clip(config.clip).item()
@@ -77,19 +80,21 @@ def _train_step(run: Run, loss: Loss, watch: Watch, report: Report) -> None:
 
 
 class _Part:
-    """Some rows of the batch, whose loss is computed when it is asked for. `seconds`: how long that took."""
+    """Some rows of the batch, of `whole` in all, whose loss is computed when it is asked for. `seconds`: how long that
+    took.
+    """
 
-    def __init__(self, run: Run, loss: Loss, batch: int, rows: range, watch: Watch) -> None:
-        self.run, self.of, self.batch, self.rows, self.watch = run, loss, batch, rows, watch
+    def __init__(self, run: Run, loss: Loss, batch: int, rows: range, whole: int, watch: Watch) -> None:
+        self.run, self.of, self.batch, self.rows, self.whole, self.watch = run, loss, batch, rows, whole, watch
         self.items, self.seconds = float(len(rows)), 0.0
 
     def loss(self) -> LossValue:
         run, began = self.run, time.monotonic()
-        draws = Draws.of(run.config.seed, self.batch, self.rows, run.config.batch)
+        draws = Draws.of(run.config.seed, self.batch, self.rows, self.whole)
         self.watch.enter("loss", run.step)
         with _kernels(next(run.net.parameters()).device.type):
             value, metrics = self.of(self.batch, draws)
-        if len(self.rows) < run.config.batch and not draws.asked:
+        if len(self.rows) < self.whole and not draws.asked:
             raise ValueError(f"The stage {run.folder.name} takes whole batches: run it as one process and microbatch.")
         self.watch.enter("backward", run.step)
         self.seconds = time.monotonic() - began

@@ -91,12 +91,17 @@ class Report:
         return speed
 
     def _evenness(self, steps: int) -> dict[str, float]:
-        """The slowest rank's own seconds over the mean of all, and who it is."""
+        """The slowest rank's own seconds over the mean of all, and who it is; and the same of the operations that each
+        was given, which is what its seconds were to be.
+        """
         if self.run.ranks.world == 1:
             return {}
         each = [seconds / steps for seconds in self.run.ranks.each(self.worked)]
         slowest = max(range(len(each)), key=each.__getitem__)
-        return {"slowest_over_mean": each[slowest] * len(each) / max(sum(each), 1e-9), "slowest_rank": float(slowest)}
+        found = {"slowest_over_mean": _over_mean(each), "slowest_rank": float(slowest)}
+        if self.meter.counts:
+            found["predicted_slowest_over_mean"] = _over_mean(self.run.ranks.each(self.work.hardware))
+        return found
 
     def _tell(self, values: dict[str, float]) -> None:
         if not self.run.config.tensorboard:
@@ -121,12 +126,17 @@ def _told(speed: dict[str, float]) -> str:
             ("mfu", 100.0, ".1f", " % MFU"),
             ("hfu", 100.0, ".1f", " % HFU"),
             ("slowest_over_mean", 1.0, ".2f", " slowest/mean"),
+            ("predicted_slowest_over_mean", 1.0, ".2f", " predicted"),
         )
         if name in speed
     ]
     if "mfu" not in speed and "flops_per_second" in speed:
         found.append(f"{speed['flops_per_second'] / 1e9:,.1f} GFLOP/s")
     return "".join(f" {one}" for one in found)
+
+
+def _over_mean(values: list[float]) -> float:
+    return max(values) * len(values) / max(sum(values), 1e-9)
 
 
 def _peak(run: Run) -> float | None:

@@ -98,10 +98,23 @@ def scalars(folder, modules=None, **settings) -> dict[str, float]:
         return model(**inputs).float().square().mean(), {}
 
     assert train(run, loss)
+    return read(folder, 4)
+
+
+def read(folder, step: int) -> dict[str, float]:
     board = EventAccumulator(str(folder / "stage" / "tensorboard"))
     board.Reload()
     found = {tag: {e.step: e.value for e in board.Scalars(tag)} for tag in board.Tags()["scalars"]}
-    return {tag: values[4] for tag, values in found.items()}
+    return {tag: values[step] for tag, values in found.items()}
+
+
+@pytest.mark.parametrize(("rows", "predicted"), [(4, 1.0), (3, 4 / 3)])
+def test_how_even_the_ranks_are_is_predicted_beside_what_is_measured(ranks, tmp_path, rows, predicted):
+    ranks(2).run(loop_cases.told, str(tmp_path), rows)
+    found = read(tmp_path, 2)
+    assert found["predicted_slowest_over_mean"] == pytest.approx(predicted)
+    assert 1 <= found["slowest_over_mean"] < 2
+    assert " predicted" in _told(found)
 
 
 @pytest.mark.parametrize("layout", [Layout(shard=2), Layout(tensor=2)], ids=str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -54,3 +55,14 @@ def worked(layout: Layout, wrong: int = 1) -> Work:
     )
     meter.close()
     return meter.take().over(Ranks(), spread.data_size * wrong)
+
+
+def told(folder: str, rows: int) -> None:
+    """Two steps of a loop on batches of so many rows, told of in TensorBoard."""
+    modules, inputs = modules_of("single", torch.float32), inputs_of("odd", rows, torch.float32)
+    run = Run(Path(folder) / "stage", modules, replace(CONFIG, steps=2, log_every=1, tensorboard=True))
+
+    def loss(batch, draws):
+        return loss_of(modules, inputs, draws.rows), {}
+
+    train(run, loss, size=lambda batch: rows)
