@@ -1,7 +1,6 @@
 """Rectified flow on motion latents, conditioned on photo, mask, controls and prompt.
 
-Source: Liu et al. (arXiv 2209.03003); logit-normal times, and their shift towards the noise, after Esser et al.
-(arXiv 2403.03206).
+Source: Liu et al. (arXiv 2209.03003).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE
 from engine.models.single_dit import SingleDiT
 from trainer.data import FormatBank
+from trainer.objectives.times import shifted
 
 ALIGN_WEIGHT = 0.2
 SHARPNESS = 6.0  # of the classes: the logit of a distance of one mean spacing
@@ -64,9 +64,9 @@ def rectified_flow_loss(
     captions: list[Controls],
     generator: torch.Generator,
 ) -> tuple[Tensor, dict[str, float]]:
-    """Mean squared error of the velocity at times of `sample_times`. Latents are scaled to unit variance."""
+    """Mean squared error of the velocity at shifted times. Latents are scaled to unit variance."""
     batch = len(rows)
-    time_B = sample_times(batch, generator)
+    time_B = shifted(torch.randn(batch, generator=generator), TIME_SHIFT, TIME_SPREAD)
     noise = torch.randn(latents_BCThw.shape, generator=generator)
     t = time_B[:, None, None, None, None]
     noisy = (1 - t) * latents_BCThw + t * noise
@@ -81,12 +81,6 @@ def rectified_flow_loss(
     flow = (error_BCThw * channel_weights(vae)).mean()
     align, named = alignment_loss(dit, features, token_mask, every)
     return flow + ALIGN_WEIGHT * align, {"plain": error_BCThw.mean().item(), "align": align.item(), "named": named}
-
-
-def sample_times(count: int, generator: torch.Generator) -> Tensor:
-    """Logit-normal times [count] in (0, 1), shifted towards the noise at 1."""
-    time_B = torch.sigmoid(TIME_SPREAD * torch.randn(count, generator=generator))
-    return TIME_SHIFT * time_B / (1 + (TIME_SHIFT - 1) * time_B)
 
 
 def alignment_loss(dit: SingleDiT, features_BMC: Tensor, mask_BM: Tensor, rows: list[Controls]) -> tuple[Tensor, float]:

@@ -1,7 +1,6 @@
 """Rectified flow on video latents, all tasks at once: each row draws what of it is known.
 
-Source: Liu et al. (arXiv 2209.03003); logit-normal times after Esser et al. (arXiv 2403.03206); known latents and their
-mask as channels as in Wan 2.1 (arXiv 2503.20314).
+Source: Liu et al. (arXiv 2209.03003); known latents and their mask as channels as in Wan 2.1 (arXiv 2503.20314).
 """
 
 from __future__ import annotations
@@ -13,10 +12,12 @@ from torch import Tensor
 from engine.latent_video import condition_of
 from engine.models.video_dit import VideoDiT
 from trainer.draws import normal_like_whole
+from trainer.objectives.times import shifted
 
 # What of a clip is known, and how often: nothing, its first latent frame, its first two, all but a box.
 TASKS = {"text_to_video": 0.2, "image_to_video": 0.4, "continuation": 0.15, "inpainting": 0.25}
 DROP_TEXT = 0.12  # what guidance needs: a model that also knows the flow without the text
+TIME_SHIFT, TIME_SPREAD = 4.0, 1.3  # towards the noise: a film's latents repeat what its first frame and its text say
 
 
 def sample_tasks(count: int, rng: np.random.Generator) -> list[str]:
@@ -50,7 +51,7 @@ def video_flow_loss(
     """Weighted mean squared error of the velocity. Latents are scaled to unit variance; `boxed` are those of the clip
     whose box was hidden before it was encoded: what surrounds a box must not tell what was in it.
     """
-    time_B = torch.sigmoid(normal_like_whole(generator, len(tasks)))
+    time_B = shifted(normal_like_whole(generator, len(tasks)), TIME_SHIFT, TIME_SPREAD)
     noise = normal_like_whole(generator, *latents_BCThw.shape)
     t = time_B[:, None, None, None, None]
     known = known_mask(tasks, boxes_B4, tuple(latents_BCThw.shape[2:]))  # type: ignore[arg-type]
