@@ -2,12 +2,13 @@
 
 What is known is given, the rest is painted: nothing (text to video), the first frame (image to video), the first 1 + 4n
 frames (continuation), all frames outside a hidden region (inpainting). Legend: B batch (1, or 2 with guidance), C
-channels, T H W time, height, width (lower case: of the latents), M text tokens.
+channels, T H W time, height, width (lower case: of the latents), M of the mask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +20,23 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import Tensor
 
 from engine.bundles import Bundle, BundleError, read_bundle, sampling_of
-from engine.models.ernie import ErnieEncoder
-from engine.models.multimodal_dit import MultimodalDiT
-from engine.models.single_dit import SingleDiT
+from engine.denoise import Visit
+from engine.latent_denoise import DITS, Asked, DenoisesLatents, LatentDenoiser
+from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.video_dit import VideoDiT
-from engine.samplers import euler, guided, shifted_times
-from engine.weights import load_model, load_tokenizer
+from engine.weights import config_of, load_model
 
-DITS: dict[str, type[VideoDiT]] = {"single": SingleDiT, "multimodal": MultimodalDiT}
 SPACE, TIME = 8, 4  # pixels a latent, frames a latent after the first
 
 
 class LatentVideo:
-    """The models of one bundle, loaded once. `dit` may be wrapped from outside (cache, parallelism, offloading)."""
+    """The models of one bundle, loaded once. `denoiser` may be one on many ranks: see `engine.runtime`."""
 
-    def __init__(self, bundle: Bundle, dit: str = "single") -> None:
-        if dit not in DITS:
-            raise ValueError(f"There is no transformer {dit!r}: choose {' or '.join(DITS)}.")
-        self.bundle, self.sampling = bundle, sampling_of(bundle)
+    def __init__(self, bundle: Bundle, dit: str = "single", denoiser: DenoisesLatents | None = None) -> None:
+        self.denoiser: DenoisesLatents = denoiser or LatentDenoiser(bundle, dit)
+        self.bundle, self.sampling, self.kind = bundle, sampling_of(bundle), DITS[dit]
         self.vae = load_model(bundle, AutoencoderKLWan, "vae")
-        self.dit = load_model(bundle, DITS[dit], f"{dit}_dit")
-        self.text = load_model(bundle, ErnieEncoder, "text")
-        self.tokenizer = load_tokenizer(bundle, self.text)
-        _check_parts(bundle, f"{dit}_dit", self.vae, self.dit, self.text)
+        self.mask_channels = _mask_channels(bundle, f"{dit}_dit", self.vae.config["z_dim"])
         self.mean, self.std = _statistics(bundle, self.vae.config["z_dim"])
 
     @classmethod
@@ -49,7 +44,24 @@ class LatentVideo:
         """Read, verify and load a bundle with its Single- or Multimodal-DiT. BundleError says what is wrong with it."""
         return cls(read_bundle(bundle), dit)
 
-    @torch.inference_mode()
+    @property
+    def local(self) -> LatentDenoiser:
+        """The denoiser, where it is in this process. Its `dit` may be wrapped from outside, by a cache and the like."""
+        assert isinstance(self.denoiser, LatentDenoiser), "the denoiser is on other ranks"
+        return self.denoiser
+
+    @property
+    def dit(self) -> VideoDiT:
+        return self.local.dit
+
+    @property
+    def text(self) -> ErnieEncoder:
+        return self.local.text
+
+    @property
+    def tokenizer(self) -> PromptTokenizer:
+        return self.local.tokenizer
+
     def denoise(
         self,
         prompt: str,
@@ -62,21 +74,24 @@ class LatentVideo:
         steps: int = 20,
         seed: int = 0,
         guidance: float | None = None,
+        visit: Visit = lambda: None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """After each step (x, estimate of the data) as `samplers.euler` has them; the last estimate is the result.
 
         `known` [1 + 4n, H, W, 3] uint8 are the first frames, brought to height x width; `hidden` [H, W] is True where
-        they are to be painted anew. `guidance` 1 makes one row of a batch, the bundle's own two. ValueError: sizes that
-        the model cannot make.
+        they are to be painted anew. `guidance` 1 makes one row of a batch, the bundle's own two. What `visit` raises is
+        raised within a step. ValueError: sizes that the model cannot make.
         """
         _check_size(frames, height, width)
         shape = (1 + (frames - 1) // TIME, height // SPACE, width // SPACE)
         condition = self.condition(known, hidden, shape)
         scale = self.sampling["guidance"] if guidance is None else guidance
-        velocity = self._velocity(prompt, condition, scale)
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(1, self.dit.config["in_channels"], *shape, generator=generator)
-        yield from euler(velocity, noise, shifted_times(steps, self.sampling["shift"]))
+        with closing(self.denoiser.denoise(Asked(prompt, condition, steps, seed, scale), visit)) as made:
+            yield from made
+
+    def close(self) -> None:
+        """End the ranks of the denoiser, where it has any."""
+        self.denoiser.close()
 
     @torch.inference_mode()
     def decode(self, latents_BCThw: Tensor) -> np.ndarray:
@@ -95,8 +110,7 @@ class LatentVideo:
         self, known_THW3: np.ndarray | None, hidden_HW: np.ndarray | None, shape: tuple[int, int, int]
     ) -> Tensor:
         """What is known, as the channels [1, C + M, t, h, w] that the transformer reads beside the noisy latents."""
-        channels = self.dit.config["in_channels"]
-        latents, mask = torch.zeros(1, channels, *shape), torch.zeros(1, 1, *shape)
+        latents, mask = torch.zeros(1, self.vae.config["z_dim"], *shape), torch.zeros(1, 1, *shape)
         if known_THW3 is None and hidden_HW is not None:
             raise ValueError("A hidden region is one of known frames: give them too.")
         if known_THW3 is not None:
@@ -110,21 +124,7 @@ class LatentVideo:
                 seen_hw = 1 - F.max_pool2d(torch.from_numpy(whole)[None].float(), SPACE)[0]
             made = self.encode(frames)
             latents[:, :, : made.shape[2]], mask[:, :, : made.shape[2]] = made, seen_hw
-        return condition_of(latents, mask, self.dit.config["condition_channels"] - channels)
-
-    def _velocity(self, prompt: str, condition: Tensor, scale: float) -> Callable[[Tensor, Tensor], Tensor]:
-        """The guided velocity: the row with the prompt and, where the scale needs it, one without, in one batch."""
-        rows = [prompt] if scale == 1 else [prompt, ""]
-        token_ids, token_mask = self.tokenizer(rows)
-        text_BMC = self.text(token_ids, token_mask)
-        condition = condition.expand(len(rows), -1, -1, -1, -1)
-
-        def velocity(x: Tensor, time: Tensor) -> Tensor:
-            x = x.expand(len(rows), -1, -1, -1, -1)
-            made: Tensor = self.dit(x, time.expand(len(rows)), text_BMC, token_mask, condition)
-            return made if scale == 1 else guided(made[:1], made[1:], scale)
-
-        return velocity
+        return condition_of(latents, mask, self.mask_channels)
 
 
 HIDDEN_GREY = 128  # what stands in a hidden region, in training too
@@ -149,23 +149,17 @@ def _statistics(bundle: Bundle, channels: int) -> tuple[Tensor, Tensor]:
     return mean.reshape(1, -1, 1, 1, 1), std.reshape(1, -1, 1, 1, 1)
 
 
-def _check_parts(bundle: Bundle, name: str, vae: AutoencoderKLWan, dit: VideoDiT, text: ErnieEncoder) -> None:
-    """BundleError where the parts are whole, but not of one model."""
-    pairs = {
-        f"{name}.json reads latents of another width than vae.json makes": (
-            dit.config["in_channels"],
-            vae.config["z_dim"],
-        ),
-        f"{name}.json reads text of another width than text.json makes": (
-            dit.config["text_dim"],
-            text.config["nlu_width"],
-        ),
-    }
-    wrong = [f"{what} ({one} and {other})" for what, (one, other) in pairs.items() if one != other]
-    if dit.config["condition_channels"] <= dit.config["in_channels"]:
+def _mask_channels(bundle: Bundle, name: str, channels: int) -> int:
+    """How many channels the transformer reads beside what is known; BundleError where it is not one of this VAE."""
+    reads, condition = (config_of(bundle, name).get(key, 0) for key in ("in_channels", "condition_channels"))
+    wrong = []
+    if reads != channels:
+        wrong.append(f"{name}.json reads latents of another width than vae.json makes ({reads} and {channels})")
+    if condition <= reads:
         wrong.append(f"{name}.json has no channels for what is known and its mask")
     if wrong:
         raise BundleError(f"The bundle {bundle.name} cannot be used: {'; '.join(wrong)}. Export it again.")
+    return condition - reads
 
 
 def _check_size(frames: int, height: int, width: int) -> None:

@@ -118,7 +118,7 @@ def _keep(path: Path, frames: np.ndarray) -> None:
 
 def _claim(folder: Path, video: LongVideo, model: LatentVideo, known: np.ndarray | None) -> None:
     begun = None if known is None else hashlib.sha256(np.ascontiguousarray(known).tobytes()).hexdigest()
-    request = {**asdict(video), "model": model.bundle.digest, "transformer": type(model.dit).__name__, "known": begun}
+    request = {**asdict(video), "model": model.bundle.digest, "transformer": model.kind.__name__, "known": begun}
     request.pop("frames")  # a longer video goes on where a shorter one ended
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / REQUEST

@@ -12,7 +12,7 @@ from engine.requests import MAX_SEED, CameraMove, Format, ImageToVideo, SubjectM
 DEFAULTS = ImageToVideo()
 FILM = ("format", "seconds", "fps", "short_side", "prompt", "seed", "steps")
 CONTROLS = ("camera", "strength", "subject", "subject_strength", "mask", "cache", "mesh")
-OF_LATENTS = ("prompt", "seed", "steps", "fps", "dit", "frames", "size", "guidance", "adapter", "cache")
+OF_LATENTS = ("prompt", "seed", "steps", "fps", "dit", "frames", "size", "guidance", "adapter", "cache", "mesh")
 OPTIONS = tuple(dict.fromkeys((*FILM, *CONTROLS, *OF_LATENTS, "device")))
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -138,6 +139,17 @@ def machine_of(name: str, devices: int, *, without: str | None = None) -> Machin
         raise ValueError(f"There is no machine {name!r}. There are: {', '.join(published()['machines'])}.")
     shares = fitted_shares(without)
     return replace(_at_peak(name), devices=devices, share=shares.get(name, mean_share(without)))
+
+
+def this_machine(ranks: int) -> Machine:
+    """This machine's processor and memory, shared by so many ranks, to choose between meshes: no speed is measured.
+
+    ValueError for no rank at all.
+    """
+    if ranks < 1:
+        raise ValueError(f"A mesh has at least one rank, not {ranks}.")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return Machine("this machine", ranks, memory / ranks, tflops=0.05, link_gb_s=1.0, share=1.0)
 
 
 def mean_share(without: str | None = None) -> float:

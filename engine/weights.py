@@ -25,15 +25,22 @@ def load_model(bundle: Bundle, kind: type[M], name: str) -> M:
 
     BundleError where a file is missing, is not what its name says, or where the weights are another model's.
     """
-    config, weights = bundle.file(f"{name}.json"), bundle.file(f"{name}.safetensors")
-    with explained(bundle, config.name):
-        settings = json.loads(config.read_text())
-        if not isinstance(settings, dict):  # diffusers would take anything else for a path or an address
-            raise TypeError("a JSON object is needed")
+    settings, weights = config_of(bundle, name), bundle.file(f"{name}.safetensors")
+    with explained(bundle, f"{name}.json"):
         model = cast(M, cast(Any, kind).from_config(settings))  # of ConfigMixin, which every kind is too
     with explained(bundle, weights.name):
         model.load_state_dict(load_file(weights))
     return model.float().eval().requires_grad_(False)
+
+
+def config_of(bundle: Bundle, name: str) -> dict[str, Any]:
+    """What `NAME.json` says; BundleError where it is missing or no JSON object."""
+    path = bundle.file(f"{name}.json")
+    with explained(bundle, path.name):
+        settings = json.loads(path.read_text())
+        if not isinstance(settings, dict):  # diffusers would take anything else for a path or an address
+            raise TypeError("a JSON object is needed")
+    return settings
 
 
 def load_tokenizer(bundle: Bundle, text: ErnieEncoder) -> PromptTokenizer:

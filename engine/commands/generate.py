@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from engine import events
 from engine.axes import MeshShape
 from engine.bundles import SHIPPED, Bundle, read_bundle
 from engine.commands import Options, print_json
+from engine.commands.plan import model_of
 from engine.media.photo import open_photo
 from engine.media.video import write_frames
 from engine.options import (
@@ -31,8 +32,10 @@ from engine.options import (
     refuse_unused,
     size_of,
 )
+from engine.planner import Video, make_plan
 from engine.pretrained.command import text_to_video
 from engine.requests import MAX_SEED
+from engine.timing import this_machine
 
 if TYPE_CHECKING:
     from engine.latent_video import LatentVideo
@@ -54,7 +57,9 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
         "--cache", type=float, metavar="BUDGET", help="error that a cache may cost, as a share; of a calibrated bundle"
     )
     parser.add_argument(
-        "--mesh", metavar="AXES", help="processes that share the denoising, as cfg=2 or cfg=2,ulysses=2"
+        "--mesh",
+        metavar="AXES",
+        help="processes that share the denoising, as cfg=2,ulysses=2; of latent video their number will do",
     )
     imported = parser.add_argument_group("of imported bundles")
     imported.add_argument("--device", help="cpu by default, in float32; on any other that torch knows, in bfloat16")
@@ -146,8 +151,6 @@ def _wear(model: Any, adapter: Path | None, base: Bundle, part: str) -> dict[str
 
 
 def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> dict[str, Any]:
-    from engine.latent_video import LatentVideo
-
     refuse_unused(vars(options), OF_LATENTS, f"The bundle {bundle.name}")
     prompt, dit = options.prompt or "", options.dit or "single"
     fps = DEFAULTS.fps if options.fps is None else options.fps
@@ -162,16 +165,15 @@ def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> 
         "seed": seed,
         "guidance": options.guidance,
     }
-    model = LatentVideo(bundle, dit)
-    worn = _wear(model.dit, options.adapter, bundle, f"{dit}_dit")
+    model, shared = _latent_video(bundle, dit, asked, options)
     known = None if options.photo is None else cropped(open_photo(options.photo).rgb, width, height)[None]
     latents = None
-    with _cached(model, dit, asked, options.cache) as saved:
+    with closing(model):
         for step, (_, data) in enumerate(model.denoise(prompt, known=known, **asked), 1):
             latents = data
             told(description="denoise", completed=0.9 * step / asked["steps"])
     assert latents is not None
-    worn |= {"cache": {"budget": options.cache, **saved[0].summary}} if saved else {}
+    worn = shared | ({"cache": model.denoiser.saved} if model.denoiser.saved else {})
     frames = model.decode(latents)
     write_frames(frames, options.out, fps)
     size = {"width": width, "height": height, "fps": fps, "frames": len(frames)}
@@ -179,25 +181,30 @@ def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> 
     return {**about, "settings": {"prompt": prompt, "dit": dit, **asked, **worn}, "model": bundle.identity}
 
 
-@contextmanager
-def _cached(model: LatentVideo, dit: str, asked: dict[str, Any], budget: float | None) -> Iterator[list[Any]]:
-    """The transformer under its cache, where one is asked for; what it saved is put into the list."""
-    if not budget:
-        yield []
-        return
-    from engine.cache.apply import Cache
-    from engine.cache.budget import of_bundle
-    from engine.samplers import shifted_times
+def _latent_video(
+    bundle: Bundle, dit: str, asked: dict[str, Any], options: Options
+) -> tuple[LatentVideo, dict[str, Any]]:
+    """The models, in this process or on ranks, and what the settings say of adapter and mesh."""
+    from engine.latent_denoise import LatentDenoiser
+    from engine.latent_video import LatentVideo
 
-    if dit != "single":
-        raise ValueError("The cache of a bundle is calibrated on its Single-DiT: leave --cache or --dit out.")
-    calibration = of_bundle(model.bundle)
-    if asked["guidance"] not in (None, calibration.guidance):
-        raise ValueError(f"The cache was calibrated with a guidance of {calibration.guidance:g}: leave --guidance out.")
-    times = shifted_times(asked["steps"], model.sampling["shift"]).tolist()[:-1]
-    calibration.check(times)
-    with Cache(model.dit, calibration.policy(budget)) as cache, cache.request(times) as report:
-        yield [report]
+    cache, adapter = options.cache or 0.0, options.adapter
+    worn: dict[str, Any] = {"adapter": read_bundle(adapter).identity} if adapter else {}
+    if not options.mesh:
+        return LatentVideo(bundle, dit, LatentDenoiser(bundle, dit, cache=cache, adapter=adapter)), worn
+    from engine.runtime.latent_video import latent_video_on
+
+    shape = _mesh(bundle, dit, asked, options.mesh)
+    return latent_video_on(bundle, shape, dit, cache=cache, adapter=adapter), {**worn, "mesh": str(shape)}
+
+
+def _mesh(bundle: Bundle, dit: str, asked: dict[str, Any], said: str) -> MeshShape:
+    """As it is said or, of a mere number of ranks, as the planner lays them out."""
+    if not said.isdecimal():
+        return MeshShape.read(said)
+    guidance = asked["guidance"] != 1
+    video = Video(asked["frames"], asked["width"], asked["height"], asked["steps"], guidance=guidance)
+    return make_plan(model_of(bundle, dit), video, this_machine(int(said))).layout
 
 
 def cropped(picture_HW3: np.ndarray, width: int, height: int) -> np.ndarray:

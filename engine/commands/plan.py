@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 
 from engine import timing
-from engine.bundles import read_bundle
+from engine.bundles import Bundle, read_bundle
 from engine.cache.budget import of_bundle
 from engine.commands import Options, print_json
 from engine.models.presets import MULTIMODAL_DIT, SINGLE_DIT
@@ -65,7 +65,11 @@ def _model(name: str, dit: str | None) -> Model:
         return Model(name, PRESETS[name], WAN_VAE, T5_XXL_GB)
     if not Path(name).is_dir():
         raise ValueError(f"There is no model {name!r}: name a preset ({', '.join(PRESETS)}) or the folder of a bundle.")
-    bundle = read_bundle(name)
+    return model_of(read_bundle(name), dit)
+
+
+def model_of(bundle: Bundle, dit: str | None) -> Model:
+    """The latent video model of a bundle, as the planner sees it; ValueError where it has none, or not this."""
     there = [part for part in DITS if f"{part}.json" in bundle.files and dit in (None, part.removesuffix("_dit"))]
     if not there or "vae.json" not in bundle.files:
         raise ValueError(f"The bundle {bundle.name} has no such latent video transformer: there is nothing to plan.")

@@ -6,12 +6,9 @@ denoise together.
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,11 +20,10 @@ from engine.generate import Engine
 from engine.models.motion_vae import MotionVAE
 from engine.parallel.apply import Parallel
 from engine.parallel.mesh import MeshShape
-from engine.runtime.group import Limits, RankDied, RankGroup
+from engine.runtime.group import Limits
 from engine.runtime.rank import Place
+from engine.runtime.steady import SteadyGroup
 from engine.weights import check_parts, load_model
-
-logger = logging.getLogger(__name__)
 
 
 def engine_on(bundle: Bundle, mesh: Mapping[str, int], *, cache: float = 0.0, strict: bool = True) -> Engine:
@@ -35,9 +31,7 @@ def engine_on(bundle: Bundle, mesh: Mapping[str, int], *, cache: float = 0.0, st
 
     `cache`, `strict`: as in `denoise.Denoiser`.
     """
-    shape = MeshShape(**mesh)
-    threads = max(1, (os.cpu_count() or 1) // shape.world)
-    return Engine(bundle, GroupDenoiser(bundle, shape, cache=cache, strict=strict, threads=threads))
+    return Engine(bundle, GroupDenoiser(bundle, MeshShape(**mesh), cache=cache, strict=strict))
 
 
 class DenoisingRank:
@@ -61,12 +55,8 @@ class DenoisingRank:
         yield self.denoiser.is_cut(prompt)
 
 
-class GroupDenoiser:
-    """`denoise.Denoises` on the ranks of a mesh. They start with it and end with it.
-
-    A rank that dies costs time and no request: the group starts anew and the request once more, from the same noise.
-    Raises BundleError, RankHangs or RankDied where the ranks cannot start, and RankDied when one dies a second time.
-    """
+class GroupDenoiser(SteadyGroup):
+    """`denoise.Denoises` on the ranks of a mesh."""
 
     def __init__(
         self,
@@ -75,51 +65,25 @@ class GroupDenoiser:
         *,
         cache: float = 0.0,
         strict: bool = True,
-        threads: int = 1,
+        threads: int = 0,
         limits: Limits | None = None,
     ) -> None:
         program = partial(DenoisingRank, bundle, cache=cache, strict=strict)
-        self.saved: dict[str, float] = {}
-        self.group = RankGroup(program, shape, threads=threads, limits=limits)
-        self.group.start()
+        super().__init__(program, shape, threads=threads, limits=limits)
 
     def denoise(self, rows: Sequence[Row], steps: int, visit: Visit = lambda: None) -> Generator[Tensor, None, None]:
         """See `denoise.Denoises`. Ranks of `data` that have no row of their own repeat the last one."""
         spare = max(0, self.group.shape.data - len(rows))
-        with closing(self._ask("denoise", [*rows, *[rows[-1]] * spare], steps, visit=visit)) as steps_done:
-            for made in steps_done:
-                if isinstance(made, dict):
-                    self.saved = made
-                else:
-                    yield torch.from_numpy(made[: len(rows)])
+        with closing(self.denoised([*rows, *[rows[-1]] * spare], steps, visit=visit)) as made:
+            for data_NCTHW in made:
+                yield torch.from_numpy(data_NCTHW[: len(rows)])
 
     def understood(self, prompt: str) -> dict[str, str]:
         """See `denoise.Denoises`."""
-        (found,) = self._ask("understood", prompt)
+        (found,) = self.ask("understood", prompt)
         return dict(found)
 
     def is_cut(self, prompt: str) -> bool:
         """See `denoise.Denoises`."""
-        (found,) = self._ask("is_cut", prompt)
+        (found,) = self.ask("is_cut", prompt)
         return bool(found)
-
-    def close(self) -> None:
-        """End the ranks."""
-        self.group.close()
-
-    def _ask(self, method: str, *args: Any, visit: Visit = lambda: None) -> Generator[Any, None, None]:
-        """An order, given a second time where a rank died; what was told the first time is not told again."""
-        told = 0
-        for is_last in (False, True):
-            try:
-                with closing(self.group.run(method, *args, visit=visit)) as items:
-                    for count, item in enumerate(items, 1):
-                        if count > told:
-                            told = count
-                            yield item
-                return
-            except RankDied as died:
-                if is_last:
-                    raise
-                logger.warning("%s The request is made once more.", died)
-                visit()

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from engine.bundles import Bundle, write_bundle
+from engine.cache.budget import FILE, Calibration
 from engine.models.ernie import ErnieEncoder
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
@@ -21,7 +22,7 @@ CONFIG = tiny_video_smoke()
 WORDS = ["a red cup on a table", "a green bottle", "the camera pans left", "orbit left around the product"]
 
 
-def write_tiny_bundle(out: Path, version: str = "1") -> Bundle:
+def write_tiny_bundle(out: Path, version: str = "1", calibration: Calibration | None = None) -> Bundle:
     torch.manual_seed(11)
     channels = CONFIG.latent_channels
     sizes = {"in_channels": channels, "condition_channels": channels + CONFIG.mask_channels}
@@ -39,6 +40,8 @@ def write_tiny_bundle(out: Path, version: str = "1") -> Bundle:
                 parameter.data.copy_(torch.randn(parameter.shape) * 0.1)
         write_model(out, name, model)
     train_tokenizer(out / "tokenizer.json", iter(WORDS * 20))
+    if calibration:
+        calibration.save(out / FILE)
     latents = {"mean": [0.0] * channels, "std": [1.0] * channels, "frames": 17, "height": 32, "width": 32}
     return write_bundle(
         out,
