@@ -17,8 +17,8 @@ from trainer.evaluate.scenes import World, make_world
 from trainer.evaluate.work import HOMOGRAPHY, OURS, STILL, by_homography
 
 TIMES = 17  # frames of a film, evenly over it
-SHUFFLED, MEAN, EXACT = "shuffled condition", "mean video", "exact film"
-BASELINES = (STILL, HOMOGRAPHY, SHUFFLED, MEAN)
+SHUFFLED, NONE, MEAN, EXACT = "shuffled condition", "no condition", "mean video", "exact film"
+BASELINES = (STILL, HOMOGRAPHY, SHUFFLED, NONE, MEAN)
 KINDS = (OURS, *BASELINES, EXACT)
 
 

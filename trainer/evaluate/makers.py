@@ -20,9 +20,12 @@ from engine.media.compose import Compositor
 from engine.requests import Format, ImageToVideo
 from trainer.batches import photo_tensor
 from trainer.evaluate.cases import HOMOGRAPHY, STILL, TIMES, Case, homography_film, make_cases, still_film
+from trainer.evaluate.figures import Figure
 from trainer.evaluate.films import make_fields, prepare
 from trainer.evaluate.flow_loss import HeldOut
+from trainer.evaluate.held_out import HeldOutFilms
 from trainer.evaluate.scenes import FIRST_SEED, make_world
+from trainer.evaluate.tasks import task_figures
 
 HELD_OUT = FIRST_SEED + 1_000_000  # clips of the flow loss of bundles that learnt motion
 
@@ -40,6 +43,9 @@ class Maker(Protocol):
 
     def held_out(self, clips: int) -> HeldOut:
         """Clips that training never saw, as the transformer sees them."""
+
+    def tasks(self, clips: int) -> list[Figure]:
+        """How well it does each of its tasks, on that many unseen clips; empty where it has but one."""
 
     def training_scenes(self) -> tuple[int, int]:
         """Seed of the first scene that it was trained on, and how many there were; BundleError where it is not said."""
@@ -103,6 +109,9 @@ class MotionMaker:
 
         return HeldOut(latents(fields), velocity, {STILL: latents(torch.zeros_like(fields))})
 
+    def tasks(self, clips: int) -> list[Figure]:
+        return []  # it moves a photo, and that is measured on its films
+
     def training_scenes(self) -> tuple[int, int]:
         return _scenes(self.bundle, "bank")
 
@@ -150,6 +159,9 @@ class LatentMaker:
             return made
 
         return HeldOut(data, velocity, {STILL: of_still, HOMOGRAPHY: of_flat})
+
+    def tasks(self, clips: int) -> list[Figure]:
+        return task_figures(self.video, HeldOutFilms.draw(clips, self.side, self.side))
 
     def training_scenes(self) -> tuple[int, int]:
         return _scenes(self.bundle, "films")

@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from trainer.evaluate.cases import EXACT, HOMOGRAPHY, MEAN, OURS, SHUFFLED, STILL
+from trainer.evaluate.cases import EXACT, HOMOGRAPHY, MEAN, NONE, OURS, SHUFFLED, STILL
 from trainer.evaluate.figures import Figure
 from trainer.evaluate.flow_loss import TIMES
 
@@ -15,6 +15,7 @@ COLOURS = {
     STILL: "#6b7280",
     HOMOGRAPHY: "#c2570c",
     SHUFFLED: "#7c3aed",
+    NONE: "#be185d",
     MEAN: "#a16207",
     EXACT: "#15803d",
 }
@@ -23,6 +24,7 @@ _SHAPES = {
     STILL: "M-5,-5H5V5H-5Z",
     HOMOGRAPHY: "M0,-7L7,0L0,7L-7,0Z",
     SHUFFLED: "M0,-7L7,6H-7Z",
+    NONE: "M-6,-5H6L0,6Z",
     MEAN: "M-5,-5L5,5M5,-5L-5,5",
     EXACT: "M0,-10V10",
     OURS: "M0,0m-7,0a7,7 0 1,0 14,0a7,7 0 1,0 -14,0",

@@ -69,7 +69,7 @@ def evaluate(maker: Maker, out: Path, options: Options, judges: list[Judge]) -> 
             closest = None if training is None else training[near[OURS][-1].index]
             examples.append(example_of(case, films, scores[-1], closest, out / "media", len(examples)))
     losses = flow_losses(maker.held_out(options.clips), options.seeds)
-    figures = [*film_figures(scores), flow_figure(losses, options.clips)]
+    figures = [*film_figures(scores), flow_figure(losses, options.clips), *maker.tasks(options.clips)]
     figures += [_memory(near, found_training, options), *outside_figures(judges, judged)]
     made = Evaluation(maker.bundle.identity, maker.how, options, figures, losses, examples, _strengths(scores), _here())
     _write(made, out)
