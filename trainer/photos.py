@@ -12,25 +12,38 @@ from numpy.lib.format import open_memmap
 
 from datapipe.worlds.render import render_layers
 from datapipe.worlds.scene import sample_scene
+from datapipe.worlds.snapshots import draw_snapshot
 from engine.models.product_mask import SIDE
 from trainer.chunks import build_chunks
 from trainer.claim import claim
 
 CHUNK = 32
+KIND = 1  # the stream, beside that of the photograph itself, which tells snapshots from scenes
 
 
 @dataclass(frozen=True)
 class PhotosConfig:
-    """`count` photographs of random shape between 9:16 and 16:9, squeezed to SIDE x SIDE; photo i has seed + i."""
+    """`count` photographs of random shape between 9:16 and 16:9, squeezed to SIDE x SIDE; photo i has seed + i.
+
+    The share `snapshots` of them are snapshots, the rest scenes.
+    """
 
     count: int = 12_000
     seed: int = 500_000_000
+    snapshots: float = 0.65
     processes: int = 2
 
     @property
-    def described(self) -> dict[str, int]:
-        """What its bytes depend on."""
-        return {"count": self.count, "seed": self.seed}
+    def described(self) -> dict[str, float]:
+        """What its bytes depend on. Sets of scenes alone are described as they were before there were snapshots."""
+        return {"count": self.count, "seed": self.seed} | ({"snapshots": self.snapshots} if self.snapshots else {})
+
+    def draw(self, index: int) -> np.ndarray:
+        """Photograph number `index`, uint8 [SIDE, SIDE, 4]: rgb and coverage of the product."""
+        seed = self.seed + index
+        if np.random.default_rng((seed, KIND)).random() < self.snapshots:
+            return draw_snapshot(seed, SIDE)
+        return draw_photo(seed)
 
 
 def build_photos(folder: Path, config: PhotosConfig, deadline: float = math.inf) -> bool:
@@ -76,7 +89,7 @@ def _draw_chunk(task: tuple[Path, PhotosConfig, int]) -> None:
     cv2.setNumThreads(1)
     photos = np.load(folder / "photos.npy", mmap_mode="r+")
     for i in range(start, min(start + CHUNK, config.count)):
-        photos[i] = draw_photo(config.seed + i)
+        photos[i] = config.draw(i)
     temporary = folder / "chunks" / f".{start}"
     temporary.touch()
     temporary.replace(folder / "chunks" / f"{start}")

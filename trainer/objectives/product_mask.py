@@ -37,7 +37,7 @@ def augment(rgb: Tensor, mask: Tensor, generator: torch.Generator) -> tuple[Tens
     batch = rgb.shape[0]
     theta = torch.zeros(batch, 2, 3)
     flip = torch.where(torch.rand(batch, generator=generator) < 0.5, -1.0, 1.0)
-    scale = uniform(0.75, 1.05, batch)
+    scale = uniform(0.6, 1.1, batch)  # below 1: closer, and cut by the edge
     theta[:, 0, 0], theta[:, 1, 1] = scale * flip, scale * uniform(0.85, 1.15, batch)
     theta[:, :, 2] = uniform(-0.15, 0.15, batch, 2)
     grid = F.affine_grid(theta, list(rgb.shape), align_corners=False)
