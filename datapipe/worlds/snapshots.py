@@ -108,14 +108,12 @@ def _placed(rng: Rng, light: tuple[float, float, float], aspect: float) -> Body:
 
 
 def _turned(body: Body, angle: float) -> Body:
+    """Turned about its origin; what bears letters stays upright, since letters are drawn into upright boxes."""
+    if any(part.text is not None for part in body.parts):
+        return body
     parts = tuple(
-        part
-        if part.text is not None
-        else replace(
-            part, outline=rotated(part.outline, angle), holes=tuple(rotated(hole, angle) for hole in part.holes)
-        )
+        replace(part, outline=rotated(part.outline, angle), holes=tuple(rotated(hole, angle) for hole in part.holes))
         for part in body.parts
-        if part.text is None or abs(angle) < 0.2
     )
     return replace(body, parts=parts)
 
