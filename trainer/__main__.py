@@ -114,6 +114,8 @@ def export(options: argparse.Namespace) -> int:
     if kept and kept["recipe"] == options.recipe:
         config = configuration(type(config), kept["config"])
     config = override(config, options.set)
+    if options.mask and not options.recipe.startswith("nano"):
+        raise ValueError(f"{options.recipe} has no automatic mask: --mask is for nano.")
     bundle = recipe.part("export")(
         config,
         options.out,
@@ -121,6 +123,7 @@ def export(options: argparse.Namespace) -> int:
         version=options.version,
         command=_command(options.recipe, options.version, settings),
         unfinished=options.unfinished,
+        **({"mask": options.mask} if options.mask else {}),
     )
     print(f"{bundle.name} {bundle.version} {bundle.digest} in {bundle.path}")
     return 0
@@ -208,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--threads", type=int)
     out.add_argument("--bundle", type=Path, required=True, help="new folder for the bundle")
     out.add_argument("--version", default="0.1.0")
+    out.add_argument("--mask", type=Path, metavar="RUN", help="nano: the automatic mask of this other run")
     out.add_argument("--unfinished", action="store_true", help="also stages that stopped early; the bundle says so")
     return parser
 

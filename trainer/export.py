@@ -23,7 +23,8 @@ from trainer.loop import Run
 from trainer.objectives.video_flow import TASKS
 from trainer.recipes.nano import NanoConfig
 from trainer.recipes.tiny_video import TinyVideoConfig
-from trainer.record import code
+from trainer.record import Record, code
+from trainer.settings import configuration
 
 SAMPLING = {"sampler": "euler", "shift": 1.0, "guidance": 2.0}
 
@@ -39,10 +40,18 @@ class Card:
 
 
 def export_nano(
-    config: NanoConfig, folder: Path, out: Path, *, version: str, command: str, unfinished: bool = False
+    config: NanoConfig,
+    folder: Path,
+    out: Path,
+    *,
+    version: str,
+    command: str,
+    unfinished: bool = False,
+    mask: Path | None = None,
 ) -> Bundle:
     """Write the bundle of the run in `folder` to the new folder `out`, whole or not at all.
 
+    `mask` is another run of nano that the stage product_mask is taken from, with the settings that it was trained with.
     ValueError where `out` holds files, where a stage is not trained, or stopped before its last step and `unfinished`
     does not allow for it; the bundle then says so.
     """
@@ -50,7 +59,7 @@ def export_nano(
     runs = {
         "motion_vae": nano.motion_vae_run(config, folder),
         "single_dit": nano.single_dit_run(config, folder),
-        "product_mask": nano.product_mask_run(config, folder),
+        "product_mask": _recorded_mask(mask) if mask else nano.product_mask_run(config, folder),
     }
     check_trained(folder, runs, {nano.TOKENIZER: "single_dit", nano.STATISTICS: "single_dit"}, unfinished)
 
@@ -60,7 +69,26 @@ def export_nano(
         shutil.copyfile(folder / nano.TOKENIZER, made / nano.TOKENIZER)
 
     provenance = provenance_of("trainer.recipes.nano", asdict(config), runs, command)
+    if mask:
+        provenance["stages"]["product_mask"] |= _recorded(mask)
     return write_whole(out, _nano_card(), version, provenance, write_parts)
+
+
+def _recorded_mask(folder: Path) -> Run:
+    """The stage product_mask of a recorded run of nano. ValueError where there is none."""
+    kept = Record(folder).kept
+    if not kept.get("recipe", "").startswith("nano"):
+        raise ValueError(f"{folder} holds no recorded run of nano, whose automatic mask could be taken.")
+    return nano.product_mask_run(configuration(NanoConfig, kept["config"]), folder)
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
+    """How a stage that comes from another run was made: its settings, its code, what it began at."""
+    kept = Record(folder).kept
+    began = {"from": kept["from"]["digest"]} if kept["from"] else {}
+    settings = [setting for call in kept["calls"] for setting in call["set"]]
+    config = {name: kept["config"][name] for name in ("seed", "photos", "mask")}
+    return {"settings": list(dict.fromkeys(settings)), "config": config, "commit": kept["commit"], **began}
 
 
 def export_tiny_video(

@@ -298,6 +298,24 @@ def test_a_bundle_says_how_it_was_made(run_folder, tmp_path):
     assert _parser().parse_args(export[3:]).version == "1.2"
 
 
+def test_the_mask_of_another_run_is_exported_with_the_settings_that_made_it(run_folder, bundle, tmp_path):
+    other, settings = tmp_path / "other", ["bank.scenes=1", "photos.count=8", "mask.learning_rate=0.02"]
+    stages = ["--stage", "bank", "--stage", "product_mask", *(word for one in settings for word in ("--set", one))]
+    assert main(["run", "nano_smoke", "--out", str(other), *stages]) == 0
+    options = ["--out", str(run_folder), "--mask", str(other), "--bundle", str(tmp_path / "made")]
+    assert main(["export", "nano_smoke", *options]) == 0
+    made = read_bundle(tmp_path / "made")
+    assert made.provenance["stages"]["product_mask"]["settings"] == settings
+    assert made.provenance["stages"]["product_mask"]["config"]["photos"]["count"] == 8
+    name = "product_mask.safetensors"
+    assert (made.path / name).read_bytes() != (bundle / name).read_bytes(), "the run's own mask was taken"
+    for name in ("single_dit.safetensors", "motion_vae.safetensors"):
+        assert (made.path / name).read_bytes() == (bundle / name).read_bytes()
+    with pytest.raises(ValueError, match="no recorded run of nano"):
+        export_nano(CONFIG, run_folder, tmp_path / "b", version="0", command="test", mask=tmp_path / "nothing")
+    assert main(["export", "tiny_video_smoke", "--out", str(other), "--mask", str(other), "--bundle", "b"]) == 2
+
+
 def test_photo_to_video(engine, photo, tmp_path):
     events = []
     made = engine.generate(REQUEST, photo, tmp_path / "out.mp4", on_event=events.append)
