@@ -63,7 +63,8 @@ def _limb(
     rng = kit.rng
     outline = shapes[int(rng.integers(len(shapes)))][0]
     x, y = (outline[int(rng.integers(len(outline)))] * kit.uniform(0.6, 1.0)).tolist()
-    pick, holes = rng.random(), ()
+    pick = rng.random()
+    holes: tuple[Points, ...] = ()
     if pick < 0.3:  # a strut, a leg, a strap
         end = np.array([x, y]) + rng.normal(0, 0.6, 2)
         bend = (np.array([x, y]) + end) / 2 + rng.normal(0, 0.15, 2)

@@ -252,6 +252,6 @@ def _photographed(rng: Rng, picture: np.ndarray) -> np.ndarray:
     taken = np.clip(picture, 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 95))]
-        taken = cv2.imdecode(cv2.imencode(".jpg", np.ascontiguousarray(taken[..., ::-1]), quality)[1], cv2.IMREAD_COLOR)
-        taken = np.ascontiguousarray(taken[..., ::-1])
+        sent = cv2.imencode(".jpg", cv2.cvtColor(taken, cv2.COLOR_RGB2BGR), quality)[1]
+        taken = np.asarray(cv2.cvtColor(np.asarray(cv2.imdecode(sent, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB))
     return taken
