@@ -82,7 +82,7 @@ class Denoiser:
     def denoise(self, rows: Sequence[Row], steps: int, visit: Visit = lambda: None) -> Generator[Tensor, None, None]:
         """See `Denoises`. `visit` is called before each block of the transformer.
 
-        Rows of one batch share their grid. Each is what it would be alone, but for the last bits (below 1e-5).
+        Rows of one batch share their grid. Each is what it would be alone, but for the rounding of float32.
         """
         noise_NCTHW = torch.cat([self._noise(row) for row in rows])
         velocity, times = self._velocity(rows), shifted_times(steps, self.sampling["shift"])

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from engine.media.framing import Framing
 from studio.api.job_serializers import NoticeSerializer
-from studio.api.problems import FieldError, field_errors, invalid
+from studio.api.problems import FieldError, Problem, field_errors, invalid
 from studio.api.views import WorkspaceView
 from studio.assets.access import access_asset
 from studio.assets.models import Asset, AssetKind
@@ -18,6 +18,8 @@ from studio.generations.framing import preview_framing
 from studio.generations.services import checked_settings
 from studio.registry.selectors import default_model
 from studio.workspaces.access import Actor, NotFound
+
+KIND = "image_to_video"
 
 
 class NewFramingSerializer(serializers.Serializer[Any]):
@@ -49,9 +51,11 @@ class FramingsView(WorkspaceView):
         form.is_valid(raise_exception=True)
         asset = _photo(self.actor, form.validated_data["asset_id"])
         settings = {**form.validated_data["settings"], "asset_id": asset.id}
-        can = default_model().capabilities.get("image_to_video", {})
+        model = default_model()
+        if KIND not in model.kinds:
+            raise Problem(422, "unknown_kind", f"The model {model.name} makes no {KIND!r}: it frames no photo.")
         try:
-            checked = checked_settings("image_to_video", settings, can)
+            checked = checked_settings(KIND, settings, model.capabilities.get(KIND, {}))
         except ValidationError as error:
             raise invalid(field_errors(error, "settings")) from error
         return Response(_present(*preview_framing(asset, checked.request())))

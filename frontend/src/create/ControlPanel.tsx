@@ -68,12 +68,12 @@ export function ControlPanel({ asset, uploading, framing, flush }: Props) {
         </div>
       </div>
       <div className="generate">
-        {problem && (
-          <Callout tone="error" title="Nothing was started">
-            {problem}
-          </Callout>
-        )}
         <div className="generate-stay">
+          {problem && (
+            <Callout tone="error" title="Nothing was started">
+              {problem}
+            </Callout>
+          )}
           <Notes asset={asset} framing={framing} late={late} />
           {lookOnly ? (
             <Callout>{lookOnly}</Callout>

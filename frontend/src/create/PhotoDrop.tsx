@@ -76,9 +76,10 @@ export function OnItsWay({ upload }: { upload: Upload }) {
 interface ChooseProps {
   onFiles: (files: File[]) => void;
   small?: boolean;
+  label?: string;
 }
 
-export function ChooseButton({ onFiles, small }: ChooseProps) {
+export function ChooseButton({ onFiles, small, label = "Choose a photo" }: ChooseProps) {
   const input = useRef<HTMLInputElement>(null);
   return (
     <>
@@ -103,7 +104,7 @@ export function ChooseButton({ onFiles, small }: ChooseProps) {
         </button>
       ) : (
         <Button look="primary" className="button-large" icon="upload" onClick={() => input.current?.click()}>
-          Choose a photo
+          {label}
         </Button>
       )}
     </>

@@ -25,7 +25,9 @@ export function JobCard({ job }: { job: Job }) {
         )}
         {isActive(job) && <CardProgress job={job} />}
       </div>
-      <span className="card-title">{title(job)}</span>
+      <span className="card-title" dir="auto">
+        {title(job)}
+      </span>
       <span className="card-meta">{facts(summary(job), ago(job.created_at, now))}</span>
     </Link>
   );

@@ -34,7 +34,7 @@ function JobView({ job }: { job: Job }) {
         <Link className="back" href="/videos">
           <Icon name="back" /> Videos
         </Link>
-        <h1>{title(job)}</h1>
+        <h1 dir="auto">{title(job)}</h1>
         <p className="muted">{facts(summary(job), ago(job.created_at, now))}</p>
       </header>
       <JobStage job={job} aspect={panel?.aspect(job.settings) ?? 1} />

@@ -26,7 +26,7 @@ export function LibraryPage() {
     <>
       <div className="page-head">
         <h1>Library</h1>
-        {lookOnly === null && <ChooseButton onFiles={addHere} />}
+        {lookOnly === null && <ChooseButton onFiles={addHere} label="Add photos" />}
       </div>
       {lookOnly && <p className="muted page-note">{lookOnly}</p>}
       <UploadProblems />

@@ -105,6 +105,15 @@ def test_a_framing_is_that_of_the_bundles_defaults(api: Api, small: None) -> Non
     assert left_out == asked != api.post("/framings", {"asset_id": photo, "settings": {"format": "16:9"}}).json()
 
 
+def test_a_bundle_that_makes_no_such_video_frames_no_photo(api: Api, bundle: Path) -> None:
+    photo = api.photo()["id"]
+    assert api.post("/framings", {"asset_id": photo, "settings": {}}).status_code == 200  # the control
+    write_bundle(bundle, name="other", version="1", kinds=("text_to_video",), capabilities={}, provenance={})
+    answer = api.post("/framings", {"asset_id": photo, "settings": {}})
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_kind")
+    assert "other" in answer.json()["detail"]
+
+
 def test_control_a_bundle_that_says_nothing_is_asked_anything(api: Api) -> None:
     photo = api.photo()["id"]
     assert ask(api, photo, format="9:16", seconds=15, subject={"motion": "turn"})["state"] == "queued"
