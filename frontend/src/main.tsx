@@ -12,6 +12,7 @@ import "./styles/moves.css";
 import "./styles/jobs.css";
 import "./styles/job.css";
 import "./styles/player.css";
+import "./styles/workspace.css";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";

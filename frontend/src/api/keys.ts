@@ -9,5 +9,9 @@ export const keys = {
   job: (id: string) => ["jobs", "one", id] as const,
   assets: ["assets"] as const,
   assetList: ["assets", "list"] as const,
+  members: ["members"] as const,
+  brands: ["brands"] as const,
+  products: ["products"] as const,
+  productList: (brand: string) => ["products", brand] as const,
   asset: (id: string) => ["assets", "one", id] as const,
 };

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "react";
 import { setDoubtListener, setWorkspaceHeader } from "../api/client";
 import { useSession } from "../api/queries";
 import type { Session } from "../api/types";
+import { BrandPage } from "../brands/BrandPage";
 import { CreatePage } from "../create/CreatePage";
 import { DraftProvider } from "../create/DraftProvider";
 import { UploadProvider } from "../create/UploadProvider";
@@ -10,6 +11,7 @@ import { FeedProvider } from "../feed/FeedProvider";
 import { JobPage } from "../jobs/JobPage";
 import { JobsPage } from "../jobs/JobsPage";
 import { LibraryPage } from "../library/LibraryPage";
+import { PeoplePage } from "../people/PeoplePage";
 import { Spinner } from "../ui/controls";
 import { Empty, LoadFailed } from "../ui/messages";
 import { MemberProvider } from "./member";
@@ -69,6 +71,8 @@ function Route() {
   if (area === "videos" && id && !more) return <JobPage key={id} id={id} />;
   if (path === "/videos") return <JobsPage />;
   if (path === "/library") return <LibraryPage />;
+  if (path === "/brand") return <BrandPage />;
+  if (path === "/people") return <PeoplePage />;
   return (
     <Empty
       icon="alert"

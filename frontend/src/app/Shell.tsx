@@ -9,7 +9,7 @@ import { facts } from "../ui/format";
 import { Icon, type IconName } from "../ui/Icon";
 import { useToast } from "../ui/messages";
 import mark from "./mark.svg";
-import { useMember } from "./member";
+import { mayManage, useMember } from "./member";
 import { Link, usePath } from "./router";
 import { useTheme } from "./theme";
 
@@ -17,6 +17,7 @@ const PAGES: { href: string; label: string; icon: IconName }[] = [
   { href: "/", label: "Create", icon: "sparkle" },
   { href: "/videos", label: "Videos", icon: "film" },
   { href: "/library", label: "Library", icon: "image" },
+  { href: "/brand", label: "Brand", icon: "tag" },
 ];
 
 export function Shell({ children }: { children: ReactNode }) {
@@ -102,6 +103,9 @@ function Account() {
       document.removeEventListener("keydown", close);
     };
   }, []);
+  const close = () => {
+    if (menu.current) menu.current.open = false;
+  };
   const signOut = () =>
     request("DELETE", SESSION).then(
       () => window.location.reload(),
@@ -120,6 +124,12 @@ function Account() {
           <div className="small muted">{facts(workspace?.name, workspace?.role)}</div>
         </div>
         {session.workspaces.length > 1 && <WorkspaceChoice current={id} onChoose={switchTo} />}
+        {workspace && mayManage(workspace.role) && (
+          <Link className="button button-plain" href="/people" onClick={close}>
+            <Icon name="people" />
+            People
+          </Link>
+        )}
         <ThemeChoice />
         <Button onClick={signOut}>Sign out</Button>
       </div>

@@ -28,6 +28,15 @@ const RANKS: Role[] = ["viewer", "reviewer", "editor", "admin", "owner"];
 /** Whether this role may upload, paint, start, cancel and delete. The studio decides; this only spares a refusal. */
 export const mayEdit = (role: Role): boolean => RANKS.indexOf(role) >= RANKS.indexOf("editor");
 
+/** Whether this role may see and change who belongs to the workspace. */
+export const mayManage = (role: Role): boolean => RANKS.indexOf(role) >= RANKS.indexOf("admin");
+
+/** "a viewer", "an editor". */
+export const aRole = (role: Role): string => (/^[aeiou]/.test(role) ? `an ${role}` : `a ${role}`);
+
+/** The roles that one of this role may give: up to its own, the lowest first. */
+export const rolesUpTo = (role: Role): Role[] => RANKS.slice(0, RANKS.indexOf(role) + 1);
+
 export const useMayEdit = (): boolean => mayEdit(useMember().role);
 
 /** Why the page offers less to who may not edit. */

@@ -4,14 +4,31 @@ import { renderToStaticMarkup } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { keys } from "../api/keys";
 import type { Asset, Job } from "../api/types";
+import { BrandPage } from "../brands/BrandPage";
 import { DraftProvider } from "../create/DraftProvider";
 import { UploadProvider } from "../create/UploadProvider";
 import { JobPage } from "../jobs/JobPage";
 import { LibraryPage } from "../library/LibraryPage";
+import { PeoplePage } from "../people/PeoplePage";
 import { MemberProvider, type Role } from "./member";
 
 const urls = { content: "/c", thumbnail: "/t", download: "/d" };
 const photo = { id: "a1", name: "bottle.jpg", width: 3, height: 4, bytes: 5000, urls, mask: null } as Asset;
+
+const brand = { id: "b1", name: "Northlight", colours: ["#7a3b12"], created_at: "2026-01-01T00:00:00Z" };
+const product = {
+  id: "p1",
+  brand_id: "b1",
+  name: "Harbour mug",
+  facts: { volume: "350 ml" },
+  created_at: "",
+};
+const people = (["owner", "admin", "viewer"] as const).map((role) => ({
+  id: `m-${role}`,
+  role,
+  user: { id: `u-${role}`, email: `${role}@studio.example`, name: "" },
+  created_at: "2026-01-01T00:00:00Z",
+}));
 
 const job = (state: Job["state"]) =>
   ({
@@ -33,6 +50,12 @@ function seen(role: Role, page: ReactNode, state: Job["state"] = "running"): str
   cache.setQueryData(keys.models, []);
   cache.setQueryData(keys.job("j1"), job(state));
   cache.setQueryData(keys.assetList, { pages: [{ results: [photo], next: null }], pageParams: [""] });
+  cache.setQueryData(keys.brands, { pages: [{ results: [brand], next: null }], pageParams: [""] });
+  cache.setQueryData(keys.productList("b1"), {
+    pages: [{ results: [product], next: null }],
+    pageParams: [""],
+  });
+  cache.setQueryData(keys.members, { pages: [{ results: people, next: null }], pageParams: [""] });
   const workspaces = [{ id: "w1", name: "Northlight", role }];
   const session = {
     user: { id: "u", email: "a@studio.example", name: "" },
@@ -56,6 +79,8 @@ afterEach(() => vi.unstubAllGlobals());
 
 const running = (role: Role) => seen(role, <JobPage id="j1" />);
 const failed = (role: Role) => seen(role, <JobPage id="j1" />, "failed");
+const brands = (role: Role) => seen(role, <BrandPage />);
+const persons = (role: Role) => seen(role, <PeoplePage />);
 const library = (role: Role) => seen(role, <LibraryPage />);
 
 describe("a viewer", () => {
@@ -68,8 +93,14 @@ describe("a viewer", () => {
 
   it("is told why photos cannot be added or deleted here", () => {
     expect(library("reviewer")).toContain("You are a reviewer of this workspace");
-    for (const word of ["Choose a photo", "Delete bottle.jpg"])
-      expect(library("reviewer")).not.toContain(word);
+    for (const word of ["Add photos", "Delete bottle.jpg"]) expect(library("reviewer")).not.toContain(word);
+  });
+
+  it("sees the brand and its facts, and nothing to change them with", () => {
+    for (const word of ["Northlight", "#7a3b12", "Harbour mug", "350 ml"])
+      expect(brands("viewer")).toContain(word);
+    for (const word of ["Add a brand", "Add a product", "Change Harbour mug"])
+      expect(brands("viewer")).not.toContain(word);
   });
 });
 
@@ -77,6 +108,24 @@ describe("an editor", () => {
   it("is offered all of it", () => {
     expect(running("editor")).toContain("Cancel");
     for (const word of ["Again", "Vary"]) expect(failed("editor")).toContain(word);
-    for (const word of ["Choose a photo", "Delete bottle.jpg"]) expect(library("editor")).toContain(word);
+    for (const word of ["Add photos", "Delete bottle.jpg"]) expect(library("editor")).toContain(word);
+    for (const word of ["Add a brand", "Add a product", "Change Harbour mug"])
+      expect(brands("editor")).toContain(word);
+  });
+
+  it("is told that people are the administrators' matter", () => {
+    expect(persons("editor")).toContain("You are an editor");
+    expect(persons("editor")).not.toContain("@studio.example");
+  });
+});
+
+describe("an administrator", () => {
+  it("gives roles up to its own, and cannot change who is above", () => {
+    const seen = persons("admin");
+    expect(seen).toContain("viewer@studio.example");
+    expect(seen).toMatch(/<select[^>]*Role of owner@studio.example[^>]*disabled/);
+    expect(seen).not.toMatch(/<select[^>]*Role of viewer@studio.example[^>]*disabled/);
+    expect(seen.match(/<option value="owner"/g)).toHaveLength(1);
+    expect(persons("owner").match(/<option value="owner"/g)).toHaveLength(4);
   });
 });

@@ -49,3 +49,10 @@ export function attemptName(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
+
+/** For the first field of a form that opens at the press of a button: the button is gone, and the focus comes here. */
+export function useFocusHere<T extends HTMLElement>() {
+  const here = useRef<T>(null);
+  useEffect(() => here.current?.focus(), []);
+  return here;
+}

@@ -31,8 +31,10 @@ bodies = st.dictionaries(st.sampled_from(names), anything | some_settings, max_s
     {"kind": st.just("image_to_video"), "settings": some_settings, "metadata": anything}
 )
 
+SLOW_AND_SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]  # too slow is a machine that is busy
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=SLOW_AND_SHARED)
 @given(body=bodies)
 @pytest.mark.parametrize("path", ["/jobs", "/framings", "/api-keys", "/members", "/brands", "/products"])
 def test_any_json_is_answered(admin_api: Api, path: str, body: Any) -> None:

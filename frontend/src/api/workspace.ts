@@ -1,0 +1,59 @@
+/** Who belongs to the workspace, and what it sells: lists that are read whole, page by page, and changes to them. */
+import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
+import { request } from "./client";
+import { keys } from "./keys";
+import { withCursor } from "./pages";
+import type { AddedMember, Brand, Member, Page, Product } from "./types";
+
+const PAGE_SIZE = 50;
+
+function usePages<T>(key: readonly string[], path: string) {
+  return useInfiniteQuery({
+    queryKey: key,
+    queryFn: ({ pageParam }) => request<Page<T>>("GET", withCursor(path, pageParam, PAGE_SIZE)),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next,
+  });
+}
+
+export const useMembers = () => usePages<Member>(keys.members, "/members");
+export const useBrands = () => usePages<Brand>(keys.brands, "/brands");
+export const useProducts = (brand: string) =>
+  usePages<Product>(keys.productList(brand), `/products?brand_id=${brand}`);
+
+/** A request that changes something, after which the lists under `key` are read again. */
+function useChange<In, Out>(key: readonly string[], send: (input: In) => Promise<Out>) {
+  const cache = useQueryClient();
+  return useMutation({ mutationFn: send, onSuccess: () => cache.invalidateQueries({ queryKey: key }) });
+}
+
+export interface NewMember {
+  email: string;
+  name: string;
+  role: Member["role"];
+}
+
+export const useAddMember = () =>
+  useChange(keys.members, (body: NewMember) => request<AddedMember>("POST", "/members", { body }));
+
+export const useChangeRole = () =>
+  useChange(keys.members, ({ id, role }: Pick<Member, "id" | "role">) =>
+    request<Member>("PATCH", `/members/${id}`, { body: { role } }),
+  );
+
+export const useRemoveMember = () =>
+  useChange(keys.members, (id: string) => request<void>("DELETE", `/members/${id}`));
+
+/** Makes a brand, or changes the one with this id. */
+export const useSaveBrand = (id: string | null) =>
+  useChange(keys.brands, (body: Pick<Brand, "name" | "colours">) =>
+    request<Brand>(id ? "PATCH" : "POST", id ? `/brands/${id}` : "/brands", { body }),
+  );
+
+/** Makes a product of the brand, or changes the one with this id. */
+export const useSaveProduct = (brand: string, id: string | null) =>
+  useChange(keys.products, (body: Pick<Product, "name" | "facts">) =>
+    id
+      ? request<Product>("PATCH", `/products/${id}`, { body })
+      : request<Product>("POST", "/products", { body: { ...body, brand_id: brand } }),
+  );

@@ -1,0 +1,107 @@
+import { type FormEvent, useId, useState } from "react";
+import { sentence } from "../api/client";
+import type { Product } from "../api/types";
+import { useSaveProduct } from "../api/workspace";
+import { Button, IconButton } from "../ui/controls";
+import { useFocusHere } from "../ui/hooks";
+import { Callout, useToast } from "../ui/messages";
+import { type Fact, factsOf, filled, type Keyed, keyed, MOST_FACTS, wrongWith } from "./rows";
+
+interface Props {
+  brand: string;
+  /** Null for a new one. */
+  product: Product | null;
+  onClose: () => void;
+}
+
+const EMPTY: Fact = { name: "", value: "" };
+
+/** A product's name and the facts that copy may state of it. */
+export function ProductForm({ brand, product, onClose }: Props) {
+  const save = useSaveProduct(brand, product?.id ?? null);
+  const tell = useToast();
+  const [name, setName] = useState(product?.name ?? "");
+  const [facts, setFacts] = useState<Keyed<Fact>[]>(() => [
+    ...Object.entries(product?.facts ?? {}).map(([name, value]) => keyed({ name, value })),
+    ...(product ? [] : [keyed(EMPTY)]),
+  ]);
+  const [wrong, setWrong] = useState<string | null>(null);
+  const id = useId();
+  const first = useFocusHere<HTMLInputElement>();
+  const change = (row: Keyed<Fact>, part: Partial<Fact>) =>
+    setFacts(facts.map((old) => (old === row ? { ...old, ...part } : old)));
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    const problem = wrongWith(facts);
+    setWrong(problem);
+    if (problem !== null) return;
+    const done = () => {
+      tell("Product saved");
+      onClose();
+    };
+    save.mutate({ name: name.trim(), facts: factsOf(facts) }, { onSuccess: done });
+  };
+  const problem = wrong ?? (save.isError ? sentence(save.error) : null);
+  return (
+    <form
+      className="product-form"
+      aria-label={product ? `Change ${product.name}` : "New product"}
+      onSubmit={submit}
+    >
+      <div className="field">
+        <label className="label" htmlFor={id}>
+          Product
+        </label>
+        <input
+          id={id}
+          className="input"
+          value={name}
+          maxLength={200}
+          required
+          ref={first}
+          onChange={(event) => setName(event.target.value)}
+        />
+      </div>
+      <fieldset className="field">
+        <legend className="label">Facts</legend>
+        {facts.map((row, place) => (
+          <div key={row.key} className="fact">
+            <input
+              className="input"
+              aria-label={`Name of fact ${place + 1}`}
+              placeholder="volume"
+              maxLength={200}
+              value={row.name}
+              onChange={(event) => change(row, { name: event.target.value })}
+            />
+            <input
+              className="input"
+              aria-label={`Fact ${place + 1}`}
+              placeholder="300 ml"
+              maxLength={500}
+              value={row.value}
+              onChange={(event) => change(row, { value: event.target.value })}
+            />
+            <IconButton
+              icon="close"
+              label={`Remove fact ${place + 1}`}
+              onClick={() => setFacts(facts.filter((other) => other !== row))}
+            />
+          </div>
+        ))}
+        {facts.length < MOST_FACTS && (
+          <Button look="quiet" icon="plus" onClick={() => setFacts([...facts, keyed(EMPTY)])}>
+            Add a fact
+          </Button>
+        )}
+      </fieldset>
+      {problem && <Callout tone="error">{problem}</Callout>}
+      <div className="form-end">
+        <Button onClick={onClose}>Cancel</Button>
+        <Button type="submit" look="primary" busy={save.isPending} disabled={!filled(name)}>
+          Save
+        </Button>
+      </div>
+    </form>
+  );
+}
