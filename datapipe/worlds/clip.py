@@ -173,12 +173,23 @@ def plane_equation(plane: Plane) -> tuple[np.ndarray, float]:
 
 
 def sample_canvas(image_hw: np.ndarray, points_THW2: np.ndarray, aspect: float, layers: Layers) -> np.ndarray:
-    """Bilinear samples of a canvas (frame plus padding; grey or RGB) at isotropic points; edges continue."""
+    """Bilinear samples of a canvas (frame plus padding; any count of channels) at isotropic points; edges continue."""
     height, width = image_hw.shape[:2]
     frame_height, frame_width = height - 2 * layers.pad_y, width - 2 * layers.pad_x
     ax, ay = np.sqrt(aspect), 1 / np.sqrt(aspect)
     flat = points_THW2.reshape(-1, points_THW2.shape[-2], 2)
-    x = ((flat[..., 0] / ax + 1) / 2 * frame_width - 0.5 + layers.pad_x).astype(np.float32)
-    y = ((flat[..., 1] / ay + 1) / 2 * frame_height - 0.5 + layers.pad_y).astype(np.float32)
+    x = _pixels(flat[..., 0], ax, frame_width, layers.pad_x)
+    y = _pixels(flat[..., 1], ay, frame_height, layers.pad_y)
     sampled = cv2.remap(image_hw, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return sampled.reshape(*points_THW2.shape[:-1], *image_hw.shape[2:])
+
+
+def _pixels(at: np.ndarray, reach: float, size: int, pad: int) -> np.ndarray:
+    """Canvas pixels of isotropic coordinates that span -reach..reach over `size` pixels; computed in float64."""
+    pixels = at / np.float64(reach)
+    pixels += 1
+    pixels /= 2
+    pixels *= size
+    pixels -= 0.5
+    pixels += pad
+    return pixels.astype(np.float32)

@@ -36,15 +36,18 @@ def film(scene: Scene, layers: Layers, motion: Motion, height: int, width: int, 
     made_THW3 = np.zeros((frames - 1, height, width, 3), np.float32)
     for plane, (rgb, alpha) in zip(scene.planes, layers.planes, strict=True):
         source_THW2, visible_THW = plane_map(points_HW2, *pose, *plane_equation(plane))
-        share_THW = sample_canvas(alpha, source_THW2, scene.aspect, layers) * visible_THW / np.float32(255)
-        _lay_over(made_THW3, sample_canvas(rgb, source_THW2, scene.aspect, layers), share_THW)
+        seen_THW4 = sample_canvas(np.dstack([rgb, alpha]), source_THW2, scene.aspect, layers)
+        _lay_over(made_THW3, seen_THW4[..., :3], seen_THW4[..., 3] * visible_THW / np.float32(255))
     product_THW2 = product_map(
         points_HW2, motion, scene.aspect, centre, scene.product.half_width, scene.product.bulge, tau_T
     )
-    light_THW = sweep_light_from_start(product_THW2, points_HW2, motion, scene, tau_T)
-    lit_THW3 = sample_canvas(layers.product_rgb, product_THW2, scene.aspect, layers) + 255 * light_THW[..., None]
-    share_THW = sample_canvas(layers.product_alpha, product_THW2, scene.aspect, layers) / np.float32(255)
-    _lay_over(made_THW3, np.clip(lit_THW3, 0, 255), share_THW)
+    product = np.dstack([layers.product_rgb, layers.product_alpha])
+    seen_THW4 = sample_canvas(product, product_THW2, scene.aspect, layers)
+    lit_THW3 = seen_THW4[..., :3].astype(np.float32)
+    if motion.subject == "light-sweep":
+        light_THW = sweep_light_from_start(product_THW2, points_HW2, motion, scene, tau_T)
+        lit_THW3 = np.clip(lit_THW3 + 255 * light_THW[..., None], 0, 255)
+    _lay_over(made_THW3, lit_THW3, seen_THW4[..., 3] / np.float32(255))
     photo = layers.composite[layers.pad_y : layers.pad_y + height, layers.pad_x : layers.pad_x + width]
     return np.concatenate([photo[None], np.round(made_THW3).astype(np.uint8)])
 
@@ -73,4 +76,10 @@ def caption(motion: Motion, words: dict[str, str], rng: np.random.Generator) -> 
 
 
 def _lay_over(image_THW3: np.ndarray, colour_THW3: np.ndarray, share_THW: np.ndarray) -> None:
-    image_THW3 += (colour_THW3 - image_THW3) * share_THW[..., None]
+    """Only inside the box that the layer ever covers: elsewhere nothing would change."""
+    covered_HW = share_THW.any(0)
+    rows, columns = np.flatnonzero(covered_HW.any(1)), np.flatnonzero(covered_HW.any(0))
+    if len(rows) == 0:
+        return
+    box = np.s_[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    image_THW3[box] += (colour_THW3[box] - image_THW3[box]) * share_THW[box][..., None]

@@ -152,12 +152,16 @@ def plane_map(
     forward_T33 = rotation_T33 + translation_T3[:, :, None] * (normal / distance)[None, None, :]
     backward_T33 = np.linalg.inv(forward_T33).astype(np.float32)
     rays_HW3 = np.concatenate([points_HW2 / FOCAL, np.ones_like(points_HW2[..., :1])], -1).astype(np.float32)
-    source_THW3 = rays_HW3.reshape(-1, 3) @ backward_T33.transpose(0, 2, 1)
-    source_THW3 = source_THW3.reshape(len(backward_T33), *points_HW2.shape[:2], 3)
-    depth_THW = source_THW3[..., 2]
-    visible_THW = depth_THW > 1e-3
-    safe_THW = np.where(visible_THW, depth_THW, 1.0)
-    return source_THW3[..., :2] / safe_THW[..., None] * FOCAL, visible_THW
+    source_TN3 = rays_HW3.reshape(-1, 3) @ backward_T33.transpose(0, 2, 1)
+    depth_TN = np.ascontiguousarray(source_TN3[..., 2])
+    visible_TN = depth_TN > 1e-3
+    if not visible_TN.all():
+        depth_TN[~visible_TN] = 1.0
+    photo_TN2 = np.empty((*source_TN3.shape[:2], 2), np.float32)
+    for axis in (0, 1):  # broadcasting over a last axis of two takes four times as long
+        photo_TN2[..., axis] = source_TN3[..., axis] / depth_TN * FOCAL
+    shape = (len(backward_T33), *points_HW2.shape[:2])
+    return photo_TN2.reshape(*shape, 2), visible_TN.reshape(shape)
 
 
 def world_pose(
