@@ -25,12 +25,12 @@ from datapipe.worlds.shapes import (
 )  # fmt: skip
 
 
-def _skin(k: Kit) -> Rgb:
+def sample_skin(k: Kit) -> Rgb:
     a, b = SKINS[int(k.uniform(0, 6))], SKINS[int(k.uniform(0, 6))]
     return mix(a, b, k.uniform(0, 0.5))
 
 
-def _hair(k: Kit) -> Paint:
+def sample_hair(k: Kit) -> Paint:
     colour = ((28, 22, 20), (62, 40, 26), (120, 78, 42), (205, 165, 100), (150, 62, 30), (170, 168, 165))[
         int(k.uniform(0, 6))
     ]
@@ -52,7 +52,7 @@ def _face(k: Kit, skin: Rgb, x: float, y: float, w: float, h: float) -> list[Par
             (0, h * 1.08),
             (-w * 0.7, h * 0.75),
         )
-        parts.append(Part(moved(beard, x, y), _hair(k)))
+        parts.append(Part(moved(beard, x, y), sample_hair(k)))
     gap, eye = w * k.uniform(0.36, 0.44), w * k.uniform(0.12, 0.19)
     open_ = k.uniform(0.45, 0.75)
     for s in (-1, 1):
@@ -85,7 +85,7 @@ def _face(k: Kit, skin: Rgb, x: float, y: float, w: float, h: float) -> list[Par
 
 def person(k: Kit) -> Body:
     """Head and shoulders, cut by the lower edge of the picture."""
-    skin = _skin(k)
+    skin = sample_skin(k)
     w, h = k.uniform(0.34, 0.42), k.uniform(0.46, 0.54)
     y = -0.45
     wide = k.uniform(0.75, 1.05)
@@ -102,7 +102,7 @@ def person(k: Kit) -> Body:
         (-wide, 0.8),
         (-wide * 0.8, 0.42),
     )
-    hair = _hair(k)
+    hair = sample_hair(k)
     style = int(k.uniform(0, 4))
     back = []
     if style == 1:
@@ -169,8 +169,8 @@ def person(k: Kit) -> Body:
 
 def figure(k: Kit) -> Body:
     """A standing person, whole."""
-    skin = _skin(k)
-    flesh, hair = k.solid(skin), _hair(k)
+    skin = sample_skin(k)
+    flesh, hair = k.solid(skin), sample_hair(k)
     w, lean = k.uniform(0.2, 0.28), k.uniform(-0.12, 0.12)
     legs = replace(k.accent, glass=0.0)
     parts = []

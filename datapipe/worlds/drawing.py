@@ -144,33 +144,63 @@ def shade(
 @lru_cache(maxsize=512)
 def word(index: int) -> np.ndarray:
     """A printed word as a coverage tile, uint8 [h, w]; the same index is always the same word."""
+    return lettered(*spelled(index))
+
+
+BRANDS = 1_000_000  # words from this index on are names that can be said
+
+
+def spelled(index: int) -> tuple[str, int, int]:
+    """Text, font and stroke of a printed word."""
     rng = np.random.default_rng([77, index])
+    if index >= BRANDS:
+        return _brand(rng), FONTS[int(rng.integers(3))], int(rng.integers(7, 12))
     letters = "ABCDEFGHIKLMNOPRSTUVWYZ" if rng.random() < 0.6 else "abcdeghiklmnoprstuvwy"
     text = "".join(letters[i] for i in rng.integers(0, len(letters), int(rng.integers(2, 9))))
     text = str(rng.integers(1, 999)) if rng.random() < 0.12 else text.capitalize() if rng.random() < 0.3 else text
-    font, weight = FONTS[int(rng.integers(len(FONTS)))], int(rng.integers(3, 11))
-    (width, height), base = cv2.getTextSize(text, font, 3.0, weight)
+    return text, FONTS[int(rng.integers(len(FONTS)))], int(rng.integers(3, 11))
+
+
+def _brand(rng: np.random.Generator) -> str:
+    starts, vowels, ends = "BDFKLMNRSTVZ", "AEIOU", ("", "", "N", "R", "S", "X")
+    syllables = [
+        "".join((starts[rng.integers(12)], vowels[rng.integers(5)])) for _ in range(2 + int(rng.random() < 0.3))
+    ]
+    return "".join(syllables) + ends[int(rng.integers(6))]
+
+
+def lettered(text: str, font: int, stroke: int) -> np.ndarray:
+    """A line of text as a coverage tile, uint8 [h, w], cut to its ink; capitals are about 65 px high."""
+    (width, height), base = cv2.getTextSize(text, font, 3.0, stroke)
     tile = np.zeros((height + base + 16, width + 16), np.uint8)
-    cv2.putText(tile, text, (8, height + 8), font, 3.0, 255, weight, cv2.LINE_AA)
+    cv2.putText(tile, text, (8, height + 8), font, 3.0, 255, stroke, cv2.LINE_AA)
     rows, columns = np.flatnonzero(tile.any(1)), np.flatnonzero(tile.any(0))
     return np.ascontiguousarray(tile[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+
+
+def text_box(part: Part) -> tuple[float, float, float, float]:
+    """Left, top, width and height of a part's letters; they keep their proportion roughly."""
+    assert part.text is not None
+    letters = word(part.text)
+    x0, y0, x1, y1 = part.box
+    width, height = max(x1 - x0, 1e-6), max(y1 - y0, 1e-6)
+    fit = min(width * letters.shape[0] / letters.shape[1], height) / height
+    height *= max(fit, 0.5)
+    return x0, (y0 + y1) / 2 - height / 2, width, height
 
 
 def _coverage(part: Part, grid: Grid) -> np.ndarray:
     if part.text is None:
         return grid.fill((part.outline, *part.holes))
     letters = word(part.text)
-    x0, y0, x1, y1 = part.box
-    width, height = max(x1 - x0, 1e-6), max(y1 - y0, 1e-6)
-    fit = min(width * letters.shape[0] / letters.shape[1], height) / height  # keep the letters' proportion roughly
-    height *= max(fit, 0.5)
+    x0, y0, width, height = text_box(part)
     scale = np.array([[width * grid.sx / letters.shape[1], 0], [0, height * grid.sy / letters.shape[0]]])
     shrink = 1 / max(scale[0, 0], scale[1, 1], 1e-6)
     if shrink > 1.3:
         small = (max(1, round(letters.shape[1] / shrink)), max(1, round(letters.shape[0] / shrink)))
         letters = cv2.resize(letters, small, interpolation=cv2.INTER_AREA)
         scale = np.diag([width * grid.sx / letters.shape[1], height * grid.sy / letters.shape[0]])
-    move = ((x0 - grid.x0) * grid.sx, ((y0 + y1) / 2 - height / 2 - grid.y0) * grid.sy)
+    move = ((x0 - grid.x0) * grid.sx, (y0 - grid.y0) * grid.sy)
     matrix = np.array([[scale[0, 0], 0, move[0]], [0, scale[1, 1], move[1]]])
     return cv2.warpAffine(letters, matrix, (grid.width, grid.height), flags=cv2.INTER_LINEAR)
 

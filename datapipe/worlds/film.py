@@ -77,7 +77,7 @@ def caption(motion: Motion, words: dict[str, str], rng: np.random.Generator) -> 
 
 def _lay_over(image_THW3: np.ndarray, colour_THW3: np.ndarray, share_THW: np.ndarray) -> None:
     """Only inside the box that the layer ever covers: elsewhere nothing would change."""
-    covered_HW = share_THW.any(0)
+    covered_HW = share_THW.max(0) > 0
     rows, columns = np.flatnonzero(covered_HW.any(1)), np.flatnonzero(covered_HW.any(0))
     if len(rows) == 0:
         return

@@ -197,6 +197,31 @@ def product_map(
     return np.stack([u_THW, local_THW2[..., 1]], -1) + np.asarray(centre, np.float32)
 
 
+def product_points(
+    photo_N2: np.ndarray,
+    motion: Motion,
+    aspect: float,
+    centre: tuple[float, float],
+    half_width: float,
+    bulge: float,
+    tau_T: np.ndarray,
+) -> np.ndarray:
+    """Where points of the product in the photo are at each time, [T, N, 2]: the inverse of `product_map`."""
+    local_N2 = photo_N2 - np.asarray(centre)
+    radius = half_width * BODY_MARGIN
+    theta_T1 = (orbit_angle(motion, aspect, tau_T) + _turn_angle(motion, tau_T))[:, None]
+    size = radius * np.sqrt(np.cos(theta_T1) ** 2 + (bulge * np.sin(theta_T1)) ** 2)
+    psi = np.arctan2(bulge * np.sin(theta_T1), np.cos(theta_T1))
+    u_TN = size * np.sin(np.arcsin(np.clip(local_N2[None, :, 0] / radius, -1, 1)) - psi)
+    lift_T, lean_T = _float(motion, tau_T)
+    turned_TN2 = _rotate2(np.stack([u_TN, np.broadcast_to(local_N2[:, 1], u_TN.shape)], -1)[:, None], lean_T)[:, 0]
+    turned_TN2 = turned_TN2 + np.asarray(centre) + np.stack([np.zeros_like(lift_T), lift_T], -1)[:, None]
+    rotation_T33, translation_T3 = camera_pose(motion, aspect, tau_T)
+    forward_T33 = rotation_T33 + translation_T3[:, :, None] * np.array([0.0, 0.0, 1.0])
+    rays_TN3 = np.concatenate([turned_TN2 / FOCAL, np.ones_like(u_TN)[..., None]], -1) @ forward_T33.transpose(0, 2, 1)
+    return rays_TN3[..., :2] / rays_TN3[..., 2:] * FOCAL
+
+
 def sweep_light(
     source_THW2: np.ndarray,
     motion: Motion,

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from datapipe.worlds.drawing import Grid, blur, draw_body, paint_part, ramp, texture
+from datapipe.worlds.materials import Rgb
 from datapipe.worlds.scene import Grade, Plane, Product, Scene
 from datapipe.worlds.shapes import Body, rotated
 from datapipe.worlds.textures import sample_aligned, sample_warped
@@ -41,7 +42,7 @@ def render_layers(scene: Scene, height: int, width: int, margin: float = 0.0, su
         raise ValueError("A frame is at least 8 pixels high and wide.")
     if not 0 <= margin <= 0.5 or not 1 <= supersample <= 4:
         raise ValueError("The margin lies between 0 and 0.5, the supersampling between 1 and 4.")
-    grid, pad_x, pad_y = _canvas(scene, height, width, margin)
+    grid, pad_x, pad_y = canvas_grid(scene, height, width, margin)
     grade = _Grader(scene.grade, grid, scene)
     patches = [_plane(plane, scene, grid, supersample) for plane in scene.planes]
     behind = None
@@ -60,6 +61,14 @@ def render_layers(scene: Scene, height: int, width: int, margin: float = 0.0, su
     return Layers(
         [p.whole(grid) for p in patches], product_rgb, product_alpha, _bytes(composite), _bytes(plate), pad_x, pad_y
     )
+
+
+def graded(scene: Scene, colour: Rgb) -> Rgb:
+    """A colour as the photograph's look shows it, but for vignette and noise."""
+    pixel = np.array(colour, np.float32).clip(0, 255).astype(np.uint8).reshape(1, 1, 3)
+    look = _Grader(replace(scene.grade, vignette=0.0, noise=0.0), Grid(0, 0, 1, 1, 1, 1), scene)
+    red, green, blue = look(_Patch(pixel, None, slice(0, 1), slice(0, 1))).rgb[0, 0].tolist()
+    return red, green, blue
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ class _Patch:
         return rgb, alpha
 
 
-def _canvas(scene: Scene, height: int, width: int, margin: float) -> tuple[Grid, int, int]:
+def canvas_grid(scene: Scene, height: int, width: int, margin: float) -> tuple[Grid, int, int]:
     ax, ay = float(np.sqrt(scene.aspect)), float(1 / np.sqrt(scene.aspect))
     pad_x, pad_y = round(margin * width), round(margin * height)
     sx, sy = width / (2 * ax), height / (2 * ay)

@@ -110,24 +110,24 @@ def sample_scene(rng: np.random.Generator, aspect: float) -> Scene:
         raise ValueError("The aspect of a frame lies between 0.25 and 4.")
     ax, ay = float(np.sqrt(aspect)), float(1 / np.sqrt(aspect))
     seed = int(rng.integers(2**31))
-    light = _light(rng)
+    light = sample_light(rng)
     view = backdrops.sample_view(rng, light, max(ax, 1.0) * 1.6)
     main = _camouflage(rng, view) if rng.random() < 0.1 else None
     kit = Kit(rng, light, main)
     body = make_body(kit)
-    grade = _grade(rng)
+    grade = sample_grade(rng)
     has_floor = view.floor and not body.cut_below
     horizon = float(rng.uniform(-0.35, 0.15)) * min(1.0, ay * 1.2)
-    product = _stand(rng, body, _colour_word(body, kit, grade), ax, ay, horizon if has_floor else None)
+    product = _stand(rng, body, colour_word(body, kit, grade), ax, ay, horizon if has_floor else None)
     planes = (
-        _floor_planes(rng, view, product, horizon, light, ax)
+        floor_planes(rng, view, product, horizon, light, ax)
         if has_floor
-        else _wall_planes(rng, view, product, light, ax)
+        else wall_planes(rng, view, product, light, ax)
     )
     return Scene(aspect, seed, tuple(planes), product, view.style, view.place, grade)
 
 
-def _colour_word(body: Body, kit: Kit, grade: Grade) -> str:
+def colour_word(body: Body, kit: Kit, grade: Grade) -> str:
     """The colour of the largest part, as the picture shows it."""
     colour = max(body.parts, key=lambda part: cv2.contourArea(part.outline.astype(np.float32))).paint.mid
     if grade.saturation == 0:
@@ -135,7 +135,7 @@ def _colour_word(body: Body, kit: Kit, grade: Grade) -> str:
     return kit.name if colour == kit.main_rgb and kit.named else name_of(colour)
 
 
-def _light(rng: Rng) -> tuple[float, float, float]:
+def sample_light(rng: Rng) -> tuple[float, float, float]:
     x, y, z = rng.uniform(-1, 1), rng.uniform(-0.9, 0.1), rng.uniform(0.35, 1.2)
     length = float(np.sqrt(x * x + y * y + z * z))
     return float(x) / length, float(y) / length, float(z) / length
@@ -182,7 +182,7 @@ def _stand(rng: Rng, body: Body, colour: str, ax: float, ay: float, horizon: flo
     return Product(placed, x, y, float(half_w), float(half_h), bulge, body.noun, colour, tilt, at)
 
 
-def _floor_planes(
+def floor_planes(
     rng: Rng, view: backdrops.View, product: Product, horizon: float, light: tuple[float, float, float], ax: float
 ) -> list[Plane]:
     contact = product.y + product.half_height
@@ -276,7 +276,7 @@ def _backdrop(view: backdrops.View, depth: float, soft: float, light: tuple[floa
     )
 
 
-def _wall_planes(
+def wall_planes(
     rng: Rng, view: backdrops.View, product: Product, light: tuple[float, float, float], ax: float
 ) -> list[Plane]:
     """No floor in sight: a seamless studio, or surroundings out of focus."""
@@ -321,7 +321,7 @@ def _props(
     return planes
 
 
-def _grade(rng: Rng) -> Grade:
+def sample_grade(rng: Rng) -> Grade:
     warm, tint = rng.normal(0, 0.05, 2)
     gain = (float(1 + warm), float(1 + tint * 0.5), float(1 - warm))
     saturation = 0.0 if rng.random() < 0.05 else float(np.clip(rng.normal(0.95, 0.2), 0.3, 1.3))
