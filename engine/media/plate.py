@@ -13,6 +13,11 @@ _MERGE = 0.015  # of the short side: holes nearer to each other than twice this 
 _SEAM = 0.003  # of the short side: width over which a fill is blended into the photo
 _MAX_SEAM = 16.0  # levels; more is a piece of the product that the mask missed, and must not glow into the fill
 _RAMP = 24.0  # pixels from the hole's border over which the model's colours take over
+# The model's colours are believed as far as they foretell the known ring around the hole better than its surroundings,
+# smoothly continued, do: wholly where their squared error is a fifth of the other, not at all from three fifths on. On
+# ten held-out scenes unproven colours were worse than none in eight, by 4 dB in what the product uncovers.
+_BELIEVED, _DISBELIEVED = 0.2, 0.6
+_NEARBY = 2.0  # cells over which errors are averaged
 
 
 def continue_texture(image: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -46,22 +51,41 @@ def correct_colours(background: np.ndarray, depth: np.ndarray, plate: np.ndarray
     """Bring the low frequencies of a filled `background` to those of `plate` where `depth` says the fill is ours.
 
     `plate` float32 [rows, columns, 3] is on the coarse grid of `coarse_shape`. Its error on known pixels is
-    interpolated into the hole and taken off first, so no seam appears at the border, however far off the model is.
+    interpolated into the hole and taken off first, so no seam appears at the border, however far off the model is; and
+    it is believed only as far as it is right about the pixels around the hole.
     """
     if not depth.any():
         return background
     size = (plate.shape[1], plate.shape[0])
     known = 1.0 - cv2.resize((depth > 0).astype(np.float32), size, interpolation=cv2.INTER_AREA)
     known[known < 0.5] = 0.0
+    if not known.any():
+        return background
     smooth = cv2.resize(background, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     error = plate - smooth
-    correction = error - push_pull(error, known) if known.any() else error
+    correction = (error - push_pull(error, known)) * _trust(plate, smooth, known)[..., None]
     top, bottom, left, right = _bounds(depth)
     full = _enlarge(correction, depth.shape)[top:bottom, left:right]
     weight = depth[top:bottom, left:right, None].astype(np.float32) / 255
     corrected = background.copy()
     corrected[top:bottom, left:right] = _to_uint8(corrected[top:bottom, left:right] + full * weight)
     return corrected
+
+
+def _trust(plate: np.ndarray, smooth: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """How far `plate` is believed, 0..1 [rows, columns]: the ring of known cells around the hole is hidden too, and
+    both the plate and the surroundings alone are asked for it.
+    """
+    hidden = cv2.dilate((known == 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    beyond, ring = known * ~hidden, ((known > 0) & hidden).astype(np.float32)
+    if not beyond.any() or not ring.any():
+        return np.zeros_like(known)
+    told = plate + push_pull(smooth - plate, beyond)
+    squared = [np.square(guess - smooth).sum(-1) * ring for guess in (told, push_pull(smooth, beyond))]
+    floor = 0.02 * float(np.mean(squared)) + 1e-6  # where neither has an error worth the name, nothing is proven
+    ours, alone = (cv2.GaussianBlur(error, (0, 0), _NEARBY, borderType=cv2.BORDER_REFLECT) + floor for error in squared)
+    trust = np.clip((_DISBELIEVED - ours / alone) / (_DISBELIEVED - _BELIEVED), 0, 1)
+    return np.asarray(trust, np.float32)
 
 
 def coarse_shape(height: int, width: int) -> tuple[int, int]:

@@ -192,20 +192,27 @@ def test_light_falls_on_the_product_only() -> None:
     assert change[layers.window_mask() == 0].max() <= 1
 
 
-def test_the_plate_sets_the_colours_far_behind_the_product_and_leaves_no_seam() -> None:
-    shot = make_shot(540, 960, plain=True, hairs=0)
-    _, layers = frame_shot(shot, (540, 960), background="scene")
-    fields = replace(make_fields("apart", amount=0.34), plate=np.full((32, 18, 3), 0.8, np.float32))
-    bluish = fields.plate.copy()
-    bluish[14:20, 6:12] = (0.4, 0.5, 0.9)
+def test_a_plate_that_is_right_about_the_surroundings_is_believed_behind_the_product_and_no_other() -> None:
+    """A glow behind the product, brightest where nobody sees it: the surroundings alone do not tell how bright."""
+    shot = make_shot(540, 960, hairs=0)
+    y, x = np.mgrid[0:960, 0:540].astype(np.float32)
+    glow = np.exp(-(np.square(x - 270) + np.square(y - 528)) / (2 * 95**2))[..., None] * np.float32(150) + 60
+    glow = np.repeat(glow, 3, -1)
+    a = shot.alpha[..., None] / np.float32(255)
+    photo = Photo(np.rint(shot.product * a + glow * (1 - a)).astype(np.uint8))
+    _, layers = frame_shot(Shot(photo, shot.alpha, glow.astype(np.uint8), shot.product), (540, 960), background="scene")
+    right = cv2.resize(glow, (18, 32), interpolation=cv2.INTER_AREA) / np.float32(255)
+    fields = replace(make_fields("apart", amount=0.34), plate=right)
 
-    def behind(plate: np.ndarray) -> np.ndarray:
-        return render_frame(layers, replace(fields, plate=plate), 1.0).astype(int)
+    def middle(plate: np.ndarray) -> float:
+        """How bright it is where the product's middle was."""
+        return float(render_frame(layers, replace(fields, plate=plate), 1.0)[510:546, 250:290].mean())
 
-    change = behind(bluish) - behind(fields.plate)
-    assert change[500:540, 250:290, 0].mean() < -40  # the middle of where the product was
-    shifted = behind(np.clip(fields.plate + 0.15, 0, 1)) - behind(fields.plate)
-    assert np.abs(shifted).mean() < 1  # a model that is off everywhere changes nothing
+    unknowing, wrong = np.full_like(right, 0.5), 1 - right
+    assert middle(right) > middle(unknowing) + 15
+    assert abs(middle(wrong) - middle(unknowing)) < 3  # black behind a glow: what the surroundings do not bear out
+    shifted = middle(np.clip(right - 0.1, 0, 1))
+    assert abs(shifted - middle(right)) < 3  # off everywhere by the same: taken off first
 
 
 def test_previews_are_small_and_look_like_the_frame() -> None:
