@@ -12,6 +12,13 @@ COLOUR_SIDE = 288  # longest side at which colours are told apart
 SURELY, SURELY_NOT = 0.9, 0.1  # probabilities that colours cannot overrule
 AGREEMENT = 0.5  # IoU with the network below which the colours are not believed
 HOLE = 0.35  # mean probability above which an enclosed hole is product after all
+# An enclosed hole is a handle, with the background in it, or a mistake: a cup's content, an eye. A mistake tears when
+# the product moves, a filled handle hardly shows; so a hole stays only where it clearly has the background's colours.
+HOLE_LEAST = 0.003  # of the product's area: smaller holes are mistakes
+HOLE_FROM_BACKGROUND = 8.0  # most distance of its colours to the nearest of the background's, in 8-bit Lab
+HOLE_FROM_PRODUCT = 2.0  # times that distance: the least to the product's colours around it
+HOLE_AROUND = 0.06  # of the picture: how far the colours are looked for
+COLOURS = 256  # drawn of each
 FEWEST = 20  # pixels of product and of the rest without which there are no colours to learn
 
 
@@ -65,7 +72,48 @@ def refine(rgb: np.ndarray, probability: np.ndarray) -> np.ndarray:
     coarse = _firm(guided_filter(cv2.resize(guide, half, interpolation=cv2.INTER_AREA), coarse, near, 1e-4))
     fine = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     soft = _firm(guided_filter(guide, fine, near, 1e-4))
-    return soft * _kept(soft)
+    return fill_holes(rgb, soft * _kept(soft))
+
+
+def fill_holes(rgb: np.ndarray, soft: np.ndarray) -> np.ndarray:
+    """The soft mask [H, W] without enclosed holes, but for those that show the background."""
+    solid = soft > 0.5
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((~solid).astype(np.uint8), connectivity=4)
+    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)
+    mistaken = np.zeros_like(solid)
+    for number, (x, y, width, height, area) in list(enumerate(stats))[1:]:
+        enclosed = x > 0 and y > 0 and x + width < solid.shape[1] and y + height < solid.shape[0]
+        if enclosed and (area < HOLE_LEAST * solid.sum() or not _shows_background(lab, solid, labels == number)):
+            mistaken |= labels == number
+    rim = cv2.dilate(mistaken.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return np.where(rim & (mistaken | solid), np.asarray(1, soft.dtype), soft)
+
+
+def _shows_background(lab: np.ndarray, solid: np.ndarray, hole: np.ndarray) -> bool:
+    """Whether the colours in a hole are those beside the product rather than those of the product around the hole."""
+    away = round(HOLE_AROUND * max(solid.shape)) | 1
+    rest, outside = _grown(hole, away) & solid & ~_grown(hole, 7), _grown(solid, away) & ~_grown(solid | hole, 7)
+    inner = cv2.erode(hole.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    inside = inner if inner.any() else hole
+    if not outside.any() or not rest.any():
+        return False
+    own, background, product = (_drawn(lab[where]) for where in (inside, outside, rest))
+    off = _typical_distance(own, background)
+    return off < HOLE_FROM_BACKGROUND and HOLE_FROM_PRODUCT * off < _typical_distance(own, product)
+
+
+def _grown(where: np.ndarray, width: int) -> np.ndarray:
+    return cv2.dilate(where.astype(np.uint8), np.ones((width, width), np.uint8)) > 0
+
+
+def _drawn(colours_N3: np.ndarray) -> np.ndarray:
+    """At most COLOURS of them, evenly: the same for the same picture."""
+    return colours_N3[np.linspace(0, len(colours_N3) - 1, min(COLOURS, len(colours_N3))).astype(int)]
+
+
+def _typical_distance(own_N3: np.ndarray, others_M3: np.ndarray) -> float:
+    """Median over `own_N3` of the distance to the nearest of `others_M3`."""
+    return float(np.median(np.sqrt(np.square(own_N3[:, None] - others_M3[None]).sum(-1).min(1))))
 
 
 def guided_filter(guide_HW3: np.ndarray, values_HW: np.ndarray, radius: int, epsilon: float) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 
 from engine.mask import Masker
 from engine.models.product_mask import SIDE
-from engine.outline import by_colours, refine
+from engine.outline import by_colours, fill_holes, refine
 
 
 def picture_of(shapes: np.ndarray) -> np.ndarray:
@@ -89,6 +89,38 @@ def test_a_dark_window_in_the_product_is_not_a_hole():
     assert by_colours(picture, probability)[320, 320] == 1
     probability[window > 0] = 0.05  # what the network takes for a hole stays one
     assert by_colours(picture, probability)[320, 320] == 0
+
+
+CONTENT, BACKGROUND = (120, 80, 20), (70, 110, 150)  # what is in a cup; what is seen through a handle
+
+
+@pytest.mark.parametrize(("seen", "radius", "stays"), [(CONTENT, 40, False), (BACKGROUND, 40, True)])
+def test_a_hole_stays_only_where_the_background_shows_through_it(seen, radius: int, stays: bool):
+    ring, hole = disc(), disc(radius=radius)
+    ring[hole > 0] = 0
+    picture = picture_of(disc())
+    noise = np.random.default_rng(1).normal(0, 4, picture.shape)
+    picture = np.where(hole[..., None] > 0, np.clip(np.array(seen) + noise, 0, 255).astype(np.uint8), picture)
+    found = refine(picture, cv2.GaussianBlur(ring.astype(np.float32), (0, 0), 4))  # a network that is sure of the hole
+    assert (found[320, 320] < 0.1) == stays
+    assert stays or found[240:400, 240:400].min() > 0.99  # no soft rim of the hole is left
+    assert iou(found, ring if stays else disc()) > 0.97
+
+
+def test_specks_in_the_product_are_filled_whatever_they_show():
+    exact = disc()
+    speckled = exact.astype(np.float32)
+    speckled[300:304, 300:304] = 0
+    picture = picture_of(exact)
+    picture[300:304, 300:304] = BACKGROUND
+    assert fill_holes(picture, speckled).min(initial=1, where=exact > 0) == 1
+    assert speckled.min(initial=1, where=exact > 0) == 0
+
+
+def test_a_bay_of_the_outline_is_no_hole():
+    bay = disc()
+    bay[300:340, 320:] = 0
+    assert np.array_equal(fill_holes(picture_of(bay), bay.astype(np.float32)), bay)
 
 
 @pytest.mark.parametrize("shape", [(300, 200), (60, 900), (8, 8)])
