@@ -1,4 +1,4 @@
-"""What lies beyond a photo: a plain background runs on, a scene dissolves into a soft blur, a cut product is mirrored.
+"""What lies beyond a photo: a plain background runs on, a scene dissolves into its colours, a cut product is mirrored.
 
 Legend: `pads` (top, bottom, left, right), pixels added around.
 """
@@ -13,10 +13,19 @@ from engine.media.windows import Sides
 Pads = tuple[int, int, int, int]
 
 _MAX_DETAIL = 6.0  # levels of texture that a continued plain background repeats
-# A scene is mirrored, so nothing jumps at the border, and blurred the more the farther from it: what is mirrored shows
-# no shape of its own, and what the camera uncovers looks out of focus.
+# A scene is mirrored, so nothing jumps at the border, and blurred the more the farther from it, so that no shape shows
+# twice. Farther still only the border's own colours run on, as a backdrop of soft light: what is mirrored from deep in
+# the photo would turn its gradients around (a band across the sky) and bring colours that nothing there explains. The
+# photo's grain lies over all of it, or the picture would look half out of focus.
 _BLUR_GROWTH = 0.45  # standard deviation of the blur for each pixel of distance
-_MOST_BLUR = 0.1  # of the short side
+_MOST_BLUR = 0.1  # of the short side, of what is mirrored
+_MOST_SPREAD = 0.2  # of the short side, of the border's colours
+_BORDER = 0.02  # of the short side: the border whose colours run on
+_MIRRORED = 0.15  # of the short side: beyond, nothing mirrored is left
+_GRAIN_FROM = 0.1  # of the short side: the border whose grain is taken
+_MOST_GRAIN = 4.0  # levels; more is texture, of which no noise makes more
+_TILE = 512  # pixels, after which the grain repeats
+_MEDIAN_TO_DEVIATION = 1.4826  # of the normal distribution: robust against edges
 
 
 def continue_plain(scene: np.ndarray, pads: Pads) -> np.ndarray:
@@ -31,22 +40,29 @@ def continue_plain(scene: np.ndarray, pads: Pads) -> np.ndarray:
 
 
 def continue_softly(scene: np.ndarray, pads: Pads, short_side: int) -> np.ndarray:
-    """Mirrored and out of focus, more so with the distance; `short_side` of the output in pixels."""
+    """Mirrored, out of focus with the distance, at last its border's colours; `short_side` of the output in pixels."""
     wide = cv2.copyMakeBorder(scene, *pads, cv2.BORDER_REFLECT_101)
-    levels = _blurred(wide, int(np.ceil(np.log2(max(2.0, _MOST_BLUR * short_side)))))
+    mirrored = _Blurred(wide, _MOST_BLUR * short_side)
+    smooth = cv2.GaussianBlur(scene, (0, 0), max(1.5, _BORDER * short_side), borderType=cv2.BORDER_REFLECT_101)
+    border = _Blurred(cv2.copyMakeBorder(smooth, *pads, cv2.BORDER_REPLICATE), _MOST_SPREAD * short_side)
     height, width = wide.shape[:2]
     top, bottom, left, right = pads
-    sharp = wide.copy()
-    for rows, columns in (
-        (slice(0, top), slice(0, width)),
-        (slice(height - bottom, height), slice(0, width)),
-        (slice(top, height - bottom), slice(0, left)),
-        (slice(top, height - bottom), slice(width - right, width)),
+    photo = top, height - bottom, left, width - right
+    near = max(8, round(_GRAIN_FROM * short_side))
+    for rows, columns, beside in (
+        (slice(0, top), slice(0, width), scene[:near]),
+        (slice(height - bottom, height), slice(0, width), scene[-near:]),
+        (slice(top, height - bottom), slice(0, left), scene[:, :near]),
+        (slice(top, height - bottom), slice(width - right, width), scene[:, -near:]),
     ):
         if rows.start < rows.stop and columns.start < columns.stop:
-            away = _distance(rows, columns, (top, height - bottom, left, width - right))
-            sigma = np.clip(_BLUR_GROWTH * away, 1.0, max(2.0, _MOST_BLUR * short_side))
-            wide[rows, columns] = _mix(sharp[rows, columns], levels, rows, columns, np.log2(sigma))
+            away = _distance(rows, columns, photo)
+            share = _ease(away / (_MIRRORED * short_side))[..., None]
+            lost = _ease(away / (0.1 * _MIRRORED * short_side))[..., None]  # of the photo's own grain, blurred away
+            part = mirrored.part(rows, columns, _BLUR_GROWTH * away) * (1 - share)
+            part += border.part(rows, columns, _BLUR_GROWTH * away) * share
+            part += _grain(beside, part.shape) * lost
+            wide[rows, columns] = np.clip(part + 0.5, 0, 255).astype(np.uint8)
     return wide
 
 
@@ -63,32 +79,58 @@ def continue_product(product: np.ndarray, alpha: np.ndarray, pads: Pads, cut: Si
     return cv2.copyMakeBorder(product, *pads, cv2.BORDER_REFLECT_101), alpha
 
 
-def _blurred(image: np.ndarray, count: int) -> list[np.ndarray]:
-    """Level n (from 1) is blurred by 2^n pixels and as much smaller: its pixel (j, i) lies on (j, i) * 2^n. float32."""
-    levels: list[np.ndarray] = []
-    smaller: np.ndarray = image.astype(np.float32)
-    for _ in range(count):
-        smaller = cv2.pyrDown(smaller)  # blurs by 1 pixel: in all by 0.58 * 2^n
-        levels.append(cv2.GaussianBlur(smaller, (0, 0), 0.8, borderType=cv2.BORDER_REFLECT_101))
-    return levels
+class _Blurred:
+    """A picture [H, W, 3] that can be read at any blur up to `most` (standard deviation in pixels)."""
+
+    def __init__(self, image: np.ndarray, most: float) -> None:
+        self.sharp, self.most = image.copy(), max(2.0, most)
+        # Level n (from 1) is blurred by 2^n pixels and as much smaller: its pixel (j, i) lies on (j, i) * 2^n.
+        self.levels: list[np.ndarray] = []
+        smaller: np.ndarray = image.astype(np.float32)
+        for _ in range(int(np.ceil(np.log2(self.most)))):
+            smaller = cv2.pyrDown(smaller)  # blurs by 1 pixel: in all by 0.58 * 2^n
+            self.levels.append(cv2.GaussianBlur(smaller, (0, 0), 0.8, borderType=cv2.BORDER_REFLECT_101))
+
+    def part(self, rows: slice, columns: slice, sigma: np.ndarray) -> np.ndarray:
+        """float32 [h, w, 3]: each pixel from the two levels next to its own `sigma` [h, w]; level 0 is sharp."""
+        level = np.log2(np.clip(sigma, 1.0, self.most)).astype(np.float32)
+        total = self.sharp[rows, columns] * np.maximum(0, 1 - level)[..., None]
+        for number, image in enumerate(self.levels, 1):
+            weight = np.maximum(0, 1 - np.abs(level - number))
+            if weight.any():
+                total += _enlarged(image, rows, columns, number) * weight[..., None]
+        return total
 
 
-def _mix(sharp: np.ndarray, levels: list[np.ndarray], rows: slice, columns: slice, level: np.ndarray) -> np.ndarray:
-    """Each pixel of a part from the two levels next to its own; level 0 is `sharp`."""
-    total = sharp * np.maximum(0, 1 - level)[..., None]
-    for number, image in enumerate(levels, 1):
-        weight = np.maximum(0, 1 - np.abs(level - number))
-        if weight.any():
-            total += _part(image, rows, columns, number, level.shape) * weight[..., None]
-    return np.rint(total).astype(np.uint8)
-
-
-def _part(image: np.ndarray, rows: slice, columns: slice, number: int, shape: tuple[int, ...]) -> np.ndarray:
-    """A part of the full picture enlarged out of a level."""
+def _enlarged(image: np.ndarray, rows: slice, columns: slice, number: int) -> np.ndarray:
+    """A part of the full picture out of level `number`."""
     factor = 0.5**number
     place = np.array([[factor, 0, columns.start * factor], [0, factor, rows.start * factor]], np.float32)
+    size = columns.stop - columns.start, rows.stop - rows.start
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, place, (shape[1], shape[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(image, place, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _grain(beside: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Noise [h, w, 3] of `shape`, float32, as strong as that of `beside` in its two finest octaves: always the same."""
+    noise = np.random.default_rng(0).standard_normal((_TILE, _TILE, 3), np.float32)
+    tile = np.zeros_like(noise)
+    for ours, theirs in zip(_octaves(noise), _octaves(beside.astype(np.float32)), strict=True):
+        strength = np.minimum(_MEDIAN_TO_DEVIATION * np.median(np.abs(theirs), (0, 1)), _MOST_GRAIN)
+        tile += ours * (strength / ours.std((0, 1))).astype(np.float32)
+    height, width = shape[:2]
+    return np.tile(tile, (-(-height // _TILE), -(-width // _TILE), 1))[:height, :width]
+
+
+def _octaves(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    fine, coarse = (cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101) for sigma in (0.8, 1.6))
+    return image - fine, fine - coarse
+
+
+def _ease(x: np.ndarray) -> np.ndarray:
+    """0..1, smooth at both ends."""
+    x = np.clip(x, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x), np.float32)
 
 
 def _distance(rows: slice, columns: slice, photo: tuple[int, int, int, int]) -> np.ndarray:

@@ -59,7 +59,7 @@ class Framing:
     `window` is what frame 0 shows, `canvas` what any frame may show. `extend` is what the canvas lacks on each side,
     in photo pixels; `lacking` is the part of it that window and move need, the rest being spare. `cut` flags the
     sides where the product runs on beyond the photo or the canvas. `strength_scale` 0.5..1 multiplies the asked camera
-    strength. `continued`: a plain background runs on beyond the photo, else the photo does as a soft blur.
+    strength. `continued`: a plain background runs on beyond the photo, else the photo dissolves into its colours.
     """
 
     window: Box
@@ -210,7 +210,7 @@ def _reduced(scale: float) -> Notice:
 _CONTINUED = Notice("background_extended", "The plain background is continued beyond the photo to fit format and move.")
 _EXTENDED = Notice(
     "photo_extended",
-    "The photo is too tight for this format and move: beyond its edges it is continued as a soft blur.",
+    "The photo is too tight for this format and move: beyond its edges its colours run on as a soft backdrop.",
 )
 _CROPPED = Notice(
     "product_cropped",

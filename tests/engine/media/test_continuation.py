@@ -23,6 +23,12 @@ def texture(image: np.ndarray, axis: int) -> float:
     return float(np.abs(np.diff(image.astype(int), axis=axis)).mean())
 
 
+def shapes(image: np.ndarray) -> float:
+    """Contrast of what is larger than grain, and smaller than the picture's light."""
+    part = image.astype(np.float32)
+    return float((cv2.GaussianBlur(part, (0, 0), 2) - cv2.GaussianBlur(part, (0, 0), 8)).std())
+
+
 def scene() -> np.ndarray:
     return make_shot(240, 300).background
 
@@ -37,8 +43,44 @@ def test_a_scene_goes_on_without_a_seam_and_soon_out_of_focus() -> None:
     seam = np.abs(wide[top].astype(int) - wide[top - 1])[left : left + width].mean()
     assert seam <= 1.2 * texture(photo[:20], 0)
     near, far = wide[top - 8 : top, left : left + width], wide[: top // 2, left : left + width]
-    assert texture(far, 1) < 0.25 * texture(photo[:60], 1) < 0.5 * texture(near, 1)
-    assert abs(far.mean() - photo[:100].mean()) < 12  # neither darker nor brighter
+    assert texture(near, 1) > 0.5 * texture(photo[:60], 1)
+    assert shapes(far) < 0.25 * shapes(photo[:60]) < 0.25 * shapes(cv2.copyMakeBorder(photo, *PADS, cv2.BORDER_REFLECT))
+    assert abs(far.mean() - photo[:5].mean()) < 6  # neither darker nor brighter than the border
+
+
+def sky() -> np.ndarray:
+    """Bright at the horizon, dark above, with a camera's noise."""
+    level = 40 + 120 * (np.arange(240, dtype=np.float32) / 239)[:, None, None]
+    noise = np.random.default_rng(0).normal(0, 2, (240, 300, 3))
+    return np.clip(level + noise, 0, 255).astype(np.uint8)
+
+
+def test_a_gradient_does_not_turn_around_beyond_the_border() -> None:
+    """The control is the mirror image, whose sky grows bright again."""
+    levels = {
+        name: wide[: PADS[0], PADS[2] : -PADS[3]].mean((1, 2))
+        for name, wide in (
+            ("ours", continue_softly(sky(), PADS, 240)),
+            ("mirror", cv2.copyMakeBorder(sky(), *PADS, cv2.BORDER_REFLECT_101)),
+        )
+    }
+    assert np.ptp(levels["ours"]) < 10 < 50 < np.ptp(levels["mirror"])
+
+
+def test_what_runs_on_has_the_grain_of_the_photo() -> None:
+    def grain(image: np.ndarray) -> float:
+        part = image.astype(np.float32)
+        return float((part - cv2.GaussianBlur(part, (0, 0), 1.6)).std())
+
+    photo = sky()
+    wide = continue_softly(photo, PADS, 240)
+    smooth = cv2.GaussianBlur(wide, (0, 0), 3)
+
+    assert 0.7 < grain(wide[:80]) / grain(photo[:40]) < 1.3
+    assert grain(smooth[:80]) / grain(photo[:40]) < 0.3  # the control: a blur has none
+    assert (continue_softly(photo, PADS, 240) == wide).all()  # the same every time
+    clean = continue_softly(np.full((240, 300, 3), 90, np.uint8), PADS, 240)
+    assert (clean == 90).all()  # none where the photo has none
 
 
 def test_nothing_smears_outwards() -> None:
