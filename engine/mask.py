@@ -43,8 +43,7 @@ class Masker:
         size = max(8, round(width * factor)), max(8, round(height * factor))
         working = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
         soft = refine(working, by_colours(working, self.look_closer(working)))
-        full = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.round(full * 255).astype(np.uint8)
+        return cv2.resize(np.round(soft * 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
 
     def look_closer(self, rgb: np.ndarray) -> np.ndarray:
         """Probability of 'product' float32 [H, W]: of the whole photo, and again of the part where it was found."""

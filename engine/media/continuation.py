@@ -43,7 +43,7 @@ def continue_softly(scene: np.ndarray, pads: Pads, short_side: int) -> np.ndarra
     """Mirrored, out of focus with the distance, at last its border's colours; `short_side` of the output in pixels."""
     wide = cv2.copyMakeBorder(scene, *pads, cv2.BORDER_REFLECT_101)
     mirrored = _Blurred(wide, _MOST_BLUR * short_side)
-    smooth = cv2.GaussianBlur(scene, (0, 0), max(1.5, _BORDER * short_side), borderType=cv2.BORDER_REFLECT_101)
+    smooth = _smoothed(scene, max(1.5, _BORDER * short_side))
     border = _Blurred(cv2.copyMakeBorder(smooth, *pads, cv2.BORDER_REPLICATE), _MOST_SPREAD * short_side)
     height, width = wide.shape[:2]
     top, bottom, left, right = pads
@@ -86,9 +86,11 @@ class _Blurred:
         self.sharp, self.most = image.copy(), max(2.0, most)
         # Level n (from 1) is blurred by 2^n pixels and as much smaller: its pixel (j, i) lies on (j, i) * 2^n.
         self.levels: list[np.ndarray] = []
-        smaller: np.ndarray = image.astype(np.float32)
-        for _ in range(int(np.ceil(np.log2(self.most)))):
+        smaller = image
+        for number in range(int(np.ceil(np.log2(self.most)))):
             smaller = cv2.pyrDown(smaller)  # blurs by 1 pixel: in all by 0.58 * 2^n
+            if number == 0:
+                smaller = smaller.astype(np.float32)  # from here on: in bytes the first is four times as fast
             self.levels.append(cv2.GaussianBlur(smaller, (0, 0), 0.8, borderType=cv2.BORDER_REFLECT_101))
 
     def part(self, rows: slice, columns: slice, sigma: np.ndarray) -> np.ndarray:
@@ -100,6 +102,14 @@ class _Blurred:
             if weight.any():
                 total += _enlarged(image, rows, columns, number) * weight[..., None]
         return total
+
+
+def _smoothed(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Nearly a Gaussian, in a time that does not grow with `sigma`: two boxes, each with half of its variance."""
+    width = round(np.sqrt(6.0) * sigma) | 1
+    for _ in range(2):
+        image = cv2.blur(image, (width, width), borderType=cv2.BORDER_REFLECT_101)
+    return image
 
 
 def _enlarged(image: np.ndarray, rows: slice, columns: slice, number: int) -> np.ndarray:

@@ -166,10 +166,12 @@ def _extend(layers: Layers, cut: _Cut, framing: Framing) -> Layers:
         scene = continue_softly(layers.scene, pads, min(layers.size))
     depth_border = cv2.BORDER_REPLICATE if framing.continued else cv2.BORDER_REFLECT_101
     product, alpha = continue_product(layers.photo, layers.alpha, pads, framing.cut)
-    weight = alpha[..., None].astype(np.float32) / 255
-    photo = np.rint(scene + (product - scene.astype(np.float32)) * weight).astype(np.uint8) if weight.any() else scene
-    photo = photo.copy()
+    photo = scene.copy()
     x0, y0, x1, y1 = cut.inside
+    for strip in (np.s_[:y0], np.s_[y1:], np.s_[y0:y1, :x0], np.s_[y0:y1, x1:]):
+        if alpha[strip].any():
+            weight = alpha[strip][..., None] / np.float32(255)
+            photo[strip] = np.rint(scene[strip] + (product[strip] - scene[strip].astype(np.float32)) * weight)
     photo[y0:y1, x0:x1] = layers.photo
     return Layers(
         layers.size, layers.origin, photo, alpha, scene, cv2.copyMakeBorder(layers.depth, *pads, depth_border)
