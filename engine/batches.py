@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.events import Canceled
@@ -20,7 +20,7 @@ def generate_many(engine: Engine, tasks: Sequence[Task]) -> list[Generated | Exc
 
     With its own seed each is what it would be alone, but for the last bits of the matrix products (below 1e-5).
     """
-    films = [_Asked(task) for task in tasks]
+    films = [_Asked(replace(task, request=engine.settled(task.request))) for task in tasks]
     for batch in _batches(films):
         for one in batch:
             one.attempt(one.begin, engine)

@@ -117,14 +117,25 @@ def write_bundle(
 
 
 def sampling_of(bundle: Bundle) -> dict[str, float]:
-    """How the bundle wants to be sampled: `shift` of the times, `guidance`; BundleError where it does not say."""
+    """How the bundle wants to be sampled: `shift` of the times, `guidance`; BundleError where it does not say.
+
+    `steps` where it was distilled to a number of them: see `steps_of`.
+    """
     sampling = bundle.capabilities.get("sampling")
     found = sampling if isinstance(sampling, dict) else {}
     for key in ("shift", "guidance"):
         value = found.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise BundleError(f"The bundle {bundle.name} does not say how to sample: sampling.{key} is {value!r}.")
+    steps = found.get("steps", 1)
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise BundleError(f"The bundle {bundle.name} does not say how to sample: sampling.steps is {steps!r}.")
     return found
+
+
+def steps_of(bundle: Bundle, usual: int) -> int:
+    """Denoising steps where a request leaves them: those that the bundle was distilled to, or else the usual ones."""
+    return int(sampling_of(bundle).get("steps", usual))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -95,11 +95,16 @@ class Denoiser:
         return torch.randn(1, self.dit.config.in_channels, *row.condition_CTHW.shape[1:], generator=generator)
 
     def _velocity(self, rows: Sequence[Row]) -> Velocity:
-        """The guided velocity: asked and unasked rows in one batch."""
+        """The guided velocity: asked and unasked rows in one batch; at scale 1 the asked rows alone."""
         scale, count = self.sampling["guidance"], len(rows)
-        ids_BK, strengths_BK = control_tensors([row.controls for row in rows] + [FREE] * count)
-        text_BMC, text_mask_BM = _batched([self._features(row.prompt) for row in rows])
         condition_NCTHW = torch.stack([row.condition_CTHW for row in rows]) if count > 1 else _only(rows)
+        controls = [row.controls for row in rows]
+        text_BMC, text_mask_BM = _batched([self._features(row.prompt) for row in rows])
+        if scale == 1:
+            ids_NK, strengths_NK = control_tensors(controls)
+            said = text_BMC[:count], text_mask_BM[:count], condition_NCTHW, ids_NK, strengths_NK
+            return lambda x_NCTHW, time: cast(Tensor, self.dit(x_NCTHW, time.expand(count), *said))
+        ids_BK, strengths_BK = control_tensors(controls + [FREE] * count)
         condition_BCTHW = _twice(condition_NCTHW)
 
         def velocity(x_NCTHW: Tensor, time: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.bundles import SHIPPED, Bundle, BundleError, read_bundle, sampling_of
+from engine.bundles import SHIPPED, Bundle, BundleError, read_bundle, sampling_of, steps_of
 from engine.clock import Clock, OnEvent
 from engine.conditions import GRIDS, dense_condition
 from engine.denoise import Denoiser, Denoises, Row, Visit
@@ -108,11 +108,17 @@ class Engine:
 
         Raises MediaError for a photo that cannot be used, Canceled when `is_canceled` said so; both leave no file.
         """
-        film = self.begin(Task(request, photo, out, mask, on_event, is_canceled))
-        with closing(self.denoise(request, film.prepared, film.seed, film.task.go_on)) as steps:
+        film = self.begin(Task(self.settled(request), photo, out, mask, on_event, is_canceled))
+        with closing(self.denoise(film.task.request, film.prepared, film.seed, film.task.go_on)) as steps:
             for step, fields in enumerate(steps, 1):
                 film.show(step, fields)
         return self.finish(film)
+
+    def settled(self, request: ImageToVideo) -> ImageToVideo:
+        """The request with the bundle's own number of steps, where it leaves that open."""
+        if "steps" in request.model_fields_set:
+            return request
+        return request.model_copy(update={"steps": steps_of(self.bundle, request.steps)})
 
     def begin(self, task: Task) -> Film:
         """The photo opened, framed and ready for denoising."""
@@ -183,7 +189,7 @@ class Engine:
             Row(request.prompt, _controls(request, prepared), photo.condition_CTHW, seed)
             for (request, prepared, seed), photo in zip(asked, seen, strict=True)
         ]
-        steps = asked[0][0].steps
+        steps = self.settled(asked[0][0]).steps
         with closing(self.denoiser.denoise(rows, steps, visit)) as denoised:
             for step, data_NCTHW in enumerate(denoised, 1):
                 is_shown = step == steps or step % PREVIEW_EVERY == 0

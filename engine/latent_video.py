@@ -19,13 +19,14 @@ import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import Tensor
 
-from engine.bundles import Bundle, BundleError, read_bundle, sampling_of
+from engine.bundles import Bundle, BundleError, read_bundle, sampling_of, steps_of
 from engine.denoise import Visit
 from engine.latent_denoise import DITS, Asked, DenoisesLatents, LatentDenoiser
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.video_dit import VideoDiT
 from engine.weights import config_of, load_model
 
+USUAL_STEPS = 20
 SPACE, TIME = 8, 4  # pixels a latent, frames a latent after the first
 
 
@@ -71,7 +72,7 @@ class LatentVideo:
         frames: int = 17,
         height: int = 64,
         width: int = 64,
-        steps: int = 20,
+        steps: int | None = None,
         seed: int = 0,
         guidance: float | None = None,
         visit: Visit = lambda: None,
@@ -79,13 +80,15 @@ class LatentVideo:
         """After each step (x, estimate of the data) as `samplers.euler` has them; the last estimate is the result.
 
         `known` [1 + 4n, H, W, 3] uint8 are the first frames, brought to height x width; `hidden` [H, W] is True where
-        they are to be painted anew. `guidance` 1 makes one row of a batch, the bundle's own two. What `visit` raises is
-        raised within a step. ValueError: sizes that the model cannot make.
+        they are to be painted anew. `steps`: by default those that the bundle was distilled to, or 20. `guidance`, the
+        bundle's own by default, makes two rows of a batch, and one where it is 1. What `visit` raises is raised within a
+        step. ValueError: sizes that the model cannot make.
         """
         _check_size(frames, height, width)
         shape = (1 + (frames - 1) // TIME, height // SPACE, width // SPACE)
         condition = self.condition(known, hidden, shape)
         scale = self.sampling["guidance"] if guidance is None else guidance
+        steps = steps_of(self.bundle, USUAL_STEPS) if steps is None else steps
         with closing(self.denoiser.denoise(Asked(prompt, condition, steps, seed, scale), visit)) as made:
             yield from made
 

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from engine import events
 from engine.axes import MeshShape
-from engine.bundles import SHIPPED, Bundle, read_bundle
+from engine.bundles import SHIPPED, Bundle, read_bundle, steps_of
 from engine.commands import Options, print_json
 from engine.commands.plan import model_of
 from engine.media.photo import open_photo
@@ -161,7 +161,7 @@ def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> 
         "frames": native.get("frames", 17) if options.frames is None else options.frames,
         "height": height,
         "width": width,
-        "steps": DEFAULTS.steps if options.steps is None else options.steps,
+        "steps": steps_of(bundle, DEFAULTS.steps) if options.steps is None else options.steps,
         "seed": seed,
         "guidance": options.guidance,
     }

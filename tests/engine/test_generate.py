@@ -1,5 +1,6 @@
 """What a generation reports: settings that make the same video again, and what was really done beside them."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +12,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from engine import generate
+from engine.batches import generate_many
+from engine.bundles import SHIPPED, BundleError, read_bundle, write_bundle
 from engine.conditions import CAMERA_IDS, SUBJECT_IDS
 from engine.denoise import USUAL_STRENGTH
 from engine.events import Notice
+from engine.film import Task
 from engine.generate import Engine, Prepared
 from engine.media.fields import MotionFields
 from engine.requests import Camera, ImageToVideo, Subject
@@ -162,3 +166,47 @@ def test_who_decided_is_reported(
 
     assert made.settings["decided_by"] == decided_by
     assert made.settings["understood"] == understood
+
+
+def sampled_otherwise(tmp_path: Path, **sampling: float) -> Engine:
+    """The shipped bundle, which says that it is to be sampled in another way."""
+    shipped = read_bundle(SHIPPED)
+    made = tmp_path / "bundle"
+    shutil.copytree(shipped.path, made)
+    capabilities = {**shipped.capabilities, "sampling": {**shipped.capabilities["sampling"], **sampling}}
+    about = {"name": "other", "version": "1", "kinds": shipped.kinds, "provenance": {}}
+    return Engine(write_bundle(made, capabilities=capabilities, **about))
+
+
+def test_a_request_that_leaves_the_steps_open_gets_those_of_the_bundle(tmp_path, engine: Engine, shot, filmed) -> None:
+    distilled = sampled_otherwise(tmp_path, steps=5, guidance=1.0)
+    rows: list[int] = []
+    distilled.dit.register_forward_hook(lambda module, args, made: rows.append(len(args[0])))
+    open_request = ImageToVideo(seconds=3, short_side=540, seed=5)
+    made = distilled.generate(open_request, shot[0], tmp_path / "a.mp4", mask=shot[1])
+    assert (rows, made.settings["steps"]) == ([1] * 5, 5), "without guidance a step costs one row"
+    tasks = [Task(open_request, shot[0], tmp_path / "a.mp4", shot[1]), Task(open_request, shot[0], tmp_path / "b.mp4")]
+    rows.clear()
+    outcomes = generate_many(distilled, tasks)
+    assert (rows, [one.settings["steps"] for one in outcomes]) == ([2] * 5, [5, 5])
+    asked = distilled.settled(ImageToVideo(**{**SHORT, "steps": 12}))
+    assert asked.steps == 12, "the control: what is asked for is done"
+    assert engine.settled(open_request).steps == 12, "the control: the shipped bundle says no number"
+
+
+def test_guidance_of_one_is_the_asked_row_alone(tmp_path, engine: Engine, shot) -> None:
+    request = ImageToVideo(**SHORT, camera=Camera(move="pan-left"))
+    alone = sampled_otherwise(tmp_path, guidance=1.0)
+    prepared = engine.prepare(request, *shot)
+    plain, one, guided = (
+        [*some.denoise(request, prepared, 5)][-1].scene_flow
+        for some in (sampled_otherwise(tmp_path / "almost", guidance=1.000001), alone, engine)
+    )
+    assert np.abs(one - plain).max() < 1e-4
+    assert np.abs(one - guided).max() > 1e-3, "the control: the shipped bundle is guided"
+
+
+@pytest.mark.parametrize("steps", [0, 2.5, True, "four"])
+def test_a_bundle_of_no_number_of_steps_is_refused(tmp_path, steps) -> None:
+    with pytest.raises(BundleError, match=r"sampling\.steps is"):
+        sampled_otherwise(tmp_path, steps=steps)

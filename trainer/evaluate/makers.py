@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datapipe.worlds.clip import Fields, make_clips
 from datapipe.worlds.film import make_films
-from engine.bundles import Bundle, BundleError, read_bundle
+from engine.bundles import Bundle, BundleError, read_bundle, steps_of
 from engine.conditions import control_tensors, dense_condition
 from engine.generate import Engine
 from engine.latent_video import LatentVideo, condition_of
@@ -51,13 +51,15 @@ class Maker(Protocol):
         """Seed of the first scene that it was trained on, and how many there were; BundleError where it is not said."""
 
 
-def load_maker(path: Path, dit: str = "single") -> Maker:
-    """The maker of a bundle; BundleError for kinds that are not evaluated."""
+def load_maker(path: Path, dit: str = "single", steps: int | None = None) -> Maker:
+    """The maker of a bundle, with its own number of denoising steps or another; BundleError for kinds that are not
+    evaluated.
+    """
     bundle = read_bundle(path)
     if "motion_vae.json" in bundle.files:
-        return MotionMaker(bundle)
+        return MotionMaker(bundle, steps)
     if "vae.json" in bundle.files:
-        return LatentMaker(bundle, dit)
+        return LatentMaker(bundle, dit, steps)
     raise BundleError(
         f"The bundle {bundle.name} is not evaluated: image-to-video and latent video bundles of our own are, and an "
         f"imported model by `python -m engine bench`."
@@ -70,13 +72,14 @@ class MotionMaker:
     side, formats = 360, get_args(Format)
     how = "asked by its camera and subject controls, rendered at 540 pixels, judged at 360"
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, steps: int | None = None) -> None:
         self.bundle, self.engine = bundle, Engine(bundle)
+        self.asked = {} if steps is None else {"steps": steps}
 
     def film(self, case: Case, wishes: Case) -> np.ndarray:
         clip = case.clip
         asked = wishes.clip.request(clip.index)
-        request = asked.model_copy(update={"format": clip.format, "short_side": 540})
+        request = asked.model_copy(update={"format": clip.format, "short_side": 540, **self.asked})
         prepared = prepare(make_world(clip.index, clip.format, 540), request)
         compositor = Compositor(prepared.layers, make_fields(self.engine, request, prepared))
         made = [compositor.frame(k / (TIMES - 1)) for k in range(TIMES)]
@@ -121,10 +124,10 @@ class LatentMaker:
 
     formats: tuple[Format, ...] = ("1:1",)
 
-    def __init__(self, bundle: Bundle, dit: str) -> None:
+    def __init__(self, bundle: Bundle, dit: str, steps: int | None = None) -> None:
         self.bundle, self.video = bundle, LatentVideo(bundle, dit)
         self.side = int(bundle.capabilities["latents"].get("height", 64))
-        self.steps = ImageToVideo().steps
+        self.steps = steps or steps_of(bundle, ImageToVideo().steps)
         self.how = f"the {dit} transformer, shown the photo as first frame and told in words, at {self.side} pixels"
 
     def film(self, case: Case, wishes: Case) -> np.ndarray:
