@@ -81,8 +81,8 @@ class LatentVideo:
 
         `known` [1 + 4n, H, W, 3] uint8 are the first frames, brought to height x width; `hidden` [H, W] is True where
         they are to be painted anew. `steps`: by default those that the bundle was distilled to, or 20. `guidance`, the
-        bundle's own by default, makes two rows of a batch, and one where it is 1. What `visit` raises is raised within a
-        step. ValueError: sizes that the model cannot make.
+        bundle's own by default, makes two rows of a batch, and one where it is 1. What `visit` raises is raised within
+        a step. ValueError: sizes that the model cannot make.
         """
         _check_size(frames, height, width)
         shape = (1 + (frames - 1) // TIME, height // SPACE, width // SPACE)

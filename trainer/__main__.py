@@ -43,8 +43,14 @@ class Recipe:
 
 NANO = ("trainer.nano:run_nano", "trainer.export:export_nano", "trainer.nano:STAGES")
 TINY = ("trainer.tiny_video:run_tiny_video", "trainer.export:export_tiny_video", "trainer.tiny_video:STAGES")
+DISTIL = ("trainer.distil:run_distil", "trainer.distil:export_distil", "trainer.distil:STAGES")
+DPO = ("trainer.dpo:run_dpo", "trainer.dpo:export_dpo", "trainer.dpo:STAGES")
 LORA = ("trainer.lora:run_lora", "trainer.lora:export_lora", "trainer.lora:STAGES")
 RECIPES = {
+    "distil": Recipe("trainer.recipes.distil:distil", *DISTIL),
+    "distil_smoke": Recipe("trainer.recipes.distil:distil_smoke", *DISTIL),
+    "dpo": Recipe("trainer.recipes.dpo:dpo", *DPO),
+    "dpo_smoke": Recipe("trainer.recipes.dpo:dpo_smoke", *DPO),
     "lora": Recipe("trainer.recipes.lora:lora", *LORA),
     "nano": Recipe("trainer.recipes.nano:nano", *NANO),
     "nano_smoke": Recipe("trainer.recipes.nano:nano_smoke", *NANO),

@@ -1,0 +1,160 @@
+"""The dpo run: pairs are made or read as latents once, then the transformer learns by the one training loop.
+
+A run that is started again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import track
+from safetensors.torch import load_file, save_file
+
+from engine.bundles import Bundle
+from engine.models.video_dit import VideoDiT
+from trainer.claim import claim
+from trainer.derived import Change, changed_card, write_derived
+from trainer.draws import Draws
+from trainer.export import check_folders, check_trained, provenance_of
+from trainer.loop import LossValue, Run, train
+from trainer.objectives.preference import preference_loss
+from trainer.preferences import LatentPair, Pair, encode_pair, read_preferences
+from trainer.ranks import in_turn
+from trainer.recipes.dpo import DpoConfig
+from trainer.teachers import Teacher, load_teacher
+
+STAGES = ("pairs", "transformer")
+PAIRS = "pairs/pairs.safetensors"  # within a run's folder
+
+
+def run_dpo(config: DpoConfig, folder: Path, stages: tuple[str, ...] = STAGES, minutes: float | None = None) -> bool:
+    """Run the stages; True when all of them are finished. ValueError says what is missing or wrong."""
+    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    teacher = load_teacher(config.base, config.dit)
+    if "pairs" in stages:
+        with in_turn():
+            encode_pairs(config, folder, teacher)
+    return "transformer" not in stages or train_transformer(config, folder, teacher, deadline)
+
+
+def encode_pairs(config: DpoConfig, folder: Path, teacher: Teacher) -> None:
+    """Write the latents of every pair. ValueError where others lie there, or names the line that is wrong."""
+    pairs = read_preferences(Path(config.pairs))
+    claim(folder / "pairs" / "pairs.json", described(config, teacher, pairs), "set of pairs")
+    if (folder / PAIRS).exists():
+        return
+    made = [encode_pair(teacher, pair) for pair in track(pairs, "pairs")]
+    about = [{"kind": pair.kind, "wish": pair.wish} for pair in made]
+    tensors = {
+        f"{index}.{name}": value.contiguous()
+        for index, pair in enumerate(made)
+        for name, value in (
+            ("given", torch.from_numpy(pair.given)),
+            ("preferred", pair.preferred_CThw),
+            ("rejected", pair.rejected_CThw),
+        )
+    }
+    temporary = (folder / PAIRS).with_suffix(".tmp")
+    save_file(tensors, temporary)
+    (folder / "pairs" / "about.json").write_text(json.dumps(about))
+    temporary.replace(folder / PAIRS)
+
+
+def described(config: DpoConfig, teacher: Teacher, pairs: list[Pair]) -> dict[str, object]:
+    """What the pairs were made of: another line, another file of it or another base is another set."""
+    digest = hashlib.sha256(Path(config.pairs).read_bytes())
+    for pair in pairs:
+        for file in (pair.photo, pair.mask, pair.preferred, pair.rejected):
+            if isinstance(file, Path):
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return {"base": teacher.bundle.digest, "part": teacher.part, "pairs": len(pairs), "digest": digest.hexdigest()}
+
+
+def train_transformer(config: DpoConfig, folder: Path, teacher: Teacher, deadline: float = math.inf) -> bool:
+    """Train to the end (True) or to the deadline (False)."""
+    run = transformer_run(config, folder, teacher)
+    if run.finished:
+        return True
+    kinds = by_kind(read_pairs(folder))
+    dit = run.modules[teacher.part]
+    assert isinstance(dit, VideoDiT)
+
+    def loss(step: int, draws: Draws) -> LossValue:
+        pairs = batch_of(kinds, config.loop.batch, (config.seed, 1, step))[draws.slice]
+        inputs = teacher.inputs(np.stack([pair.given for pair in pairs]), [pair.wish for pair in pairs])
+        preferred = torch.stack([pair.preferred_CThw for pair in pairs])
+        rejected = torch.stack([pair.rejected_CThw for pair in pairs])
+        return preference_loss(dit, teacher.model, preferred, rejected, inputs, teacher.weights, config.beta, draws)
+
+    return train(run, loss, deadline=deadline)
+
+
+def transformer_run(config: DpoConfig, folder: Path, teacher: Teacher) -> Run:
+    """The transformer, which begins as the base's; ValueError where its pairs are not there or are others."""
+    if not (folder / PAIRS).exists():
+        raise ValueError(f"There are no pairs in {folder}. Run the stage `pairs` first.")
+    about = described(config, teacher, read_preferences(Path(config.pairs)))
+    claim(folder / "pairs" / "pairs.json", about, "set of pairs")
+    student = copy.deepcopy(teacher.model).requires_grad_(True)
+    data = {"seed": config.seed, "beta": config.beta, **about}
+    return Run(folder / "transformer", {teacher.part: student}, config.loop, data)
+
+
+def read_pairs(folder: Path) -> list[LatentPair]:
+    """The pairs of a run."""
+    tensors = load_file(folder / PAIRS)
+    about = json.loads((folder / "pairs" / "about.json").read_text())
+    return [
+        LatentPair(
+            one["kind"],
+            tensors[f"{index}.given"].numpy(),
+            one["wish"],
+            tensors[f"{index}.preferred"],
+            tensors[f"{index}.rejected"],
+        )
+        for index, one in enumerate(about)
+    ]
+
+
+def by_kind(pairs: list[LatentPair]) -> list[list[LatentPair]]:
+    """Pairs whose latents are of one shape."""
+    kinds: dict[str, list[LatentPair]] = {}
+    for pair in pairs:
+        kinds.setdefault(pair.kind, []).append(pair)
+    return [kinds[kind] for kind in sorted(kinds)]
+
+
+def batch_of(kinds: list[list[LatentPair]], batch: int, seed: tuple[int, ...]) -> list[LatentPair]:
+    """Pairs of one kind, all pairs equally likely; one comes twice only where there are fewer than the batch."""
+    rng = np.random.default_rng(seed)
+    counts = np.array([len(some) for some in kinds])
+    some = kinds[int(rng.choice(len(kinds), p=counts / counts.sum()))]
+    return [some[int(item)] for item in rng.choice(len(some), batch, replace=len(some) < batch)]
+
+
+def export_dpo(
+    config: DpoConfig, folder: Path, out: Path, *, version: str, command: str, unfinished: bool = False
+) -> Bundle:
+    """Write the base's bundle with the trained transformer to the new folder `out`, whole or not at all.
+
+    ValueError as for every export.
+    """
+    check_folders(folder, out)
+    teacher = load_teacher(config.base, config.dit)
+    run = transformer_run(config, folder, teacher)
+    check_trained(folder, {"transformer": run}, {PAIRS: "pairs"}, unfinished)
+    run.use_average()
+    count = run.recipe["data"]["pairs"]
+    provenance = provenance_of("trainer.recipes.dpo", asdict(config), {"transformer": run}, command)
+    provenance["data"] = f"{count} preference pairs, sha256 {run.recipe['data']['digest'][:16]}"
+    about = f"{teacher.part} of {teacher.bundle.name} {teacher.bundle.version}, after {count} preference pairs."
+    change = Change(teacher.bundle, teacher.part, run.modules[teacher.part])
+    return write_derived(out, change, changed_card(teacher.bundle, about, {}), version, provenance)
