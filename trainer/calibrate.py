@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import functools
-import shutil
-from pathlib import Path
 
 from torch import Tensor
 
-from engine.bundles import Bundle, read_bundle, write_bundle
-from engine.cache.budget import FILE, Calibration
+from engine.bundles import read_bundle
+from engine.cache.budget import Calibration
+from engine.cache.bundled import with_calibration
 from engine.cache.calibrate import calibrate
 from engine.latent_video import LatentVideo
 from engine.samplers import shifted_times
@@ -60,26 +59,3 @@ def calibrated(model: LatentVideo, steps: int, requests: int) -> Calibration:
     times = shifted_times(steps, model.sampling["shift"]).tolist()
     samples = [functools.partial(sample, index) for index in range(requests)]
     return calibrate(model.dit, samples, times, model.sampling["guidance"])
-
-
-def with_calibration(bundle: Bundle, found: Calibration, out: Path) -> Bundle:
-    """A copy of the bundle that holds the calibration; it is written whole or not at all."""
-    unfinished = out.with_name(f".{out.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
-        shutil.copytree(bundle.path, unfinished)
-        (unfinished / "bundle.json").unlink()
-        found.save(unfinished / FILE)
-        cache = {"steps": len(found.times), "requests": found.requests}
-        write_bundle(
-            unfinished,
-            name=bundle.name,
-            version=bundle.version,
-            kinds=bundle.kinds,
-            capabilities=bundle.capabilities,
-            provenance={**bundle.provenance, "cache": cache},
-        )
-        unfinished.rename(out)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return read_bundle(out)

@@ -5,16 +5,48 @@ The only place where the engine decides which policy runs; see `apply` for how r
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from torch import nn
 
-from engine.bundles import Bundle
+from engine.bundles import MANIFEST, Bundle, read_bundle, write_bundle
 from engine.cache.apply import Cache, Report
-from engine.cache.budget import of_bundle
+from engine.cache.budget import FILE, Calibration, of_bundle
 from engine.cache.policies import Exact
 from engine.parallel.mesh import Mesh
+
+
+def with_calibration(bundle: Bundle, found: Calibration, out: Path) -> Bundle:
+    """The bundle with a calibration as the new folder `out`, whole or not at all; files are linked where possible."""
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        shutil.copytree(bundle.path, unfinished, ignore=shutil.ignore_patterns(MANIFEST, FILE), copy_function=_shared)
+        found.save(unfinished / FILE)
+        write_bundle(
+            unfinished,
+            name=bundle.name,
+            version=bundle.version,
+            kinds=bundle.kinds,
+            capabilities=bundle.capabilities,
+            provenance={**bundle.provenance, "cache": {"steps": len(found.times), "requests": found.requests}},
+            layout=bundle.layout,
+        )
+        unfinished.rename(out)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return read_bundle(out)
+
+
+def _shared(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(source, target)
 
 
 class BundledCache:

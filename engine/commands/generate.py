@@ -117,7 +117,7 @@ def _refuse_unused(bundle: Bundle, options: Options) -> None:
     """ValueError for options that would change nothing."""
     what, used = f"The bundle {bundle.name}", (*FILM, *CONTROLS)
     if bundle.layout == "diffusers":
-        used = (*FILM, *(("camera", "subject", "mask") if options.photo else ()), "device", "adapter")
+        used = (*FILM, *(("camera", "subject", "mask") if options.photo else ()), "device", "adapter", "cache")
         what += "" if options.photo else ", from words alone,"
     refuse_unused(vars(options), used, what)
 
@@ -127,7 +127,7 @@ def _engine(bundle: Bundle, options: Options) -> tuple[Any, dict[str, Any]]:
     if bundle.layout == "diffusers":
         from engine.pretrained.generate import PretrainedEngine
 
-        engine = PretrainedEngine.load(bundle, device=options.device or "cpu")
+        engine = PretrainedEngine.load(bundle, device=options.device or "cpu", cache=options.cache or 0.0)
         return engine, _wear(engine.denoisers[0], options.adapter, bundle, "transformer")
     cache = {"cache": options.cache} if options.cache else {}
     if options.mesh:

@@ -64,7 +64,7 @@ def import_model(options: argparse.Namespace) -> dict[str, Any]:
 
 def accelerations(bundle: Bundle) -> dict[str, dict[str, Any]]:
     """Which of our accelerations an imported bundle can use, and why not the others."""
-    return applies(bundle.capabilities, read_directory(bundle.path).transformer)
+    return applies(bundle.capabilities, read_directory(bundle.path).transformers)
 
 
 def may_use(bundle: Bundle) -> dict[str, str]:
@@ -72,7 +72,7 @@ def may_use(bundle: Bundle) -> dict[str, str]:
     index = read_directory(bundle.path).index
     found = {}
     if accelerations(bundle)["sequence"]["applies"]:
-        found = dict.fromkeys(("transformer", "transformer_2"), f"ring and ulysses parallel, {SPREAD}")
+        found = dict.fromkeys(("transformer", "transformer_2"), f"cfg, ring and ulysses parallel, {SPREAD}")
     if index["vae"][1] == "AutoencoderKLWan":
         found["vae"] = f"decoding over devices, or in strips on one, {VAE}"
     return found

@@ -35,9 +35,9 @@ class Directory:
     files: tuple[str, ...]
 
     @property
-    def transformer(self) -> str:
-        """Class of the transformer."""
-        return str(self.index["transformer"][1])
+    def transformers(self) -> list[str]:
+        """Classes of the transformer, or of both."""
+        return [self.index[name][1] for name in ("transformer", "transformer_2") if name in self.configs]
 
 
 def read_directory(path: Path) -> Directory:

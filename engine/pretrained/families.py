@@ -7,7 +7,7 @@ HunyuanVideo, CogVideoX and CogVideoX 1.5.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -56,7 +56,7 @@ class Family:
     """One family. `serves`: the class a directory names -> kind of request -> the pipeline that serves it.
 
     `components`: which classes of which library a component may be, and nothing else is ever loaded. `sequence`:
-    whether the transformer has a plan for our sequence parallelism. `one_dtype`: its pipelines hand text's and
+    transformers that our mesh and caches know. `one_dtype`: its pipelines hand text's and
     latents' type to the VAE without a cast, so that the VAE has to compute in it too.
     """
 
@@ -71,7 +71,8 @@ class Family:
 
 
 T2V, I2V = "text_to_video", "image_to_video"
-SPREAD = "from Python: engine.pretrained.wan.Spread"
+SPREAD = "from Python: PretrainedEngine.load(bundle, mesh=mesh)"
+CACHED = "with `--cache`, once engine.pretrained.calibrating has made its calibration"
 _FLOW = "FlowMatchEulerDiscreteScheduler"
 
 
@@ -204,18 +205,22 @@ def capabilities_of(family: Family, index: Mapping[str, Any], native: Native, sh
     }
 
 
-def applies(capabilities: Mapping[str, Any], transformer: str) -> dict[str, dict[str, Any]]:
-    """Which of our accelerations a bundle can use: how, or the reason why not."""
-    family = family_of(capabilities.get("pipeline"))
-    spread = transformer in family.sequence
-    no_plan = f"there is no sequence plan for {transformer} yet"
+def applies(capabilities: Mapping[str, Any], transformers: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Which of our accelerations a bundle with these transformers can use: how, or the reason why not."""
+    family, kind = family_of(capabilities.get("pipeline")), transformers[0]
+    known = kind in family.sequence
     halves = {
-        "wan": "its pipeline computes the two halves of guidance one after the other",
         "hunyuan_video": "its guidance is a number that the transformer reads: there is no other half",
-    }.get(family.name, "its pipeline is not connected to it yet")
+    }.get(family.name, f"the halves of {kind}'s guidance are not brought together yet")
+    unknown = f"engine.cache is not connected to {kind} yet"
+    turns = "its two transformers take turns, and no cache is calibrated for both"
+
+    def said(can: bool, how: str, because: str) -> dict[str, Any]:
+        return {"applies": can} | ({"how": how} if can else {"because": because})
+
     return {
-        "sequence": {"applies": spread} | ({"how": SPREAD} if spread else {"because": no_plan}),
-        "guidance": {"applies": False, "because": halves},
-        "tensor": {"applies": False, "because": "its projections have no tensor plan"},
-        "cache": {"applies": False, "because": f"engine.cache is not connected to {transformer} yet"},
+        "sequence": said(known, SPREAD, f"there is no sequence plan for {kind} yet"),
+        "guidance": said(known, SPREAD, halves),
+        "tensor": said(False, "", "its projections have no tensor plan"),
+        "cache": said(known and len(transformers) == 1, CACHED, turns if known else unknown),
     }

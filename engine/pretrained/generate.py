@@ -6,17 +6,17 @@ Legend: T frames, H W pixels, C colours.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import WanPipeline
-from PIL import Image
 
 from engine.bundles import Bundle, BundleError, explained, read_bundle
+from engine.cache.bundled import BundledCache
 from engine.clock import Clock, OnEvent
 from engine.events import Canceled, Notice
 from engine.generate import Generated, IsCanceled, read_mask
@@ -24,36 +24,15 @@ from engine.media.framing import background_kind, plan_framing
 from engine.media.layers import build_layers
 from engine.media.photo import open_photo
 from engine.media.video import VideoWriter
+from engine.parallel.mesh import Mesh
+from engine.pretrained.arguments import Ask, Frames, arguments, times_of, wan_text
 from engine.pretrained.directory import read_directory
 from engine.pretrained.families import Native
 from engine.pretrained.fitting import Plan, fitted, plan_native, to_i420
+from engine.pretrained.halves import refuse_cache, together
 from engine.pretrained.loading import load_pipelines, usable
-from engine.pretrained.wan import TEXT_TOKENS
+from engine.pretrained.wan import Spread
 from engine.requests import MAX_SEED, Camera, ImageToVideo, TextToVideo
-
-Frames = np.ndarray  # uint8 [T, H, W, 3]
-GREY = 128  # what VACE is shown where it is to paint
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One call of the pipeline, in its own terms: size and length are the model's, not the video's.
-
-    `image` uint8 [H, W, 3] is the first frame. `video` uint8 [T, H, W, 3] with `mask` uint8 [T, H, W], 255 where it
-    is to be painted anew: inpainting, which only VACE does. `negative` is what the video should not be.
-    """
-
-    prompt: str
-    width: int
-    height: int
-    frames: int
-    steps: int
-    guidance: float
-    seed: int
-    negative: str = ""
-    image: np.ndarray | None = None
-    video: Frames | None = None
-    mask: np.ndarray | None = None
 
 
 @dataclass
@@ -63,14 +42,25 @@ class PretrainedEngine:
     bundle: Bundle
     native: Native
     pipelines: dict[str, Any] = field(repr=False)
+    cache: BundledCache = field(repr=False)
+    mesh: Mesh | None = field(default=None, repr=False)
 
     @classmethod
     def load(
-        cls, bundle: Bundle | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+        cls,
+        bundle: Bundle | Path,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype | None = None,
+        cache: float = 0.0,
+        mesh: Mesh | None = None,
     ) -> PretrainedEngine:
         """Read, verify and load a bundle. `dtype` of transformer and text: float32 on a CPU, else bfloat16; the VAE
         stays in float32 where its pipelines allow. BundleError says what is wrong with it, ValueError that there is no
-        such device.
+        such device, or that this model does not know what is asked of it.
+
+        `cache` is the error budget of a diffusion cache, see `cache.bundled.BundledCache`. `mesh`: every rank of it
+        loads the bundle so, asks for the same and gets the same.
         """
         device = usable(device)
         bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
@@ -78,7 +68,23 @@ class PretrainedEngine:
         usual = torch.float32 if device.type == "cpu" else torch.bfloat16
         with explained(bundle, "capabilities.native"):
             native = Native.read(bundle.capabilities.get("native"))
-        return cls(bundle, native, load_pipelines(bundle, directory, device, dtype or usual))
+        made = cls(
+            bundle,
+            native,
+            load_pipelines(bundle, directory, device, dtype or usual),
+            BundledCache(bundle, cache, mesh),
+            mesh,
+        )
+        made._share()
+        return made
+
+    def _share(self) -> None:
+        """Spread the transformers over the mesh. ValueError where these cannot be, or cannot be cached."""
+        if self.mesh is not None:
+            for model in self.denoisers:
+                Spread(model, self.mesh)
+        if self.cache.calibration:
+            refuse_cache(self.denoisers)
 
     @property
     def denoisers(self) -> list[torch.nn.Module]:
@@ -149,12 +155,31 @@ class PretrainedEngine:
 
         if is_canceled():
             raise Canceled
-        frames_THWC = pipe(**arguments(pipe, ask), output_type="np", callback_on_step_end=after).frames[0]
+        given = arguments(pipe, ask)
+        with self._together(pipe, ask, given):
+            frames_THWC = pipe(**given, output_type="np", callback_on_step_end=after).frames[0]
         if not np.isfinite(frames_THWC).all():
             raise BundleError(
                 f"The bundle {self.bundle.name} made frames that are no numbers. Its weights are damaged."
             )
         return np.rint(np.clip(frames_THWC, 0, 1) * 255).astype(np.uint8)
+
+    @contextmanager
+    def _together(self, pipe: Any, ask: Ask, given: dict[str, Any]) -> Iterator[None]:
+        """Within, guidance's halves are one call, where cache or mesh want them so; `given` then holds the texts."""
+        apart = self.mesh is not None and self.mesh.cfg.size > 1
+        if not self.cache.calibration and not apart:
+            yield
+            return
+        if ask.guidance <= 1:
+            raise ValueError("Without guidance there are no two halves to cache or to share: ask for more than 1.")
+        if "prompt" in given:
+            given |= wan_text(pipe, given.pop("prompt"), given.pop("negative_prompt"), guided=True)
+        if self.cache.calibration and ask.guidance != self.cache.calibration.guidance:
+            raise ValueError(f"The cache was calibrated with a guidance of {self.cache.calibration.guidance:g}.")
+        times = times_of(pipe, ask.steps)
+        with together(self.denoisers, given["negative_prompt_embeds"], times[:-1], self.cache, self.mesh):
+            yield
 
     def _ask(self, request: ImageToVideo | TextToVideo, plan: Plan, seed: int, image: np.ndarray | None) -> Ask:
         sampling = self.bundle.capabilities["sampling"]
@@ -184,6 +209,8 @@ class PretrainedEngine:
         settings = request.model_dump(mode="json") | {"seed": ask.seed, "steps": ask.steps}
         settings["native"] = {"width": ask.width, "height": ask.height, "frames": ask.frames, "fps": plan.fps}
         settings["understood_prompt"] = ask.prompt
+        if self.cache.saved:
+            settings["cache"] = self.cache.saved
         return Generated(
             path=out,
             width=width,
@@ -196,63 +223,6 @@ class PretrainedEngine:
             notices=notices,
             timings=timings,
         )
-
-
-def arguments(pipe: Any, ask: Ask) -> dict[str, Any]:
-    """What the pipeline is called with. ValueError for a condition that it does not take."""
-    given: dict[str, Any] = {
-        "prompt": ask.prompt,
-        "negative_prompt": ask.negative,
-        "height": ask.height,
-        "width": ask.width,
-        "num_frames": ask.frames,
-        "num_inference_steps": ask.steps,
-        "guidance_scale": ask.guidance,
-        "generator": torch.Generator().manual_seed(ask.seed),
-    }
-    name = type(pipe).__name__
-    if name in ("WanVACEPipeline", "WanImageToVideoPipeline"):
-        given |= _wan_text(pipe, given.pop("prompt"), given.pop("negative_prompt"), ask.guidance > 1)
-    if name == "WanVACEPipeline":
-        return given | _painted(ask)
-    if ask.video is not None or ask.mask is not None:
-        raise ValueError("This model does not paint parts of a video anew: that takes a Wan VACE model.")
-    if "ImageToVideo" in name:
-        if ask.image is None:
-            raise ValueError("This model needs a photo as the first frame.")
-        return given | {"image": Image.fromarray(ask.image)}
-    if ask.image is not None:
-        raise ValueError("This model makes videos from words only, not from a photo.")
-    return given
-
-
-def _wan_text(pipe: Any, prompt: str, negative: str, guided: bool) -> dict[str, Any]:
-    """Both texts encoded. These two pipelines clean text with ftfy even where it is missing; WanPipeline asks first."""
-    words: Any = WanPipeline(pipe.tokenizer, pipe.text_encoder, pipe.vae, pipe.scheduler)
-    asked, unasked = words.encode_prompt(
-        prompt, negative, guided, max_sequence_length=TEXT_TOKENS, device=pipe._execution_device
-    )
-    return {"prompt_embeds": asked, "negative_prompt_embeds": unasked}
-
-
-def _painted(ask: Ask) -> dict[str, Any]:
-    """VACE: a video with a mask of what is to be painted; a photo is its first frame, and all else is to be painted."""
-    video, mask = ask.video, ask.mask
-    if ask.image is not None and video is None:
-        video = np.full((ask.frames, *ask.image.shape), GREY, np.uint8)
-        mask = np.full(video.shape[:3], 255, np.uint8)
-        video[0], mask[0] = ask.image, 0
-    if video is None and mask is None:
-        return {}
-    shape = (ask.frames, ask.height, ask.width)
-    if video is None or mask is None or video.shape != (*shape, 3) or mask.shape != shape:
-        raise ValueError(
-            f"Painting anew takes a video and a mask, each of {ask.frames} frames of {ask.width}x{ask.height}."
-        )
-    return {
-        "video": [Image.fromarray(frame) for frame in video],
-        "mask": [Image.fromarray(frame, mode="L") for frame in mask],
-    }
 
 
 def _framed(

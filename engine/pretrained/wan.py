@@ -22,24 +22,25 @@ from engine.parallel.mesh import Mesh
 from engine.parallel.sequence import PLANS, VIDEO, SequencePlan, SequenceSharding
 
 TEXT_TOKENS = 512  # the length that every Wan pads its text to; what stands before it is the photo
-PLANS[cast(type[nn.Module], WanTransformer3DModel)] = SequencePlan(
-    blocks=("blocks",), enter={"hidden_states": (VIDEO, 1)}, along={"rotary_emb": (VIDEO, 1)}
-)
+PLAN = SequencePlan(blocks=("blocks",), enter={"hidden_states": (VIDEO, 1)}, along={"rotary_emb": (VIDEO, 1)})
+PLANS[cast(type[nn.Module], WanTransformer3DModel)] = PLAN
 
 
 class Spread:
     """A WanTransformer3DModel whose video tokens lie on all ranks of the sequence, until `remove` or the end of a
-    `with`. Every rank calls it with the same, whole arguments and gets the whole result.
+    `with`. The ranks of a sequence call it with the same, whole arguments and get the whole result.
 
-    ValueError for another model, or a mesh with other axes: the pipelines run asked and unasked rows one by one.
+    ValueError for another model, or a mesh with other axes. `cfg` is not spread here, but by `halves`.
     """
 
     def __init__(self, model: nn.Module, mesh: Mesh, attention: Attention | None = None) -> None:
         if type(model) is not WanTransformer3DModel:
             raise ValueError(f"There is no sequence plan for {type(model).__name__} yet, only for Wan's transformer.")
-        if mesh.sequence.size != mesh.shape.world:
-            raise ValueError(f"Wan is spread over ulysses and ring only, not over {mesh.shape}.")
+        if mesh.sequence.size * mesh.cfg.size != mesh.shape.world:
+            raise ValueError(f"Wan is spread over cfg, ulysses and ring only, not over {mesh.shape}.")
         self.undo: ExitStack = ExitStack()
+        if mesh.sequence.size == 1:
+            return
         for attn in (attn for block in model.blocks for attn in (block.attn1, block.attn2)):
             self.undo.callback(attn.set_processor, attn.processor)
             self.undo.callback(delattr, attn, "attend")

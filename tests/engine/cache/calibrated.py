@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-from engine.bundles import SHIPPED, Bundle, read_bundle, write_bundle
-from engine.cache.budget import FILE, Calibration, Setting
+from engine.bundles import SHIPPED, Bundle, read_bundle
+from engine.cache.budget import Calibration, Setting
+from engine.cache.bundled import with_calibration
 from engine.samplers import shifted_times
 
 STEPS = 6
@@ -14,14 +14,5 @@ STEPS = 6
 
 def calibrated(folder: Path, *settings: Setting) -> Bundle:
     """In the new `folder`, for STEPS steps."""
-    shutil.copytree(SHIPPED, folder)
-    shipped = read_bundle(SHIPPED)
-    Calibration(tuple(shifted_times(STEPS).tolist()[:-1]), 2.0, 1, settings).save(folder / FILE)
-    return write_bundle(
-        folder,
-        name=shipped.name,
-        version="0.0.1",
-        kinds=shipped.kinds,
-        capabilities=shipped.capabilities,
-        provenance={},
-    )
+    found = Calibration(tuple(shifted_times(STEPS).tolist()[:-1]), 2.0, 1, settings)
+    return with_calibration(read_bundle(SHIPPED), found, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from functools import cache
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -11,9 +12,11 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
-from engine.parallel import usp
-from engine.parallel.collectives import swap
+from engine.parallel import batch, usp
+from engine.parallel.collectives import gather, swap
 from engine.parallel.mesh import MeshShape, make_mesh
+from engine.pretrained.arguments import Ask
+from engine.pretrained.generate import PretrainedEngine
 from engine.pretrained.wan import Spread
 
 mesh_of = cache(make_mesh)
@@ -80,3 +83,14 @@ def parity(
 
 def _heads_are_swapped(x: Tensor, cut: int, *how: Any) -> Tensor:
     return swap(x.flip(2) if cut == 2 and x.dim() == 5 else x, cut, *how)
+
+
+def sampled(bundle: Path, shape: MeshShape, ask: Ask, budget: float = 0.0, fault: str | None = None) -> Any:
+    """The frames that this rank gets of an imported bundle, and what its cache saved."""
+    engine = PretrainedEngine.load(bundle, cache=budget, mesh=mesh_of(shape))
+    faults: dict[str | None, Any] = {
+        None: contextlib.nullcontext(),
+        "swapped halves": mock.patch.object(batch, "gather", lambda x, *how: gather(x, *how).roll(x.numel())),
+    }
+    with faults[fault]:
+        return engine.sample(ask, "text_to_video"), engine.cache.saved

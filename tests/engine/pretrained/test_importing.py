@@ -73,8 +73,9 @@ def test_a_snapshot_of_hugging_face_is_followed_into_its_blobs(source, tmp_path)
 
 
 def test_what_applies_is_said(bundle):
-    said = applies(read_bundle(bundle).capabilities, read_directory(bundle).transformer)
-    assert said["sequence"]["applies"]
+    said = applies(read_bundle(bundle).capabilities, read_directory(bundle).transformers)
+    assert said["sequence"]["applies"] and said["guidance"]["applies"] and said["cache"]["applies"]
+    assert "take turns" in applies(read_bundle(bundle).capabilities, ["WanTransformer3DModel"] * 2)["cache"]["because"]
     assert all(value["applies"] or value["because"] for value in said.values())
 
 
@@ -305,8 +306,8 @@ def test_the_command_imports_and_says_what_applies(source, tmp_path, capsys):
     assert said["capabilities"]["native"] | {"pixels": 2048, "frames": 9, "fps": 8} == said["capabilities"]["native"]
     assert command_line.main(["inspect", str(out)]) == 0
     shown = capsys.readouterr().out
-    assert "sequence: applies, from Python: engine.pretrained.wan.Spread" in shown
-    assert "bytes; ring and ulysses parallel, from Python: engine.pretrained.wan.Spread" in shown
+    assert "sequence: applies, from Python: PretrainedEngine.load" in shown
+    assert "bytes; cfg, ring and ulysses parallel, from Python: PretrainedEngine.load(bundle, mesh=mesh)" in shown
     assert "in strips on one, from Python: engine.parallel.vae.ParallelVae" in shown
     assert "cache: does not apply: " in shown
 
