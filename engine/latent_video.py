@@ -38,7 +38,7 @@ class LatentVideo:
         self.bundle, self.sampling, self.kind = bundle, sampling_of(bundle), DITS[dit]
         self.vae = load_model(bundle, AutoencoderKLWan, "vae")
         self.mask_channels = _mask_channels(bundle, f"{dit}_dit", self.vae.config["z_dim"])
-        self.mean, self.std = _statistics(bundle, self.vae.config["z_dim"])
+        self.mean, self.std = statistics_of(bundle, self.vae.config["z_dim"])
 
     @classmethod
     def load(cls, bundle: Path, dit: str = "single") -> LatentVideo:
@@ -139,7 +139,7 @@ def condition_of(latents_BCThw: Tensor, known_B1Thw: Tensor, mask_channels: int)
     return torch.cat([latents_BCThw * mask, mask.expand(-1, mask_channels, -1, -1, -1)], 1)
 
 
-def _statistics(bundle: Bundle, channels: int) -> tuple[Tensor, Tensor]:
+def statistics_of(bundle: Bundle, channels: int) -> tuple[Tensor, Tensor]:
     """Mean and deviation of the latents, [1, C, 1, 1, 1] each; BundleError where the bundle does not say them."""
     latents = bundle.capabilities.get("latents")
     found: dict[str, Any] = latents if isinstance(latents, dict) else {}

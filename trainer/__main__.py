@@ -1,4 +1,7 @@
-"""`python -m trainer`: run, resume, compare, export, plan, evaluate; alone, or as a rank of `torchrun -m trainer`."""
+"""`python -m trainer`: run, resume, compare, films, encode, export, plan, evaluate.
+
+Alone, or as a rank of `torchrun -m trainer`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ import torch
 from rich.console import Console
 
 from trainer.compare import compare, plot, table
+from trainer.data_options import add_encode, add_films
 from trainer.evaluate.command import add_evaluate, evaluate
 from trainer.plan.command import add_options, plan
 from trainer.ranks import Ranks, in_turn, joined
@@ -46,14 +50,20 @@ TINY = ("trainer.tiny_video:run_tiny_video", "trainer.export:export_tiny_video",
 DISTIL = ("trainer.distil:run_distil", "trainer.distil:export_distil", "trainer.distil:STAGES")
 DPO = ("trainer.dpo:run_dpo", "trainer.dpo:export_dpo", "trainer.dpo:STAGES")
 LORA = ("trainer.lora:run_lora", "trainer.lora:export_lora", "trainer.lora:STAGES")
+LARGE = ("trainer.large:run_large", "trainer.large_export:export_large", "trainer.large:STAGES")
 RECIPES = {
     "distil": Recipe("trainer.recipes.distil:distil", *DISTIL),
     "distil_smoke": Recipe("trainer.recipes.distil:distil_smoke", *DISTIL),
     "dpo": Recipe("trainer.recipes.dpo:dpo", *DPO),
     "dpo_smoke": Recipe("trainer.recipes.dpo:dpo_smoke", *DPO),
     "lora": Recipe("trainer.recipes.lora:lora", *LORA),
+    "multimodal_dit_13b": Recipe("trainer.recipes.multimodal_dit_13b:multimodal_dit_13b", *LARGE),
+    "multimodal_dit_13b_smoke": Recipe("trainer.recipes.multimodal_dit_13b:multimodal_dit_13b_smoke", *LARGE),
+    "multimodal_dit_300b": Recipe("trainer.recipes.multimodal_dit_300b:multimodal_dit_300b", *LARGE),
     "nano": Recipe("trainer.recipes.nano:nano", *NANO),
     "nano_smoke": Recipe("trainer.recipes.nano:nano_smoke", *NANO),
+    "single_dit_2b": Recipe("trainer.recipes.single_dit_2b:single_dit_2b", *LARGE),
+    "single_dit_2b_smoke": Recipe("trainer.recipes.single_dit_2b:single_dit_2b_smoke", *LARGE),
     "tiny_video": Recipe("trainer.recipes.tiny_video:tiny_video", *TINY),
     "tiny_video_smoke": Recipe("trainer.recipes.tiny_video:tiny_video_smoke", *TINY),
 }
@@ -72,6 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
         "export": export,
         "plan": plan,
         "evaluate": evaluate,
+        "films": lambda options: import_module("trainer.film_shards").run_films(options),
+        "encode": lambda options: import_module("trainer.encode").run_encode(options),
         "calibrate": lambda options: import_module("trainer.calibrate").run_calibrate(options),
     }
     try:
@@ -186,6 +198,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer")
     verbs = parser.add_subparsers(dest="verb", required=True)
     add_options(verbs.add_parser("plan", help="memory, time and the best mesh on many devices"))
+    add_films(verbs.add_parser("films", help="generated films as shards"))
+    add_encode(verbs.add_parser("encode", help="latents and text features of films, as derived shards"))
     add_evaluate(verbs.add_parser("evaluate", help="figures of a bundle beside their baselines, and a report"))
     begin = verbs.add_parser("run", help="begin a run of a recipe, or go on with it")
     begin.add_argument("recipe", choices=RECIPES)

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from trainer.draws import Draws
+from trainer.optimisation import FREE, LoopConfig
 from trainer.report import Report
-from trainer.run import FREE, LoopConfig, Run, Stopped, learning_rate
+from trainer.run import Run, Stopped, learning_rate
 from trainer.watch import Watch
 
 __all__ = ["FREE", "LoopConfig", "Loss", "LossValue", "Run", "Stopped", "learning_rate", "train"]

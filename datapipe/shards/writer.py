@@ -82,7 +82,7 @@ class ShardWriter:
             kept: Facts = json.loads(json.dumps(facts or {}, allow_nan=False))
         except (TypeError, ValueError) as error:
             raise ValueError(f"Facts of a record are what JSON can hold: {error}.") from None
-        if self._rows and (len(self._rows) >= self.records or self._bytes + len(raw) > self.size):
+        if self._rows and self._bytes + len(raw) > self.size:
             self._commit()
         if self._data is None:
             self._data = self._temporary.open("wb")
@@ -92,6 +92,8 @@ class ShardWriter:
         digest = hashlib.sha256(raw).hexdigest()
         self._rows.append(Row(self._bytes, self._layouts.index(layout), digest, kept))
         self._bytes += len(raw)
+        if len(self._rows) >= self.records:
+            self._commit()
 
     def finish(self) -> str:
         """Commit what is left and close the set for good; its digest. ShardError where it holds nothing."""

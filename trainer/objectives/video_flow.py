@@ -53,6 +53,24 @@ def video_flow_loss(
     """
     time_B = shifted(normal_like_whole(generator, len(tasks)), TIME_SHIFT, TIME_SPREAD)
     noise = normal_like_whole(generator, *latents_BCThw.shape)
+    return video_flow_error(
+        dit, latents_BCThw, boxed_BCThw, boxes_B4, tasks, text_BMC, text_mask_BM, weights_C, time_B, noise
+    )
+
+
+def video_flow_error(
+    dit: VideoDiT,
+    latents_BCThw: Tensor,
+    boxed_BCThw: Tensor,
+    boxes_B4: np.ndarray,
+    tasks: list[str],
+    text_BMC: Tensor,
+    text_mask_BM: Tensor,
+    weights_C: Tensor,
+    time_B: Tensor,
+    noise: Tensor,
+) -> tuple[Tensor, dict[str, float]]:
+    """The same at these times and with this noise."""
     t = time_B[:, None, None, None, None]
     known = known_mask(tasks, boxes_B4, tuple(latents_BCThw.shape[2:]))  # type: ignore[arg-type]
     inside = torch.tensor([task == "inpainting" for task in tasks])[:, None, None, None, None]

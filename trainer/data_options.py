@@ -1,0 +1,25 @@
+"""The options of `python -m trainer films` and `encode`, apart from what does it: that imports worlds and models."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+FILMS_SEED = 800_000_000  # not those of other banks
+
+
+def add_encode(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", help="a bundle of latent video, or a recipe that names one (--set encoder=BUNDLE)")
+    parser.add_argument("--data", type=Path, required=True, help="shards of films, as `trainer films` writes them")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the derived shards")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the recipe")
+    parser.add_argument("--minutes", type=float, help="pause after this long (exit status 3); the same call goes on")
+    parser.add_argument("--threads", type=int, help="CPU threads of torch (1)")
+
+
+def add_films(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
+    parser.add_argument("--scenes", type=int, default=64)
+    parser.add_argument("--motions", type=int, default=2, help="films of each scene")
+    parser.add_argument("--sizes", default="64x64", help="HEIGHTxWIDTH, several by commas: scenes take them in turn")
+    parser.add_argument("--seed", type=int, default=FILMS_SEED, help="of the first scene")

@@ -1,0 +1,47 @@
+"""What a recipe says of one stage's optimisation, and how it is kept. Torch-free: the plan reads it anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from trainer.faults import FaultsConfig
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """Optimisation of one stage, and how it is kept."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    warmup: int = 50
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.998
+    seed: int = 0
+    save_every: int = 100
+    log_every: int = 20
+    # One file, or folders that any number of ranks can read, written while training goes on or not. "auto": a file for
+    # one process, "async" for several.
+    checkpoints: Literal["auto", "file", "async", "sync"] = "auto"
+    keep: int = 2  # folders
+    tensorboard: bool = True
+    # Of one device, dense: what MFU and HFU are shares of. None: by the data sheet, where the device's is known.
+    peak_tflops: float | None = None
+    microbatches: int = 1  # of a rank's part of the batch, one after another
+    faults: FaultsConfig = field(default_factory=FaultsConfig)
+
+
+# A run may go on with another value of these: more steps, another rhythm of saving and logging, other care.
+FREE = (
+    "steps",
+    "save_every",
+    "log_every",
+    "checkpoints",
+    "keep",
+    "tensorboard",
+    "peak_tflops",
+    "microbatches",
+    "faults",
+)
