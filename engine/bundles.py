@@ -119,11 +119,13 @@ def write_bundle(
 def sampling_of(bundle: Bundle) -> dict[str, float]:
     """How the bundle wants to be sampled: `shift` of the times, `guidance`; BundleError where it does not say.
 
-    `steps` where it was distilled to a number of them: see `steps_of`.
+    `steps` where it was distilled to a number of them: see `steps_of`. `temperature` is the deviation of the noise that
+    a sample begins at, 1 where it is not given: below 1, samples keep nearer to the middle of what the model holds for
+    likely.
     """
     sampling = bundle.capabilities.get("sampling")
-    found = sampling if isinstance(sampling, dict) else {}
-    for key in ("shift", "guidance"):
+    found = {"temperature": 1.0, **(sampling if isinstance(sampling, dict) else {})}
+    for key in ("shift", "guidance", "temperature"):
         value = found.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise BundleError(f"The bundle {bundle.name} does not say how to sample: sampling.{key} is {value!r}.")

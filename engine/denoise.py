@@ -92,7 +92,8 @@ class Denoiser:
 
     def _noise(self, row: Row) -> Tensor:
         generator = torch.Generator().manual_seed(row.seed)
-        return torch.randn(1, self.dit.config.in_channels, *row.condition_CTHW.shape[1:], generator=generator)
+        noise = torch.randn(1, self.dit.config.in_channels, *row.condition_CTHW.shape[1:], generator=generator)
+        return self.sampling["temperature"] * noise
 
     def _velocity(self, rows: Sequence[Row]) -> Velocity:
         """The guided velocity: asked and unasked rows in one batch; at scale 1 the asked rows alone."""

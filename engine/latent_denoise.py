@@ -106,7 +106,7 @@ class LatentDenoiser:
         generator = torch.Generator().manual_seed(asked.seed)
         noise = torch.randn(1, self.dit.config["in_channels"], *asked.condition.shape[2:], generator=generator)
         with visited(self.dit, visit), self.cache.request(self.dit, times[:-1].tolist()):
-            yield from euler(velocity, noise, times)
+            yield from euler(velocity, self.sampling["temperature"] * noise, times)
 
     def _velocity(self, asked: Asked) -> Callable[[Tensor, Tensor], Tensor]:
         """The guided velocity: all rows in one batch."""

@@ -22,11 +22,10 @@ from trainer.films import open_films
 from trainer.loop import Run
 from trainer.objectives.video_flow import TASKS
 from trainer.recipes.nano import NanoConfig
+from trainer.recipes.sampling import Sampling
 from trainer.recipes.tiny_video import TinyVideoConfig
 from trainer.record import Record, code
 from trainer.settings import configuration
-
-SAMPLING = {"sampler": "euler", "shift": 1.0, "guidance": 2.0}
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def export_nano(
     provenance = provenance_of("trainer.recipes.nano", asdict(config), runs, command)
     if mask:
         provenance["stages"]["product_mask"] |= _recorded(mask)
-    return write_whole(out, _nano_card(), version, provenance, write_parts)
+    return write_whole(out, _nano_card(config.sampling), version, provenance, write_parts)
 
 
 def _recorded_mask(folder: Path) -> Run:
@@ -190,7 +189,7 @@ def provenance_of(recipe: str, config: dict[str, Any], runs: dict[str, Run], com
     }
 
 
-def _nano_card() -> Card:
+def _nano_card(sampling: Sampling) -> Card:
     """What forms, handlers and samplers read: nothing about this model is known anywhere else."""
     capabilities = {
         "image_to_video": {
@@ -201,7 +200,7 @@ def _nano_card() -> Card:
             "subject_motions": list(SUBJECT_IDS),
             "formats": list(GRIDS),
         },
-        "sampling": SAMPLING,
+        "sampling": asdict(sampling),
     }
     about = (
         "Image-to-video that keeps the product's own pixels: a Motion VAE, a Single-DiT with an ERNIE-shaped text "
@@ -216,7 +215,7 @@ def _tiny_video_card(config: TinyVideoConfig, found: dict[str, list[float]]) -> 
         "Text, a photo, first frames or a hidden region to video: a causal video VAE, a tiny Single-DiT and a tiny "
         "Multimodal-DiT\nwith one text encoder. For tests and measurements of the engine, not for campaigns."
     )
-    return Card("tiny-video", tuple(TASKS), {"sampling": SAMPLING, "latents": {**found, **sizes}}, about)
+    return Card("tiny-video", tuple(TASKS), {"sampling": asdict(config.sampling), "latents": {**found, **sizes}}, about)
 
 
 def write_model(out: Path, name: str, module: torch.nn.Module) -> None:

@@ -4,9 +4,12 @@ import json
 import shutil
 
 import pytest
+import torch
 from safetensors.torch import save_file
 
 from engine.bundles import SHIPPED, BundleError, read_bundle, write_bundle
+from engine.conditions import CONDITION_CHANNELS
+from engine.denoise import Denoiser, Row
 from engine.generate import Engine
 from engine.mask import Masker
 from engine.models.ernie import ErnieEncoder
@@ -186,12 +189,15 @@ def test_a_bundle_that_verifies_and_is_wrong_is_refused_when_it_is_loaded(shippe
         Engine.load(shipped)
 
 
-@pytest.mark.parametrize("sampling", [None, [], {"shift": 1.0}, {"shift": 1.0, "guidance": "1.5"}, {"shift": 0}])
+HOT = {"shift": 1.0, "guidance": 2.0, "temperature": 0}
+
+
+@pytest.mark.parametrize("sampling", [None, [], {"shift": 1.0}, {"shift": 1.0, "guidance": "1.5"}, {"shift": 0}, HOT])
 def test_a_bundle_that_does_not_say_how_to_sample_is_refused_when_it_is_loaded(shipped, sampling):
     manifest = json.loads((shipped / "bundle.json").read_text())
     others = {key: value for key, value in manifest["capabilities"].items() if key != "sampling"}
     seal(shipped, capabilities=others if sampling is None else others | {"sampling": sampling})
-    with pytest.raises(BundleError, match=r"how to sample: sampling\.(shift|guidance)"):
+    with pytest.raises(BundleError, match=r"how to sample: sampling\.(shift|guidance|temperature)"):
         Engine.load(shipped)
 
 
@@ -205,3 +211,16 @@ def test_the_mask_alone_refuses_another_models_weights(shipped):
 def test_control_a_copy_that_is_only_sealed_anew_is_loaded(shipped):
     seal(shipped)
     assert Engine.load(shipped).sampling["guidance"] > 0
+
+
+def test_a_samples_noise_is_as_large_as_the_bundles_temperature(shipped):
+    row = Row("", ("pan-left", 0.5, "still", 0.5), torch.zeros(CONDITION_CHANNELS, 4, 8, 8), seed=3)
+    capabilities = json.loads((shipped / "bundle.json").read_text())["capabilities"]
+    noises = []
+    for temperature in (1.0, 0.5):
+        sampling = {"shift": 1.0, "guidance": 1.0, "temperature": temperature}
+        seal(shipped, capabilities=capabilities | {"sampling": sampling})
+        denoiser = Denoiser(read_bundle(shipped))
+        denoiser.dit.forward = lambda x, *_: torch.zeros_like(x)  # a velocity of nothing leaves the noise
+        noises.append(list(denoiser.denoise([row], 2))[-1])
+    assert noises[0].std() > 0.9 and torch.equal(noises[1], noises[0] / 2)

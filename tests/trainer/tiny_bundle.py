@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from engine.cache.budget import FILE, Calibration
 from engine.models.ernie import ErnieEncoder
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
-from trainer.export import SAMPLING, write_model
+from trainer.export import write_model
 from trainer.recipes.tiny_video import tiny_video_smoke
 from trainer.tiny_video import make_vae
 from trainer.tokenizer import train_tokenizer
@@ -48,7 +49,7 @@ def write_tiny_bundle(out: Path, version: str = "1", calibration: Calibration | 
         name="tiny",
         version=version,
         kinds=("text_to_video", "image_to_video"),
-        capabilities={"sampling": SAMPLING, "latents": latents},
+        capabilities={"sampling": asdict(CONFIG.sampling), "latents": latents},
         provenance={"config": {"films": {"scenes": 3, "motions": 2, "height": 32, "width": 32, "seed": 700_000_000}}},
     )
 

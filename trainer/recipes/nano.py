@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from trainer.data import BankConfig
 from trainer.loop import LoopConfig
 from trainer.photos import PhotosConfig
+from trainer.recipes.sampling import Sampling
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class NanoConfig:
     """All of a nano run: data, sizes and the optimisation of its three stages."""
 
     seed: int = 0
+    sampling: Sampling = field(default_factory=Sampling)
     bank: BankConfig = field(default_factory=lambda: BankConfig(scenes=2560, motions=3, seed=1))
     photos: PhotosConfig = field(default_factory=PhotosConfig)
     captions: int = 60_000  # for the tokenizer

@@ -13,6 +13,7 @@ from trainer.films import FilmsConfig
 from trainer.loop import LoopConfig
 from trainer.parallel.layout import Layout
 from trainer.parallel.policy import Memory
+from trainer.recipes.sampling import Sampling
 
 DIT: dict[str, Any] = {"patch_size": (1, 2, 2), "hidden": 192, "heads": 4, "rope_axes": (8, 20, 20)}
 
@@ -22,6 +23,7 @@ class TinyVideoConfig:
     """All of a tiny_video run: data, sizes and the optimisation of its stages."""
 
     seed: int = 0
+    sampling: Sampling = field(default_factory=Sampling)
     layout: Layout = field(default_factory=Layout)  # of the transformers, under torchrun
     memory: Memory = field(default_factory=Memory)  # of the transformers, with any layout
     films: FilmsConfig = field(default_factory=FilmsConfig)

@@ -25,7 +25,7 @@ from engine.runtime.latent_video import GroupLatentDenoiser
 from engine.samplers import shifted_times
 from engine.timing import this_machine
 from tests.trainer.tiny_bundle import write_tiny_bundle
-from trainer.export import SAMPLING
+from trainer.recipes.sampling import Sampling
 
 ASKED = {"frames": 9, "height": 32, "width": 40, "steps": 4, "seed": 2}
 LIMITS = Limits(start=120, order=30, preflight=2)
@@ -44,8 +44,8 @@ def one_thread() -> Iterator[None]:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """With a calibration that no measurement stands behind: at four steps one is forecast."""
     setting = Setting("schedule", {"steps": ["all", "all", "none 1.5 -0.5", "all"]}, 0.04, 0.05, 0.75, 0.0)
-    times = tuple(shifted_times(4, SAMPLING["shift"]).tolist()[:-1])
-    found = Calibration(times, SAMPLING["guidance"], 1, (setting,))
+    times = tuple(shifted_times(4, Sampling.shift).tolist()[:-1])
+    found = Calibration(times, Sampling.guidance, 1, (setting,))
     return write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny", calibration=found)
 
 
