@@ -37,7 +37,7 @@ class Remembers(torch.nn.Module):
 
 @pytest.mark.parametrize("task", ["image_to_video", "continuation"])
 def test_a_model_that_reads_what_it_is_shown_errs_more_when_that_is_wrong_or_missing(model, films, task, monkeypatch):
-    monkeypatch.setattr(model, "dit", Remembers(model, films, KNOWN_FRAMES[task]))
+    monkeypatch.setattr(model.denoiser, "dit", Remembers(model, films, KNOWN_FRAMES[task]))
     found = task_errors(model, films, task)
     assert found[OURS] < 1e-6 < 1e-2 < min(found[SHUFFLED], found[NONE], found[STILL])
 
@@ -46,7 +46,7 @@ def test_a_model_that_reads_what_it_is_shown_errs_more_when_that_is_wrong_or_mis
 def test_a_model_that_reads_nothing_errs_alike_whatever_it_is_told(model, films, task, monkeypatch):
     deaf = model.dit.__class__.from_config(model.dit.config)
     deaf.load_state_dict({key: torch.zeros_like(value) for key, value in model.dit.state_dict().items()})
-    monkeypatch.setattr(model, "dit", deaf)
+    monkeypatch.setattr(model.denoiser, "dit", deaf)
     found = task_errors(model, films, task)
     assert found[OURS] == found[SHUFFLED] == found[NONE]
     assert (STILL in found) == (KNOWN_FRAMES.get(task, 17) < 17)
