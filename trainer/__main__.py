@@ -51,6 +51,7 @@ DISTIL = ("trainer.distil:run_distil", "trainer.distil:export_distil", "trainer.
 DPO = ("trainer.dpo:run_dpo", "trainer.dpo:export_dpo", "trainer.dpo:STAGES")
 LORA = ("trainer.lora:run_lora", "trainer.lora:export_lora", "trainer.lora:STAGES")
 LARGE = ("trainer.large:run_large", "trainer.large_export:export_large", "trainer.large:STAGES")
+SFT = ("trainer.sft:run_sft", "trainer.sft:export_sft", "trainer.sft:STAGES")
 RECIPES = {
     "distil": Recipe("trainer.recipes.distil:distil", *DISTIL),
     "distil_smoke": Recipe("trainer.recipes.distil:distil_smoke", *DISTIL),
@@ -64,6 +65,7 @@ RECIPES = {
     "nano_smoke": Recipe("trainer.recipes.nano:nano_smoke", *NANO),
     "single_dit_2b": Recipe("trainer.recipes.single_dit_2b:single_dit_2b", *LARGE),
     "single_dit_2b_smoke": Recipe("trainer.recipes.single_dit_2b:single_dit_2b_smoke", *LARGE),
+    "sft": Recipe("trainer.recipes.sft:sft", *SFT),
     "tiny_video": Recipe("trainer.recipes.tiny_video:tiny_video", *TINY),
     "tiny_video_smoke": Recipe("trainer.recipes.tiny_video:tiny_video_smoke", *TINY),
 }

@@ -32,11 +32,10 @@ from trainer.export import Card, check_folders, check_trained, provenance_of, wr
 from trainer.loop import LossValue, Run, train
 from trainer.lora_bases import Base, OwnBase, Sample, load_base
 from trainer.ranks import in_turn
-from trainer.recipes.lora import LoraConfig
+from trainer.recipes.lora import LoraConfig, SamplesConfig
 
 STAGES = ("samples", "adapter")
 PHOTOS, CLIPS = {".jpg", ".jpeg", ".png", ".webp"}, {".mp4", ".mov", ".m4v"}
-FEWEST, MOST = 5, 50
 SAMPLES = "samples/samples.safetensors"  # within a run's folder
 PHOTO_KNOWN = 0.5  # of clips: learnt as the video of a given photo
 DROP_TEXT = 0.1  # what guidance needs: the adapter also learns without the words
@@ -52,18 +51,18 @@ def run_lora(config: LoraConfig, folder: Path, stages: tuple[str, ...] = STAGES,
     return "adapter" not in stages or train_adapter(config, folder, base, deadline)
 
 
-def items_of(config: LoraConfig) -> list[tuple[Path, str]]:
+def items_of(config: SamplesConfig) -> list[tuple[Path, str]]:
     """The photos and clips of the folder, by name, each with its words; ValueError where they are too few or many."""
     home = Path(config.data)
     if not config.data or not home.is_dir():
         raise ValueError(f"There is no folder of photos or clips at {config.data!r}: --set data=FOLDER.")
     files = sorted(path for path in home.iterdir() if path.suffix.lower() in PHOTOS | CLIPS)
-    if not FEWEST <= len(files) <= MOST:
-        raise ValueError(f"{home} holds {len(files)} photos and clips: give {FEWEST} to {MOST}.")
+    if not config.fewest <= len(files) <= config.most:
+        raise ValueError(f"{home} holds {len(files)} photos and clips: give {config.fewest} to {config.most}.")
     return [(path, _words(path, config.prompt)) for path in files]
 
 
-def encode_samples(config: LoraConfig, folder: Path, base: Base) -> None:
+def encode_samples(config: SamplesConfig, folder: Path, base: Base) -> None:
     """Write latents and text features of every item, and of no words. ValueError where others lie there."""
     items = items_of(config)
     claim(folder / "samples" / "samples.json", described(config, base, items), "set of samples")
@@ -80,7 +79,7 @@ def encode_samples(config: LoraConfig, folder: Path, base: Base) -> None:
     temporary.replace(folder / SAMPLES)
 
 
-def described(config: LoraConfig, base: Base, items: list[tuple[Path, str]]) -> dict[str, object]:
+def described(config: SamplesConfig, base: Base, items: list[tuple[Path, str]]) -> dict[str, object]:
     """What the samples were made of: another photo, another word or another base is another set."""
     digest = hashlib.sha256()
     for path, words in items:

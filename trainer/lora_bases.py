@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from engine.bundles import Bundle, read_bundle
 from engine.latent_video import LatentVideo, condition_of
 from engine.pretrained.wan import TEXT_TOKENS
-from trainer.recipes.lora import LoraConfig
+from trainer.recipes.lora import SamplesConfig
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Base(Protocol):
     part: str
     model: nn.Module
 
-    def size(self, config: LoraConfig) -> tuple[int, int, int]:
+    def size(self, config: SamplesConfig) -> tuple[int, int, int]:
         """Frames, height and width that are trained on; ValueError where the base cannot make them."""
 
     def encode(self, frames_THW3: np.ndarray, prompt: str) -> Sample:
@@ -48,7 +48,7 @@ class Base(Protocol):
         """The predicted noise - data of each row. Where the photo is known, the row's first latent frame is given."""
 
 
-def load_base(config: LoraConfig) -> Base:
+def load_base(config: SamplesConfig) -> Base:
     """The base of a run, frozen. ValueError for bundles whose transformers this recipe cannot train."""
     if not config.base:
         raise ValueError("Say which bundle is adapted: --set base=FOLDER.")
@@ -75,7 +75,7 @@ class OwnBase:
         self.model.to(dtype)
         self.dtype = dtype
 
-    def size(self, config: LoraConfig) -> tuple[int, int, int]:
+    def size(self, config: SamplesConfig) -> tuple[int, int, int]:
         native = self.bundle.capabilities.get("latents", {})
         asked = (config.frames, config.height, config.width)
         usual = (native.get("frames", 17), native.get("height", 64), native.get("width", 64))
@@ -133,7 +133,7 @@ class WanBase:
             torch.tensor(values).reshape(-1, 1, 1, 1) for values in (config.latents_mean, config.latents_std)
         )
 
-    def size(self, config: LoraConfig) -> tuple[int, int, int]:
+    def size(self, config: SamplesConfig) -> tuple[int, int, int]:
         multiple = self.pipe.vae_scale_factor_spatial * self.model.config.patch_size[1]  # type: ignore[union-attr, index]
         return _fitting(config.frames or 81, config.height or 480, config.width or 832, int(multiple))
 

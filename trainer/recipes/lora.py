@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from engine.adapters import EVERY_BLOCK, LowRank
 from trainer.loop import LoopConfig
 
 
 @dataclass(frozen=True)
-class LoraConfig:
-    """All of a lora run: `--set base=BUNDLE --set data=FOLDER`.
+class SamplesConfig:
+    """What a bundle learns from: `--set base=BUNDLE --set data=FOLDER`.
 
     `data` holds photos (JPEG, PNG, WebP) and clips (MP4, MOV), each with what it shows in NAME.txt beside it, or else
     in `prompt`. Size and length 0 are those that the base was trained for; a photo is one frame.
     """
+
+    fewest: ClassVar[int] = 5
+    most: ClassVar[int] = 50
 
     base: str = ""
     data: str = ""
@@ -24,6 +28,12 @@ class LoraConfig:
     width: int = 0
     frames: int = 0
     dtype: str = "float32"  # of the base's weights; the adapter's own are always float32
+
+
+@dataclass(frozen=True)
+class LoraConfig(SamplesConfig):
+    """All of a lora run."""
+
     rank: int = 16
     alpha: float = 16.0
     targets: tuple[str, ...] = EVERY_BLOCK

@@ -1,0 +1,96 @@
+"""The sft run: photos and clips are encoded once, then the whole transformer goes on learning by the one loop."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engine.bundles import Bundle
+from trainer.claim import claim
+from trainer.data import batch_indices
+from trainer.derived import Change, changed_card, write_derived
+from trainer.draws import Draws
+from trainer.export import check_folders, check_trained, provenance_of
+from trainer.loop import LossValue, Run, train
+from trainer.lora import SAMPLES, adapter_loss, described, encode_samples, items_of, read_samples
+from trainer.lora_bases import OwnBase, load_base
+from trainer.ranks import in_turn
+from trainer.recipes.sft import SftConfig
+
+STAGES = ("samples", "transformer")
+
+
+def run_sft(config: SftConfig, folder: Path, stages: tuple[str, ...] = STAGES, minutes: float | None = None) -> bool:
+    """Run the stages; True when all of them are finished. ValueError says what is missing or wrong."""
+    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    base = own_base(config)
+    if "samples" in stages:
+        with in_turn():
+            encode_samples(config, folder, base)
+    return "transformer" not in stages or train_transformer(config, folder, base, deadline)
+
+
+def own_base(config: SftConfig) -> OwnBase:
+    """The bundle that goes on learning; ValueError where it is none of latent video of our own."""
+    base = load_base(config)
+    if not isinstance(base, OwnBase):
+        raise ValueError(f"{base.bundle.name} is an imported bundle: train an adapter of it with the recipe `lora`.")
+    if config.dtype != "float32":
+        raise ValueError("What learns whole is in float32: leave dtype out.")
+    return base
+
+
+def train_transformer(config: SftConfig, folder: Path, base: OwnBase, deadline: float = math.inf) -> bool:
+    """Train to the end (True) or to the deadline (False)."""
+    run = transformer_run(config, folder, base)
+    if run.finished:
+        return True
+    *samples, unsaid = read_samples(folder)
+    learning = copy.copy(base)
+    learning.model = run.modules[base.part]
+
+    def loss(step: int, draws: Draws) -> LossValue:
+        _, items = batch_indices(config.seed, step, {"all": len(samples)}, run.config.batch)
+        rng = np.random.default_rng((config.seed, 1, step))
+        return adapter_loss(learning, [samples[i] for i in items], unsaid, rng, draws)
+
+    return train(run, loss, deadline=deadline)
+
+
+def transformer_run(config: SftConfig, folder: Path, base: OwnBase) -> Run:
+    """The transformer, which begins as the base's; ValueError where its samples are not there or are others."""
+    if not (folder / SAMPLES).exists():
+        raise ValueError(f"There are no samples in {folder}. Run the stage `samples` first.")
+    items = items_of(config)
+    about = described(config, base, items)
+    claim(folder / "samples" / "samples.json", about, "set of samples")
+    torch.manual_seed(config.seed)
+    learning = copy.deepcopy(base.model).requires_grad_(True)
+    loop = replace(config.loop, batch=min(config.loop.batch, len(items)))
+    return Run(folder / "transformer", {base.part: learning}, loop, {"seed": config.seed, **about})
+
+
+def export_sft(
+    config: SftConfig, folder: Path, out: Path, *, version: str, command: str, unfinished: bool = False
+) -> Bundle:
+    """Write the base's bundle with the trained transformer to the new folder `out`, whole or not at all.
+
+    ValueError as for every export.
+    """
+    check_folders(folder, out)
+    base = own_base(config)
+    run = transformer_run(config, folder, base)
+    check_trained(folder, {"transformer": run}, {SAMPLES: "samples"}, unfinished)
+    run.use_average()
+    count = run.recipe["data"]["items"]
+    provenance = provenance_of("trainer.recipes.sft", asdict(config), {"transformer": run}, command)
+    provenance["data"] = f"{count} photos or clips of the run's owner, sha256 {run.recipe['data']['digest'][:16]}"
+    about = f"{base.part} of {base.bundle.name} {base.bundle.version}, fine-tuned on {count} photos or clips."
+    change = Change(base.bundle, base.part, run.modules[base.part])
+    return write_derived(out, change, changed_card(base.bundle, about, {}), version, provenance)
