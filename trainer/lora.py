@@ -25,6 +25,7 @@ from engine.adapters import KIND, Adapter, save_adapter
 from engine.bundles import Bundle
 from engine.media.photo import open_photo
 from engine.media.video import decode_frames
+from engine.pretrained import fitting
 from trainer.claim import claim
 from trainer.data import batch_indices
 from trainer.draws import Draws
@@ -208,12 +209,7 @@ def open_item(path: Path, frames: int, height: int, width: int) -> np.ndarray:
 
 def cropped(picture_HW3: np.ndarray, height: int, width: int) -> np.ndarray:
     """The largest part of the middle that has the form, brought to the size."""
-    tall, wide = picture_HW3.shape[:2]
-    scale = min(wide / width, tall / height)
-    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-    top, left = (tall - rows) // 2, (wide - columns) // 2
-    part = np.ascontiguousarray(picture_HW3[top : top + rows, left : left + columns])
-    return cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.resize(fitting.cropped(picture_HW3, width, height), (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _named(index: int, sample: Sample) -> dict[str, Tensor]:

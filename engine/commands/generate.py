@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -34,6 +33,7 @@ from engine.options import (
 )
 from engine.planner import Video, make_plan
 from engine.pretrained.command import text_to_video
+from engine.pretrained.fitting import cropped
 from engine.requests import MAX_SEED
 from engine.timing import this_machine
 
@@ -205,12 +205,3 @@ def _mesh(bundle: Bundle, dit: str, asked: dict[str, Any], said: str) -> MeshSha
     guidance = asked["guidance"] != 1
     video = Video(asked["frames"], asked["width"], asked["height"], asked["steps"], guidance=guidance)
     return make_plan(model_of(bundle, dit), video, this_machine(int(said))).layout
-
-
-def cropped(picture_HW3: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The largest part of the middle that has the form of the video."""
-    tall, wide = picture_HW3.shape[:2]
-    scale = min(wide / width, tall / height)
-    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-    top, left = (tall - rows) // 2, (wide - columns) // 2
-    return np.ascontiguousarray(picture_HW3[top : top + rows, left : left + columns])

@@ -40,9 +40,9 @@ class MultimodalDiT(VideoDiT):
         token_dims: dict[str, int] | None = None,
     ) -> None:
         super().__init__()
-        assert sum(rope_axes) == hidden // heads, "the rotary axes must fill the head width"
-        self.rope_axes = rope_axes
-        self._make_inputs(in_channels, condition_channels, patch_size, hidden, text_dim, control_sizes)
+        self._make_inputs(
+            in_channels, condition_channels, patch_size, hidden, heads, rope_axes, text_dim, control_sizes
+        )
         self.text_in = nn.Linear(text_dim, hidden)
         self.dual_blocks = nn.ModuleList(DualBlock(hidden, heads, mlp_ratio) for _ in range(dual_depth))
         self.single_blocks = nn.ModuleList(SingleBlock(hidden, heads, mlp_ratio) for _ in range(single_depth))

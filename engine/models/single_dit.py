@@ -35,9 +35,9 @@ class SingleDiT(VideoDiT):
         token_dims: dict[str, int] | None = None,
     ) -> None:
         super().__init__()
-        assert sum(rope_axes) == hidden // heads, "the rotary axes must fill the head width"
-        self.rope_axes = rope_axes
-        self._make_inputs(in_channels, condition_channels, patch_size, hidden, text_dim, control_sizes)
+        self._make_inputs(
+            in_channels, condition_channels, patch_size, hidden, heads, rope_axes, text_dim, control_sizes
+        )
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(hidden, 6 * hidden))
         self.blocks = nn.ModuleList(Block(hidden, heads, mlp_ratio, text_dim) for _ in range(depth))
         self._make_outputs(in_channels, text_dim, token_dims or {})

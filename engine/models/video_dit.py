@@ -37,10 +37,13 @@ class VideoDiT(Model):
         condition_channels: int,
         patch_size: tuple[int, int, int],
         hidden: int,
+        heads: int,
+        rope_axes: tuple[int, int, int],
         text_dim: int,
         control_sizes: tuple[int, ...],
     ) -> None:
-        self.patch_size, self.hidden = patch_size, hidden
+        assert sum(rope_axes) == hidden // heads, "the rotary axes must fill the head width"
+        self.patch_size, self.hidden, self.rope_axes = patch_size, hidden, rope_axes
         pt, ph, pw = patch_size
         # The same as one layer over concatenated channels, but each part starts at its own scale: in one layer the many
         # condition channels drown the few latents.

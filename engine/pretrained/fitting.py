@@ -84,14 +84,20 @@ def fitted(frames_THWC: np.ndarray, plan: Plan, size: tuple[int, int], frames: i
 
 def covered(image_HWC: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The picture scaled to cover `size` (width, height), what stands over cut off evenly."""
-    height, width = image_HWC.shape[:2]
-    if (width, height) == size:
+    tall, wide = image_HWC.shape[:2]
+    if (wide, tall) == size:
         return image_HWC
-    scale = max(size[0] / width, size[1] / height)
-    w, h = min(width, round(size[0] / scale)), min(height, round(size[1] / scale))
-    x, y = (width - w) // 2, (height - h) // 2
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return cv2.resize(np.ascontiguousarray(image_HWC[y : y + h, x : x + w]), size, interpolation=how)
+    how = cv2.INTER_AREA if max(size[0] / wide, size[1] / tall) < 1 else cv2.INTER_CUBIC
+    return cv2.resize(cropped(image_HWC, *size), size, interpolation=how)
+
+
+def cropped(image_HWC: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The largest part of the middle that has the form of the video."""
+    tall, wide = image_HWC.shape[:2]
+    scale = min(wide / width, tall / height)
+    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+    top, left = (tall - rows) // 2, (wide - columns) // 2
+    return np.ascontiguousarray(image_HWC[top : top + rows, left : left + columns])
 
 
 def to_i420(rgb_HWC: np.ndarray) -> np.ndarray:

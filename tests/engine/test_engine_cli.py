@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 from engine import __main__ as command_line
 from engine import generate as generating
 from engine.bundles import SHIPPED, BundleError, write_bundle
-from engine.commands.generate import cropped
 from engine.events import Notice, Progress
 from engine.generate import Generated
 from engine.media.video import decode_frames
 from engine.models.single_dit import SingleDiT
+from engine.pretrained.fitting import cropped
 
 ROOT = Path(__file__).parents[2]
 
