@@ -43,6 +43,7 @@ class Plan:
     prepare: Callable[[], str]
     allowed_hosts: list[str]
     https: bool = False
+    preload: bool = True  # of models, by the workers as they start
     public_names: tuple[str, ...] = ()  # names or origins under which people reach the studio, the best first
 
 
@@ -97,10 +98,11 @@ def start_database(database: Postgres, family: Family, stop: StopFlag) -> None:
 def start_children(family: Family, plan: Plan, listener: socket.socket) -> None:
     python, manage = sys.executable, str(plan.root / "manage.py")
     number = listener.fileno()
+    late = [] if plan.preload else ["--no-preload"]
     commands: dict[str, list[str]] = {
         "web": [python, "-m", "studio.embedded.web", "--fd", str(number)],
-        "worker-engine": [python, manage, "worker", "--queue", "engine", "--nice", "5"],  # masks and pages go first
-        "worker-media": [python, manage, "worker", "--queue", "media"],
+        "worker-engine": [python, manage, "worker", "--queue", "engine", "--nice", "5", *late],  # masks go first
+        "worker-media": [python, manage, "worker", "--queue", "media", *late],
         "sweeper": [python, manage, "sweeper"],
     }
     for name, command in commands.items():

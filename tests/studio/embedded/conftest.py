@@ -30,13 +30,14 @@ def start(data_dir: Path) -> Iterator[Callable[..., Studio]]:
     """Start `manage.py serve`; more than one at a time is allowed."""
     started: list[Studio] = []
 
-    def serve(folder: Path = data_dir, port: int = 0, **settings_of_studio: str) -> Studio:
+    def serve(folder: Path = data_dir, port: int = 0, *, preload: bool = False, **settings_of_studio: str) -> Studio:
         port = port or free_port()
         output = folder / f"output-{len(started)}.txt"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AQ_", "DATABASE_URL"))}
         env = {**inherited, "AQ_DATA_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "studio.settings"}
         env |= settings_of_studio
         command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "serve", "--port", str(port)]
+        command += [] if preload else ["--no-preload"]  # loading models takes longer than all else at a start
         with output.open("w") as sink:
             process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, text=True, env=env)
         started.append(Studio(process, folder, port, output))

@@ -24,7 +24,7 @@ def signed_in(browser: httpx.Client) -> bool:
 
 
 def test_it_starts_signs_in_recovers_and_ends(start: Start, data_dir: Path) -> None:
-    studio = start().wait_until_running()
+    studio = start(preload=True).wait_until_running()  # as `make run` does
 
     with httpx.Client(base_url=f"http://127.0.0.1:{studio.port}", timeout=10) as browser:
         opened = browser.get(studio.link())

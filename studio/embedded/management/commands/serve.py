@@ -20,6 +20,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--no-preload", action="store_true", help="load models with the first job that needs them")
 
     def handle(self, *args: Any, **options: Any) -> None:
         plan = Plan(
@@ -31,6 +32,7 @@ class Command(BaseCommand):
             prepare=self._prepare,
             allowed_hosts=settings.ALLOWED_HOSTS,
             https=settings.AQ_HTTPS,
+            preload=not options["no_preload"],
             public_names=(*settings.CSRF_TRUSTED_ORIGINS, *settings.ALLOWED_HOSTS),
         )
         try:
