@@ -14,6 +14,7 @@ from engine.models.product_mask import SIDE, ProductMask
 from engine.outline import by_colours, large_parts, refine
 from engine.weights import load_model
 
+SIDES = (SIDE, 208)  # that the network sees a photo at; what is unsure at one size is often sure at the other
 WORKING_SIDE = 768  # longest side at which the outline is refined
 CLOSER_MARGIN = 0.25  # around what was found, of its longer side
 CLOSER_SHARE = 0.8  # of the photo: a larger product is seen closely already
@@ -67,8 +68,12 @@ class Masker:
 
     @torch.inference_mode()
     def probability(self, rgb: np.ndarray) -> np.ndarray:
-        """Probability of 'product' [SIDE, SIDE], the mean over the photo and its mirror image."""
-        small = cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        x = torch.from_numpy(small).permute(2, 0, 1).float()[None] / 127.5 - 1
-        both = torch.sigmoid(self.model(torch.cat([x, x.flip(-1)])))
-        return ((both[0, 0] + both[1, 0].flip(-1)) / 2).numpy()
+        """Probability of 'product' [SIDE, SIDE], the mean over two sizes of the photo and of its mirror image."""
+        seen = np.zeros((SIDE, SIDE), np.float32)
+        for side in SIDES:
+            small = cv2.resize(rgb, (side, side), interpolation=cv2.INTER_AREA)
+            x = torch.from_numpy(small).permute(2, 0, 1).float()[None] / 127.5 - 1
+            both = torch.sigmoid(self.model(torch.cat([x, x.flip(-1)])))
+            mean = ((both[0, 0] + both[1, 0].flip(-1)) / 2).numpy()
+            seen += cv2.resize(mean, (SIDE, SIDE), interpolation=cv2.INTER_AREA) / len(SIDES)
+        return seen
