@@ -157,7 +157,7 @@ def _measure_scenes(teacher: Teacher, kind: str, seeds: range, ways: list[Way], 
     reference: Tensor | None = None
     for way, score in zip(ways, scores, strict=True):
         shift = OTHER_NOISE if way.other_noise else 0
-        noise = noise_of(teacher.kinds[kind], [seed + shift for seed in seeds])
+        noise = noise_of(teacher, kind, [seed + shift for seed in seeds])
         velocity = sampled_by(way.model, asked if way.scale == 1 else both, way.scale)
         *_, (_, data) = euler(velocity, noise, shifted_times(way.steps, teacher.shift))
         seen = teacher.seen(data, given)

@@ -9,10 +9,11 @@ from pathlib import Path
 from engine.bundles import Bundle, read_bundle
 from engine.latent_video import SPACE, TIME
 from trainer.encode import PARTS
-from trainer.export import SAMPLING, Card, check_folders, check_trained, provenance_of, write_model, write_whole
+from trainer.export import Card, check_folders, check_trained, provenance_of, write_model, write_whole
 from trainer.large import derived, dit_run
 from trainer.objectives.video_flow import TASKS
 from trainer.recipes.large import LargeVideoConfig
+from trainer.recipes.sampling import Sampling
 
 
 def export_large(
@@ -36,7 +37,7 @@ def export_large(
     frames, height, width = config.stages[-1].grid
     latents = {key: encoder.capabilities["latents"][key] for key in ("mean", "std")}
     latents |= {"frames": 1 + TIME * (frames - 1), "height": height * SPACE, "width": width * SPACE}
-    sampling = {**SAMPLING, "shift": config.shift(config.stages[-1].grid)}
+    sampling = {**asdict(Sampling()), "shift": config.shift(config.stages[-1].grid)}
     card = Card(
         name=config.name.replace("_", "-"),
         kinds=tuple(TASKS),

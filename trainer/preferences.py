@@ -157,7 +157,7 @@ def made_again(
     count = len(seeds)
     inputs: Inputs = teacher.inputs(np.stack([given] * count), [wish] * count, unasked=teacher.guidance != 1)
     velocity = sampled_by(teacher.model, inputs, teacher.guidance)
-    *_, (_, data) = euler(velocity, noise_of(teacher.kinds[kind], seeds), shifted_times(steps, teacher.shift))
+    *_, (_, data) = euler(velocity, noise_of(teacher, kind, seeds), shifted_times(steps, teacher.shift))
     return list(data)
 
 

@@ -66,6 +66,7 @@ class Teacher(Protocol):
     model: VideoDiT
     guidance: float
     shift: float
+    temperature: float
     kinds: dict[str, tuple[int, int, int, int]]
     least: int
     weights: Tensor
@@ -105,7 +106,7 @@ class MotionTeacher:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle, self.engine = bundle, Engine(bundle)
         self.model: VideoDiT = self.engine.dit
-        self.guidance, self.shift = self.engine.sampling["guidance"], self.engine.sampling["shift"]
+        self.guidance, self.shift, self.temperature = _sampling(self.engine.sampling)
         channels = self.model.config["in_channels"]
         self.kinds = {kind: (channels, LATENT_TIMES, h // 8, w // 8) for kind, (h, w) in GRIDS.items()}
         self.weights = channel_weights(self.engine.vae).detach()
@@ -164,7 +165,7 @@ class LatentTeacher:
         self.bundle, self.part = bundle, f"{dit}_dit"
         self.video = LatentVideo(bundle, dit)
         self.model = self.video.dit
-        self.guidance, self.shift = self.video.sampling["guidance"], self.video.sampling["shift"]
+        self.guidance, self.shift, self.temperature = _sampling(self.video.sampling)
         native = bundle.capabilities["latents"]
         self.frames, self.height, self.width = (
             int(native.get(key, usual)) for key, usual in (("frames", 17), ("height", 64), ("width", 64))
@@ -223,9 +224,15 @@ def sampled_by(model: VideoDiT, inputs: Inputs, scale: float = 1.0) -> Callable[
     return velocity
 
 
-def noise_of(shape: Sequence[int], seeds: Sequence[int]) -> Tensor:
-    """Noise [B, *shape]: of each seed what the engine draws of it."""
-    return torch.stack([torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))[0] for seed in seeds])
+def noise_of(teacher: Teacher, kind: str, seeds: Sequence[int]) -> Tensor:
+    """Noise [B, C, T, h, w]: of each seed what the engine draws of it, as warm as the bundle has it."""
+    shape = teacher.kinds[kind]
+    drawn = [torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))[0] for seed in seeds]
+    return teacher.temperature * torch.stack(drawn)
+
+
+def _sampling(found: dict[str, float]) -> tuple[float, float, float]:
+    return found["guidance"], found["shift"], found["temperature"]
 
 
 def _read(of: Engine | LatentVideo, wishes: Sequence[Wish], unasked: bool) -> tuple[Tensor, Tensor]:

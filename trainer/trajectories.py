@@ -99,7 +99,7 @@ def _solve_chunk(folder: Path, config: TrajectoriesConfig, teacher: Teacher, kin
     seeds = seeds_of(teacher, kind, config.seed, start, stop)
     given, wishes = draw_scenes(teacher, kind, seeds)
     inputs = teacher.inputs(given, wishes, unasked=teacher.guidance != 1)
-    noise = noise_of(teacher.kinds[kind], seeds)
+    noise = noise_of(teacher, kind, seeds)
     points = solve(teacher, inputs, noise, config.steps, config.points)
     for part, values in (("given", given), ("points", points.half().numpy())):
         path = folder / f"{_name(kind)}-{part}.npy"
