@@ -141,7 +141,7 @@ def export(options: argparse.Namespace) -> int:
         options.out,
         options.bundle,
         version=options.version,
-        command=_command(options.recipe, options.version, settings),
+        command=_command(options.recipe, options.version, settings, bool(kept.get("from")), bool(options.mask)),
         unfinished=options.unfinished,
         **({"mask": options.mask} if options.mask else {}),
     )
@@ -190,10 +190,14 @@ def _stages(name: str, asked: list[str] | None) -> tuple[str, ...]:
     return tuple(asked) if asked else stages
 
 
-def _command(recipe: str, version: str, settings: list[str]) -> str:
-    """What makes such a bundle from nothing, in the folders RUN and BUNDLE."""
-    run = " ".join([f"python -m trainer run {recipe} --out RUN", *(f"--set {shlex.quote(one)}" for one in settings)])
-    return f"{run} && python -m trainer export {recipe} --out RUN --bundle BUNDLE --version {shlex.quote(version)}"
+def _command(recipe: str, version: str, settings: list[str], is_begun: bool, has_mask: bool) -> str:
+    """What makes such a bundle, in the folders RUN and BUNDLE; from START and with the mask of MASK_RUN, where the
+    provenance of its stages names them. Of a setting that was given several times the last holds.
+    """
+    last = {one.partition("=")[0]: f"--set {shlex.quote(one)}" for one in settings}
+    run = [f"python -m trainer run {recipe} --out RUN", *(["--from START"] if is_begun else []), *last.values()]
+    out = [f"python -m trainer export {recipe} --out RUN --bundle BUNDLE --version {shlex.quote(version)}"]
+    return " && ".join([" ".join(run), " ".join([*out, *(["--mask MASK_RUN"] if has_mask else [])])])
 
 
 def _parser() -> argparse.ArgumentParser:

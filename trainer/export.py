@@ -171,9 +171,12 @@ def _write_models(out: Path, runs: dict[str, Run], but: tuple[str, ...] = ()) ->
 
 
 def provenance_of(recipe: str, config: dict[str, Any], runs: dict[str, Run], command: str) -> dict[str, Any]:
-    """How the bundle was made. `commit` is the code's at export, `dirty` whether the code differed from it."""
+    """How the bundle was made. `commit` is the code's at export, `dirty` whether the code differed from it; `from` of a
+    stage is the digest of the bundle or run whose weights it began at.
+    """
     stages = {
         stage: {"steps": run.step, "of": run.config.steps, "losses": run.log.last_means()}
+        | ({"from": run.start["digest"]} if run.start else {})
         for stage, run in runs.items()
     }
     return {
