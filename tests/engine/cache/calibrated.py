@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.bundles import SHIPPED, Bundle, read_bundle
+from engine.bundles import SHIPPED, Bundle, read_bundle, sampling_of
 from engine.cache.budget import Calibration, Setting
 from engine.cache.bundled import with_calibration
 from engine.samplers import shifted_times
@@ -14,5 +14,7 @@ STEPS = 6
 
 def calibrated(folder: Path, *settings: Setting) -> Bundle:
     """In the new `folder`, for STEPS steps."""
-    found = Calibration(tuple(shifted_times(STEPS).tolist()[:-1]), 2.0, 1, settings)
-    return with_calibration(read_bundle(SHIPPED), found, folder)
+    shipped = read_bundle(SHIPPED)
+    sampling = sampling_of(shipped)
+    times = shifted_times(STEPS, sampling["shift"]).tolist()[:-1]
+    return with_calibration(shipped, Calibration(tuple(times), sampling["guidance"], 1, settings), folder)

@@ -309,7 +309,8 @@ def test_the_command_imports_and_says_what_applies(source, tmp_path, capsys):
     assert "sequence: applies, from Python: PretrainedEngine.load" in shown
     assert "bytes; cfg, ring and ulysses parallel, from Python: PretrainedEngine.load(bundle, mesh=mesh)" in shown
     assert "in strips on one, from Python: engine.parallel.vae.ParallelVae" in shown
-    assert "cache: does not apply: " in shown
+    assert "cache: applies, with `--cache`, once engine.pretrained.calibrating has made its calibration" in shown
+    assert "does not apply: " in shown  # to tensor parallelism
 
 
 def test_the_command_imports_into_a_folder_of_the_models_and_says_so(source, tmp_path, monkeypatch, capsys):
