@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.bundles import Bundle, sampling_of
+from engine.bundles import Bundle, BundleError, sampling_of
 from engine.cache.bundled import BundledCache
 from engine.conditions import CAMERA_IDS, SUBJECT_IDS, control_tensors
 from engine.models.ernie import ErnieEncoder
@@ -68,11 +68,18 @@ class Denoiser:
 
     `cache` is the error budget of a diffusion cache, `strict` whether it has to be for the steps that are asked: see
     `cache.bundled.BundledCache`. `mesh` is the one that this rank's transformer is spread over.
+    BundleError for what is wrong with the bundle, as a cache that was calibrated with another guidance than its own.
     """
 
     def __init__(self, bundle: Bundle, *, cache: float = 0.0, strict: bool = True, mesh: Mesh | None = None) -> None:
         self.sampling = sampling_of(bundle)
         self.cache = BundledCache(bundle, cache, mesh, strict=strict)
+        calibration, guidance = self.cache.calibration, self.sampling["guidance"]
+        if calibration and calibration.guidance != guidance:
+            raise BundleError(
+                f"The bundle {bundle.name} is sampled with a guidance of {guidance:g}, but its cache was calibrated "
+                f"with {calibration.guidance:g}: calibrate it again."
+            )
         self.dit = load_model(bundle, SingleDiT, "single_dit")
         self.text = load_model(bundle, ErnieEncoder, "text")
         self.tokenizer = load_tokenizer(bundle, self.text)

@@ -81,6 +81,8 @@ class LatentDenoiser:
             raise ValueError(f"There is no transformer {dit!r}: choose {' or '.join(DITS)}.")
         if cache and dit != "single":
             raise ValueError("The cache of a bundle is calibrated on its Single-DiT: leave --cache or --dit out.")
+        if cache and adapter is not None:
+            raise ValueError("A cache is calibrated on the bundle without an adapter: leave --cache or --adapter out.")
         self.sampling, self.cache = sampling_of(bundle), BundledCache(bundle, cache, mesh)
         self.dit = load_model(bundle, DITS[dit], f"{dit}_dit")
         self.text = load_model(bundle, ErnieEncoder, "text")

@@ -80,10 +80,10 @@ def fill_holes(rgb: np.ndarray, soft: np.ndarray) -> np.ndarray:
     solid = soft > 0.5
     _, labels, stats, _ = cv2.connectedComponentsWithStats((~solid).astype(np.uint8), connectivity=4)
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)
-    mistaken = np.zeros_like(solid)
+    mistaken, least = np.zeros_like(solid), HOLE_LEAST * solid.sum()
     for number, (x, y, width, height, area) in list(enumerate(stats))[1:]:
         enclosed = x > 0 and y > 0 and x + width < solid.shape[1] and y + height < solid.shape[0]
-        if enclosed and (area < HOLE_LEAST * solid.sum() or not _shows_background(lab, solid, labels == number)):
+        if enclosed and (area < least or not _shows_background(lab, solid, labels == number)):
             mistaken |= labels == number
     rim = cv2.dilate(mistaken.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     return np.where(rim & (mistaken | solid), np.asarray(1, soft.dtype), soft)
@@ -95,7 +95,9 @@ def _shows_background(lab: np.ndarray, solid: np.ndarray, hole: np.ndarray) -> b
     rest, outside = _grown(hole, away) & solid & ~_grown(hole, 7), _grown(solid, away) & ~_grown(solid | hole, 7)
     inner = cv2.erode(hole.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     inside = inner if inner.any() else hole
-    if not outside.any() or not rest.any():
+    if not outside.any():  # the product fills the picture: nothing says that the hole is a mistake
+        return True
+    if not rest.any():
         return False
     own, background, product = (_drawn(lab[where]) for where in (inside, outside, rest))
     off = _typical_distance(own, background)

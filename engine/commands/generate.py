@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from engine import events
 from engine.axes import MeshShape
-from engine.bundles import SHIPPED, Bundle, read_bundle, steps_of
+from engine.bundles import SHIPPED, Bundle, read_bundle, sampling_of, steps_of
 from engine.commands import Options, print_json
 from engine.commands.plan import model_of
 from engine.media.photo import open_photo
@@ -73,6 +73,8 @@ def generate(options: Options) -> None:
             raise ValueError(f"There is no file {file}.")
     if options.out.is_dir() or not options.out.parent.is_dir():
         raise ValueError(f"{options.out} cannot be written: name an MP4 in a folder that is there.")
+    if options.cache and options.adapter:
+        raise ValueError("A cache is calibrated on the bundle without an adapter: leave --cache or --adapter out.")
     with _bar() as bar:
         task = bar.add_task("load", total=1.0)
         told = partial(bar.update, task)
@@ -202,6 +204,6 @@ def _mesh(bundle: Bundle, dit: str, asked: dict[str, Any], said: str) -> MeshSha
     """As it is said or, of a mere number of ranks, as the planner lays them out."""
     if not said.isdecimal():
         return MeshShape.read(said)
-    guidance = asked["guidance"] != 1
-    video = Video(asked["frames"], asked["width"], asked["height"], asked["steps"], guidance=guidance)
+    guidance = sampling_of(bundle)["guidance"] if asked["guidance"] is None else asked["guidance"]
+    video = Video(asked["frames"], asked["width"], asked["height"], asked["steps"], guidance=guidance != 1)
     return make_plan(model_of(bundle, dit), video, this_machine(int(said))).layout

@@ -25,6 +25,8 @@ def calibrated(engine: PretrainedEngine, asks: Sequence[Ask], kind: str, only: S
     guidance is not in two halves, and for no guidance.
     """
     refuse_cache(engine.denoisers)
+    if asks[0].guidance <= 1:
+        raise ValueError("Without guidance there are no two halves to calibrate: ask for more than 1.")
     first, pipe = asks[0], engine.pipelines[kind]
     alike: dict[str, Any] = {"steps": first.steps, "guidance": first.guidance, "negative": first.negative}
     given = [_in_text(pipe, replace(ask, **alike)) for ask in asks]

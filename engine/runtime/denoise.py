@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.bundles import Bundle
+from engine.bundles import Bundle, sampling_of
 from engine.denoise import Denoiser, Row, Visit
 from engine.generate import Engine
 from engine.models.motion_vae import MotionVAE
@@ -31,7 +31,12 @@ def engine_on(bundle: Bundle, mesh: Mapping[str, int], *, cache: float = 0.0, st
 
     `cache`, `strict`: as in `denoise.Denoiser`.
     """
-    return Engine(bundle, GroupDenoiser(bundle, MeshShape(**mesh), cache=cache, strict=strict))
+    denoiser = GroupDenoiser(bundle, MeshShape(**mesh), cache=cache, strict=strict)
+    try:
+        return Engine(bundle, denoiser)
+    except BaseException:
+        denoiser.close()
+        raise
 
 
 class DenoisingRank:
@@ -56,7 +61,7 @@ class DenoisingRank:
 
 
 class GroupDenoiser(SteadyGroup):
-    """`denoise.Denoises` on the ranks of a mesh."""
+    """`denoise.Denoises` on the ranks of a mesh. ValueError where they would share guidance and there is none."""
 
     def __init__(
         self,
@@ -68,6 +73,10 @@ class GroupDenoiser(SteadyGroup):
         threads: int = 0,
         limits: Limits | None = None,
     ) -> None:
+        if shape.cfg > 1 and sampling_of(bundle)["guidance"] == 1:
+            raise ValueError(
+                f"The bundle {bundle.name} is sampled without guidance: leave cfg={shape.cfg} out of the mesh."
+            )
         program = partial(DenoisingRank, bundle, cache=cache, strict=strict)
         super().__init__(program, shape, threads=threads, limits=limits)
 

@@ -81,7 +81,12 @@ class Held(Generic[Model]):
 
 
 def _load_engine(bundle: Bundle) -> "Engine":
-    """Jobs of other steps than the bundle's cache was calibrated for are made without it, which their result tells."""
+    """Jobs of other steps than the bundle's cache was calibrated for are made without it, which their result tells.
+
+    BundleError where the settings ask for a cache and the bundle brings no calibration.
+    """
+    if settings.AQ_ENGINE_CACHE and "cache.json" not in bundle.files:
+        raise BundleError("AQ_ENGINE_CACHE is set, but the installed model brings no calibration: leave it out.")
     cache: dict[str, Any] = {"cache": settings.AQ_ENGINE_CACHE, "strict": False} if settings.AQ_ENGINE_CACHE else {}
     if settings.AQ_ENGINE_MESH:
         from engine.runtime.denoise import engine_on

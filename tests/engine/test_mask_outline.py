@@ -117,6 +117,14 @@ def test_specks_in_the_product_are_filled_whatever_they_show():
     assert speckled.min(initial=1, where=exact > 0) == 0
 
 
+def test_a_hole_in_a_product_that_fills_the_picture_stays():
+    soft, hole = np.ones((640, 640), np.float32), disc(radius=40) > 0
+    soft[hole] = 0
+    assert fill_holes(picture_of(disc()), soft)[320, 320] == 0
+    soft[hole], soft[318:322, 318:322] = 1, 0  # the control: a speck does not
+    assert fill_holes(picture_of(disc()), soft).min() == 1
+
+
 def test_a_bay_of_the_outline_is_no_hole():
     bay = disc()
     bay[300:340, 320:] = 0

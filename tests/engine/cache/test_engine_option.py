@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
-from engine.bundles import BundleError
+from engine.bundles import BundleError, read_bundle, write_bundle
 from engine.cache.budget import Setting
 from engine.generate import Engine
 from engine.requests import ImageToVideo
@@ -67,3 +70,14 @@ def test_where_the_steps_may_differ_others_are_computed_whole_and_told(bundle, a
 def test_a_bundle_without_a_calibration_cannot_keep_a_budget():
     with pytest.raises(BundleError, match=r"no file cache\.json"):
         Engine.load(cache=0.05)
+
+
+def test_a_calibration_with_another_guidance_than_the_bundles_is_refused(bundle, tmp_path):
+    was, other = read_bundle(bundle), shutil.copytree(bundle, tmp_path / "other")
+    found = json.loads((other / "cache.json").read_text())
+    (other / "cache.json").write_text(json.dumps(found | {"guidance": found["guidance"] + 1}))
+    about = {"kinds": was.kinds, "capabilities": was.capabilities, "provenance": was.provenance}
+    write_bundle(other, name=was.name, version="2", **about)
+    with pytest.raises(BundleError, match="its cache was calibrated with"):
+        Engine.load(other, cache=0.05)
+    assert Engine.load(other).denoiser.saved == {}  # without the cache it is as good as any

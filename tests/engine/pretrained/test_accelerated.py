@@ -89,6 +89,11 @@ def test_a_wan_pipeline_is_calibrated_on_its_own_requests(engine):
     assert "forward" not in vars(engine.denoisers[0])
 
 
+def test_without_guidance_there_is_nothing_to_calibrate(engine):
+    with pytest.raises(ValueError, match="no two halves to calibrate"):
+        calibrated(engine, [Ask("a cup", 32, 32, 5, 3, 1.0, 0)], "text_to_video")
+
+
 @pytest.mark.parametrize(
     ("name", "more", "sentence"),
     [

@@ -19,8 +19,9 @@ from engine.bundles import SHIPPED, read_bundle
 from engine.denoise import Denoiser, Row
 from engine.events import Canceled
 from engine.parallel.mesh import MeshShape
+from engine.runtime import denoise as on_ranks
 from engine.runtime.board import Board
-from engine.runtime.denoise import GroupDenoiser
+from engine.runtime.denoise import GroupDenoiser, engine_on
 from engine.runtime.group import Limits, RankDied, RankGroup, RankHangs
 from tests.engine.runtime.programs import Broken, Misbehaving, own_a_group, rows_of
 
@@ -257,6 +258,28 @@ def test_a_group_that_cannot_load_says_why() -> None:
 
 
 # --- the end ---
+
+
+def test_halves_of_guidance_are_not_shared_where_there_are_none() -> None:
+    shipped = read_bundle(SHIPPED)
+    sampling = shipped.capabilities["sampling"] | {"guidance": 1.0}
+    plain = replace(shipped, capabilities=shipped.capabilities | {"sampling": sampling})
+    with pytest.raises(ValueError, match="sampled without guidance: leave cfg=2 out of the mesh"):
+        GroupDenoiser(plain, MeshShape(cfg=2), limits=LIMITS)
+
+
+def test_ranks_end_where_the_rest_of_the_engine_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[GroupDenoiser] = []
+
+    def broken(bundle: object, denoiser: GroupDenoiser) -> None:
+        made.append(denoiser)
+        assert denoiser.group.ranks is not None  # the control: they had started
+        raise ValueError("no decoder")
+
+    monkeypatch.setattr(on_ranks, "Engine", broken)
+    with pytest.raises(ValueError, match="no decoder"):
+        engine_on(read_bundle(SHIPPED), {"cfg": 2})
+    assert made[0].group.ranks is None
 
 
 def test_no_rank_outlives_its_owner() -> None:

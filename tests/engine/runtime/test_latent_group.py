@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from engine import __main__ as command_line
-from engine.bundles import Bundle
+from engine.bundles import Bundle, write_bundle
 from engine.cache.budget import Calibration, Setting
 from engine.commands.plan import model_of
 from engine.events import Canceled
+from engine.latent_denoise import LatentDenoiser
 from engine.latent_video import LatentVideo
 from engine.media.video import decode_frames
 from engine.parallel.mesh import MeshShape
@@ -150,6 +153,7 @@ def test_a_budget_holds_on_ranks_as_in_one_process(bundle: Bundle, tmp_path: obj
         (["--mesh", "cfg=2", "--guidance", "1"], "there are no two halves"),
         (["--mesh", "0"], "at least one rank"),
         (["--mesh", "ranks=2"], "A mesh is ranks on axes"),
+        (["--cache", "0.05", "--adapter", "cup"], "without an adapter: leave --cache or --adapter out"),
         (["--mesh", "cfg=2", "--cache", "0.05", "--dit", "multimodal"], "calibrated on its Single-DiT"),
     ],
 )
@@ -159,3 +163,27 @@ def test_what_a_mesh_cannot_do_is_told_in_a_sentence(
     command = ["generate", "--bundle", str(bundle.path), "-o", f"{tmp_path}/out.mp4", "--frames", "9", *options]
     assert command_line.main(command) == 2
     assert sentence in capsys.readouterr().err  # type: ignore[attr-defined]
+
+
+def test_a_cache_and_an_adapter_at_once_are_refused_in_python_too(bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="without an adapter: leave --cache or --adapter out"):
+        LatentDenoiser(bundle, cache=0.05, adapter=tmp_path / "cup")
+
+
+def test_a_number_of_ranks_shares_no_halves_where_the_bundle_has_no_guidance(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The control is the mesh of the same number above, where the bundle has guidance: cfg 2."""
+    shutil.copytree(bundle.path, tmp_path / "plain")
+    sampling = bundle.capabilities["sampling"] | {"guidance": 1.0}
+    plain = write_bundle(
+        tmp_path / "plain",
+        name="plain",
+        version="1",
+        kinds=bundle.kinds,
+        capabilities=bundle.capabilities | {"sampling": sampling},
+        provenance=bundle.provenance,
+    )
+    command = ["generate", "--bundle", str(plain.path), "-o", str(tmp_path / "out.mp4"), "--prompt", "a red cup"]
+    assert command_line.main([*command, "--frames", "9", "--steps", "2", "--mesh", "2", "--json"]) == 0
+    assert "cfg" not in json.loads(capsys.readouterr().out)["settings"]["mesh"]

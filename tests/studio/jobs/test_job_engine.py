@@ -177,7 +177,7 @@ def test_a_job_that_is_pinned_to_nothing_takes_what_is_installed(
 
 
 def test_a_cache_in_the_settings_is_the_engines_on_ranks_too(
-    engine: type[FakeEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
+    engine: type[FakeEngine], bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     runtime, asked = ModuleType("engine.runtime.denoise"), []
     runtime.engine_on = lambda bundle, mesh, **how: asked.append(how) or FakeEngine(bundle)  # type: ignore[attr-defined]
@@ -185,12 +185,22 @@ def test_a_cache_in_the_settings_is_the_engines_on_ranks_too(
     monkeypatch.setattr(
         sys.modules["engine.generate"], "Engine", lambda bundle, **how: asked.append(how) or FakeEngine(bundle)
     )
+    (bundle / "cache.json").write_text("{}")
+    install(bundle, "2")
     for cache, mesh in ((0.0, {}), (0.05, {}), (0.0, {"cfg": 2}), (0.05, {"cfg": 2})):
         settings.AQ_ENGINE_CACHE, settings.AQ_ENGINE_MESH = cache, mesh
         make_with(None, tmp_path)
         forget_models()
 
     assert asked == [{}, {"cache": 0.05, "strict": False}] * 2
+
+
+def test_a_cache_in_the_settings_without_a_calibration_is_told_at_load(engine: type[FakeEngine], settings: Any) -> None:
+    engine_client.preload("image_to_video")  # the control
+    forget_models()
+    settings.AQ_ENGINE_CACHE = 0.05
+    with pytest.raises(BundleError, match="brings no calibration: leave it out"):
+        engine_client.preload("image_to_video")
 
 
 def test_a_mesh_in_the_settings_makes_the_engine_on_its_ranks(
