@@ -21,11 +21,17 @@ export const useBrands = () => usePages<Brand>(keys.brands, "/brands");
 export const useProducts = (brand: string) =>
   usePages<Product>(keys.productList(brand), `/products?brand_id=${brand}`);
 
-/** A request that changes something, after which the lists under `key` are read again. */
-function useChange<In, Out>(key: readonly string[], send: (input: In) => Promise<Out>) {
+/** A request that changes something, after which what lies under `touched` is read again. */
+function useChange<In, Out>(touched: readonly (readonly string[])[], send: (input: In) => Promise<Out>) {
   const cache = useQueryClient();
-  return useMutation({ mutationFn: send, onSuccess: () => cache.invalidateQueries({ queryKey: key }) });
+  return useMutation({
+    mutationFn: send,
+    onSuccess: () => Promise.all(touched.map((queryKey) => cache.invalidateQueries({ queryKey }))),
+  });
 }
+
+// Whoever changes a member may be that member: what the page may show and offer is the session's to say.
+const MEMBERS = [keys.members, keys.session] as const;
 
 export interface NewMember {
   email: string;
@@ -34,25 +40,25 @@ export interface NewMember {
 }
 
 export const useAddMember = () =>
-  useChange(keys.members, (body: NewMember) => request<AddedMember>("POST", "/members", { body }));
+  useChange(MEMBERS, (body: NewMember) => request<AddedMember>("POST", "/members", { body }));
 
 export const useChangeRole = () =>
-  useChange(keys.members, ({ id, role }: Pick<Member, "id" | "role">) =>
+  useChange(MEMBERS, ({ id, role }: Pick<Member, "id" | "role">) =>
     request<Member>("PATCH", `/members/${id}`, { body: { role } }),
   );
 
 export const useRemoveMember = () =>
-  useChange(keys.members, (id: string) => request<void>("DELETE", `/members/${id}`));
+  useChange(MEMBERS, (id: string) => request<void>("DELETE", `/members/${id}`));
 
 /** Makes a brand, or changes the one with this id. */
 export const useSaveBrand = (id: string | null) =>
-  useChange(keys.brands, (body: Pick<Brand, "name" | "colours">) =>
+  useChange([keys.brands], (body: Pick<Brand, "name" | "colours">) =>
     request<Brand>(id ? "PATCH" : "POST", id ? `/brands/${id}` : "/brands", { body }),
   );
 
 /** Makes a product of the brand, or changes the one with this id. */
 export const useSaveProduct = (brand: string, id: string | null) =>
-  useChange(keys.products, (body: Pick<Product, "name" | "facts">) =>
+  useChange([keys.products], (body: Pick<Product, "name" | "facts">) =>
     id
       ? request<Product>("PATCH", `/products/${id}`, { body })
       : request<Product>("POST", "/products", { body: { ...body, brand_id: brand } }),
