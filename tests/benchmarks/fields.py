@@ -1,0 +1,156 @@
+"""How near a bundle's motion fields are to the exact ones, before any pixel is moved: half a minute, for choosing how a
+bundle is sampled. `python tests/benchmarks/fields.py --bundle BUNDLE --guidance 1 1.25 --temperature 0.4 1`
+
+Held-out scenes of all formats, each with an explicit camera move and a still product. Printed: the end-point error at
+the last key over that of the best homography, on scenes with parallax; the rank correlation of asked and made strength;
+and of each move how large it is beside the asked one (an orbit by its parallax), mean and deviation over scenes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))  # run as a script, from anywhere
+sys.path = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).parent]  # `engine` is ours
+
+from datapipe.worlds.clip import ASPECTS, GRIDS, Fields, draw_picture, exact_fields  # noqa: E402
+from datapipe.worlds.motion import CAMERA_MOVES, Motion  # noqa: E402
+from datapipe.worlds.scene import sample_scene  # noqa: E402
+from engine.bundles import SHIPPED, read_bundle  # noqa: E402
+from engine.conditions import dense_condition  # noqa: E402
+from engine.denoise import Denoiser, Row  # noqa: E402
+from engine.models.motion_vae import MotionVAE  # noqa: E402
+from engine.weights import load_model  # noqa: E402
+from trainer.batches import photo_tensor  # noqa: E402
+from trainer.evaluate import flow  # noqa: E402
+from trainer.evaluate.motion import PARALLAX  # noqa: E402
+
+FIRST_SEED = 905_500_000  # training never draws scenes from 900,000,000 on
+STRENGTHS = (0.35, 0.6, 0.85, 1.0)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A held-out scene, an asked move, and its exact fields. `photo`: uint8 [H, W, 4], rgb and mask."""
+
+    format: str
+    photo: np.ndarray
+    motion: Motion
+    exact: Fields
+
+    @property
+    def cells(self) -> np.ndarray:
+        """Width and height of the fields' grid."""
+        height, width = GRIDS[self.format]
+        return np.array([width // 2, height // 2])
+
+    def shown(self, scene: np.ndarray, product: np.ndarray) -> np.ndarray:
+        """What each cell does, whichever layer it shows [h, w, 2], in cells."""
+        return np.where(self.exact.product_alpha[-1][..., None] > 0.5, product, scene) * self.cells
+
+
+def make_cases(count: int) -> list[Case]:
+    moves = [move for move in CAMERA_MOVES if move != "static"]
+    rng, formats, cases = np.random.default_rng(7), list(GRIDS), []
+    for index in range(count):
+        format = formats[index % len(formats)]
+        height, width = GRIDS[format]
+        scene = sample_scene(np.random.default_rng(FIRST_SEED + index), ASPECTS[format])
+        picture, layers = draw_picture(scene, height, width)
+        motion = Motion(moves[index % len(moves)], STRENGTHS[rng.integers(len(STRENGTHS))], "still", 0.6)
+        photo = np.concatenate([picture.rgb, picture.mask[..., None]], -1)
+        cases.append(Case(format, photo, motion, exact_fields(scene, layers, motion, height // 2, width // 2)))
+    return cases
+
+
+@torch.inference_mode()
+def generate(vae: MotionVAE, denoiser: Denoiser, cases: list[Case], steps: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Scene and product flow [h, w, 2] at the last key, of each case."""
+    made: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for format in GRIDS:
+        chosen = [index for index, case in enumerate(cases) if case.format == format]
+        photo = photo_tensor(np.stack([cases[index].photo for index in chosen]))
+        reference = vae.reference(photo)
+        conditions = dense_condition(photo, reference)
+        motions = [cases[index].motion for index in chosen]
+        controls = [(m.camera, m.camera_strength, m.subject, m.subject_strength) for m in motions]
+        rows = [
+            Row("", asked, condition, seed) for seed, asked, condition in zip(chosen, controls, conditions, strict=True)
+        ]
+        *_, data = denoiser.denoise(rows, steps)
+        fields = vae.decode(vae.unscale_latents(data), reference).float().numpy()[:, :4, -1]
+        for index, last in zip(chosen, fields, strict=True):
+            made[index] = np.moveaxis(last[:2], 0, -1), np.moveaxis(last[2:], 0, -1)
+    return [made[index] for index in range(len(cases))]
+
+
+def score(cases: list[Case], made: list[tuple[np.ndarray, np.ndarray]]) -> str:
+    errors, peers, sizes = [], [], defaultdict(list)
+    asked, measured = [], []
+    for case, (scene, product) in zip(cases, made, strict=True):
+        exact = case.shown(case.exact.scene_flow[-1], case.exact.product_flow[-1])
+        matrix = flow.plain_homography(exact.astype(np.float32), np.ones(exact.shape[:2], bool))
+        flat = flow.homography_flow(matrix, exact.shape[:2])
+        missed = [
+            np.linalg.norm(guess - exact, axis=-1).mean() / case.cells[0]
+            for guess in (case.shown(scene, product), flat)
+        ]
+        if missed[1] > PARALLAX:
+            errors.append(missed[0])
+            peers.append(missed[1])
+        sizes[case.motion.camera].append(size := size_of(case, scene, product))
+        asked.append(case.motion.camera_strength)
+        measured.append(size * case.motion.camera_strength)
+    moves = "  ".join(f"{move} {np.mean(some):.2f} ± {np.std(some):.2f}" for move, some in sorted(sizes.items()))
+    ratio, rank = np.sum(errors) / np.sum(peers), spearmanr(asked, measured).statistic
+    return f"end-point error {ratio:.3f} x (n {len(errors)})  Spearman {rank:.3f} (n {len(asked)})\n    {moves}"
+
+
+def size_of(case: Case, scene: np.ndarray, product: np.ndarray) -> float:
+    """How large a move is, as a share of the exact one: of an orbit the product's travel beside the scene's."""
+    exact = case.exact
+    if case.motion.camera.startswith("orbit"):
+        inside = exact.product_alpha[-1] > 0.9
+        apart = [
+            near[..., 0][inside].mean() - np.median(far[..., 0])
+            for near, far in ((product, scene), (exact.product_flow[-1], exact.scene_flow[-1]))
+        ]
+        return float(apart[0] / apart[1])
+    true, found = exact.scene_flow[-1] * case.cells, scene * case.cells
+    return float((found * true).sum() / (true * true).sum())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, default=SHIPPED)
+    parser.add_argument("--scenes", type=int, default=80)
+    parser.add_argument("--steps", type=int, nargs="+", default=[12])
+    for name in ("shift", "guidance", "temperature"):
+        parser.add_argument(f"--{name}", type=float, nargs="+", help="instead of the bundle's own")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    bundle = read_bundle(options.bundle)
+    vae, denoiser, cases = load_model(bundle, MotionVAE, "motion_vae"), Denoiser(bundle), make_cases(options.scenes)
+    names = ("shift", "guidance", "temperature")
+    own = denoiser.sampling
+    choices = itertools.product(*(getattr(options, name) or [own[name]] for name in names), options.steps)
+    for *sampling, steps in choices:
+        denoiser.sampling = own | dict(zip(names, sampling, strict=True))
+        told = ", ".join(f"{name} {value:g}" for name, value in zip(names, sampling, strict=True))
+        print(f"{steps} steps, {told}: {score(cases, generate(vae, denoiser, cases, steps))}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
