@@ -25,7 +25,7 @@ from trainer.plan.command import add_options, plan
 from trainer.ranks import Ranks, in_turn, joined
 from trainer.record import Record
 from trainer.run import Stopped
-from trainer.settings import configuration, override
+from trainer.settings import PLACES, configuration, override
 from trainer.start import begin_at
 
 RUNS = Path("var/runs")
@@ -99,6 +99,8 @@ def run(options: argparse.Namespace) -> int:
     """Begin a run, or go on with one under the settings of this call."""
     recipe = RECIPES[options.recipe]
     config = override(recipe.part("config")(), options.set)
+    if options.start and hasattr(config, "base"):
+        raise ValueError(f"{options.recipe} begins at its base: --set base={options.start}, not --from.")
     return _train(options.recipe, config, options.out or RUNS / options.recipe, options)
 
 
@@ -192,10 +194,13 @@ def _stages(name: str, asked: list[str] | None) -> tuple[str, ...]:
 
 def _command(recipe: str, version: str, settings: list[str], is_begun: bool, has_mask: bool) -> str:
     """What makes such a bundle, in the folders RUN and BUNDLE; from START and with the mask of MASK_RUN, where the
-    provenance of its stages names them. Of a setting that was given several times the last holds.
+    provenance of its stages names them. Of a setting that was given several times the last holds. Files and folders of
+    this machine are BASE, DATA, PAIRS, ENCODER.
     """
-    last = {one.partition("=")[0]: f"--set {shlex.quote(one)}" for one in settings}
-    run = [f"python -m trainer run {recipe} --out RUN", *(["--from START"] if is_begun else []), *last.values()]
+    last = {one.partition("=")[0].strip(): one for one in settings}
+    last |= {name: f"{name}={name.upper()}" for name in PLACES if last.get(name)}
+    asked = [f"--set {shlex.quote(one)}" for one in last.values()]
+    run = [f"python -m trainer run {recipe} --out RUN", *(["--from START"] if is_begun else []), *asked]
     out = [f"python -m trainer export {recipe} --out RUN --bundle BUNDLE --version {shlex.quote(version)}"]
     return " && ".join([" ".join(run), " ".join([*out, *(["--mask MASK_RUN"] if has_mask else [])])])
 

@@ -21,7 +21,7 @@ from engine.models.video_dit import VideoDiT
 from engine.samplers import shifted_times
 from trainer.data import batch_indices
 from trainer.derived import Change, changed_card, write_derived
-from trainer.distil_figures import COMPARISON, compare_students, markdown_of, read_comparison
+from trainer.distil_figures import compare_students, comparison_of, markdown_of
 from trainer.draws import Draws
 from trainer.export import check_folders, check_trained, provenance_of
 from trainer.loop import LoopConfig, LossValue, Run, train
@@ -148,18 +148,18 @@ class _Batches:
 
 
 def make_comparison(config: DistilConfig, folder: Path, teacher: Teacher, deadline: float = math.inf) -> bool:
-    """Measure both students beside the teacher on held-out scenes; True when it is done."""
-    if (folder / COMPARISON).exists():
+    """Measure both students as they are beside the teacher on held-out scenes; True when it is done."""
+    runs = students_of(config, folder, teacher)
+    check_trained(folder, runs, {}, unfinished=False)
+    if comparison_of(config, folder, runs):
         return True
     if time.monotonic() >= deadline:
         return False
-    runs = students_of(config, folder, teacher)
-    check_trained(folder, runs, {}, unfinished=False)
     for run in runs.values():
         run.use_average()
     with in_turn():
-        if not (folder / COMPARISON).exists():
-            compare_students(config, folder, teacher, {stage: _dit(run, teacher) for stage, run in runs.items()})
+        if not comparison_of(config, folder, runs):
+            compare_students(config, folder, teacher, runs)
     return True
 
 
@@ -173,8 +173,8 @@ def export_distil(
 ) -> Bundle:
     """Write the teacher's bundle with the student for its transformer to the new folder `out`, whole or not at all.
 
-    It says guidance 1 and, of the few-step student, how many steps; what was measured is on its card. ValueError as for
-    every export.
+    It says guidance 1 and, of the few-step student, how many steps; what was measured of these students is on its
+    card. ValueError as for every export.
     """
     check_folders(folder, out)
     teacher = load_teacher(config.base, config.dit)
@@ -191,7 +191,7 @@ def export_distil(
     about = f"{teacher.part} of {teacher.bundle.name} {teacher.bundle.version}, distilled: without guidance" + (
         f", {steps} steps." if steps else "."
     )
-    measured = read_comparison(folder)
+    measured = comparison_of(config, folder, runs)
     if measured:
         provenance["comparison"] = measured
         about += f"\n\n{markdown_of(measured)}"

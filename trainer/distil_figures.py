@@ -7,9 +7,10 @@ student that is no nearer than these has learnt nothing.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from engine.models.video_dit import VideoDiT
 from engine.requests import ImageToVideo
 from engine.samplers import euler, shifted_times
 from trainer.recipes.distil import DistilConfig
+from trainer.run import Run
 from trainer.teachers import MotionTeacher, Teacher, noise_of, sampled_by
 from trainer.trajectories import draw_scenes, seeds_of
 
@@ -70,10 +72,12 @@ class Found:
     moves: int = 0
 
 
-def compare_students(config: DistilConfig, folder: Path, teacher: Teacher, students: dict[str, VideoDiT]) -> None:
+def compare_students(config: DistilConfig, folder: Path, teacher: Teacher, runs: Mapping[str, Run]) -> None:
     """Measure, print, and write `comparison.json` of the run's folder."""
+    students = {stage: cast(VideoDiT, run.modules[teacher.part]) for stage, run in runs.items()}
     found = measure(teacher, ways_of(config, teacher, students), config)
-    about = {"scenes": config.compared, "reference_steps": config.reference_steps, "unit": teacher.unit}
+    sizes = {"scenes": config.compared, "reference_steps": config.reference_steps}
+    about = {**sizes, "trained": {stage: run.step for stage, run in runs.items()}, "unit": teacher.unit}
     temporary = (folder / COMPARISON).with_suffix(".tmp")
     temporary.write_text(json.dumps({**about, "rows": [asdict(row) for row in found]}, indent=1) + "\n")
     temporary.replace(folder / COMPARISON)
@@ -85,6 +89,15 @@ def read_comparison(folder: Path) -> dict[str, Any] | None:
     path = folder / COMPARISON
     found: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
     return found
+
+
+def comparison_of(config: DistilConfig, folder: Path, runs: Mapping[str, Run]) -> dict[str, Any] | None:
+    """What was measured, where it is of the asked sizes and of these runs as far as they are trained now."""
+    found = read_comparison(folder)
+    if found is None or (found["scenes"], found["reference_steps"]) != (config.compared, config.reference_steps):
+        return None
+    trained = found.get("trained", {})  # an earlier version did not note it
+    return found if all(trained.get(stage) == run.step for stage, run in runs.items()) else None
 
 
 def markdown_of(measured: dict[str, Any]) -> str:

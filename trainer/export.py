@@ -25,7 +25,7 @@ from trainer.recipes.nano import NanoConfig
 from trainer.recipes.sampling import Sampling
 from trainer.recipes.tiny_video import TinyVideoConfig
 from trainer.record import Record, code
-from trainer.settings import configuration
+from trainer.settings import PLACES, configuration
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,9 @@ def _write_models(out: Path, runs: dict[str, Run], but: tuple[str, ...] = ()) ->
 
 def provenance_of(recipe: str, config: dict[str, Any], runs: dict[str, Run], command: str) -> dict[str, Any]:
     """How the bundle was made. `commit` is the code's at export, `dirty` whether the code differed from it; `from` of a
-    stage is the digest of the bundle or run whose weights it began at.
+    stage is the digest of the bundle or run whose weights it began at. Of files and folders it keeps the name alone.
     """
+    places = {name: Path(config[name]).name for name in PLACES if config.get(name)}
     stages = {
         stage: {"steps": run.step, "of": run.config.steps, "losses": run.log.last_means()}
         | ({"from": run.start["digest"]} if run.start else {})
@@ -184,7 +185,7 @@ def provenance_of(recipe: str, config: dict[str, Any], runs: dict[str, Run], com
         "command": command,
         **code(),
         "seed": config["seed"],
-        "config": config,
+        "config": {**config, **places},
         "stages": stages,
         "unfinished": [stage for stage, run in runs.items() if not run.finished],
         "torch": torch.__version__,

@@ -103,7 +103,7 @@ def _missing(folder: Path, config: PhotosConfig) -> list[tuple[Path, PhotosConfi
 def _claim(folder: Path, config: PhotosConfig) -> None:
     path = folder / "photos.json"
     if not path.exists() and (folder / "photos.npy").exists():
-        # Earlier versions noted nothing: their photographs are known by their number alone.
+        # Earlier versions noted nothing, and drew scenes only: their photographs are known by their number alone.
         count = len(np.load(folder / "photos.npy", mmap_mode="r"))
-        claim(path, config.described | {"count": count}, "set of photographs")
+        claim(path, {"count": count, "seed": config.seed}, "set of photographs")
     claim(path, config.described, "set of photographs")

@@ -20,6 +20,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from engine.bundles import steps_of
 from engine.latent_video import LatentVideo
 from engine.media.photo import open_photo
 from engine.requests import MAX_SEED, Format, ImageToVideo
@@ -139,7 +140,10 @@ def _latent_pair(teacher: LatentTeacher, pair: Pair) -> LatentPair:
     (kind,), video = teacher.kinds, teacher.video
     photo = None if pair.photo is None else cropped(open_photo(pair.photo).rgb, teacher.height, teacher.width)[None]
     given = video.condition(photo, None, teacher.kinds[kind][1:])[0].half().numpy()
-    wish, steps = {"prompt": prompt}, int(pair.settings.get("steps", USUAL_STEPS))
+    steps = pair.settings.get("steps", steps_of(teacher.bundle, USUAL_STEPS))
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+        raise ValueError(f"steps is a whole number from 1, not {steps!r}: leave it out where it was left open.")
+    wish = {"prompt": prompt}
     found = []
     for choice in (pair.preferred, pair.rejected):
         if isinstance(choice, int):

@@ -1,6 +1,7 @@
 """A student without guidance and of few steps, from a teacher's own trajectories; and a bundle that says so."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from engine.bundles import SHIPPED, BundleError, read_bundle
 from engine.latent_video import LatentVideo
 from tests.trainer.tiny_bundle import write_photos, write_tiny_bundle
 from trainer.__main__ import main
-from trainer.distil import export_distil, few_steps_run, guidance_run, run_distil
-from trainer.distil_figures import read_comparison
+from trainer.distil import export_distil, few_steps_run, guidance_run, run_distil, students_of
+from trainer.distil_figures import COMPARISON, comparison_of, read_comparison
 from trainer.recipes.distil import DistilConfig, distil_smoke
 from trainer.teachers import load_teacher
 from trainer.trajectories import draw_scenes, open_trajectories, solve
@@ -135,6 +136,29 @@ def test_the_bundle_says_guidance_and_steps_and_the_engine_follows(base, run_fol
     for path, extra, steps in ((bundle.path, [], 2), (bundle.path, ["--steps", "3"], 3), (base, [], 12)):
         assert engine_main(["generate", *out, "--bundle", str(path), *extra]) == 0
         assert json.loads(capsys.readouterr().out)["settings"]["steps"] == steps
+
+
+def test_a_comparison_counts_only_for_what_it_was_made_of(base, run_folder, tmp_path):
+    shutil.copytree(run_folder, tmp_path / "run")
+    config, folder = config_of(base), tmp_path / "run"
+    runs = students_of(config, folder, load_teacher(str(base)))
+    assert comparison_of(config, folder, runs) == read_comparison(run_folder)
+    assert comparison_of(replace(config, reference_steps=2), folder, runs) is None
+    less = {**read_comparison(folder), "trained": {"guidance": 60, "few_steps": 59}}
+    (folder / COMPARISON).write_text(json.dumps(less))
+    assert comparison_of(config, folder, runs) is None
+    bundle = export_distil(config, folder, tmp_path / "few", version="2", command="distil")
+    assert "comparison" not in bundle.provenance, "figures of another student"
+    assert run_distil(replace(config, compared=2, reference_steps=2), folder, ("comparison",))
+    found = read_comparison(folder)
+    assert found["scenes"] == 2 and found["trained"] == {"guidance": 60, "few_steps": 60}
+
+
+def test_a_distillation_begins_at_its_base_alone(base, tmp_path, capsys):
+    words = ["--set", f"base={base}", "--from", str(base), "--out", str(tmp_path / "run")]
+    assert main(["run", "distil_smoke", *words]) == 2
+    assert f"distil_smoke begins at its base: --set base={base}, not --from" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_student_without_guidance_may_be_exported_too(base, run_folder, tmp_path):

@@ -14,7 +14,7 @@ from engine.media.video import write_frames
 from tests.trainer.tiny_bundle import write_photos, write_tiny_bundle
 from trainer.__main__ import main
 from trainer.dpo import export_dpo, read_pairs, run_dpo, transformer_run
-from trainer.preferences import read_preferences
+from trainer.preferences import encode_pair, read_preferences
 from trainer.recipes.dpo import DpoConfig, dpo_smoke
 from trainer.teachers import load_teacher
 
@@ -126,6 +126,18 @@ def test_clips_are_encoded_and_seeds_made_again_by_the_base(base, tmp_path):
     assert (pair.preferred_CThw - pair.rejected_CThw).abs().max() > 0.1
 
 
+def test_films_of_no_said_steps_were_made_in_the_bundles_own_number(base, tmp_path, monkeypatch):
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(GOOD))
+    (pair,), asked = read_preferences(tmp_path / "pairs.jsonl"), []
+    monkeypatch.setattr("trainer.preferences.made_again", lambda *args: asked.append(args[-1]) or [torch.zeros(1)])
+    teacher = load_teacher(str(base))
+    encode_pair(teacher, pair)
+    sampling = {**teacher.bundle.capabilities["sampling"], "steps": 3}
+    teacher.bundle = replace(teacher.bundle, capabilities={**teacher.bundle.capabilities, "sampling": sampling})
+    encode_pair(teacher, pair)
+    assert asked == [12, 12, 3, 3]
+
+
 def test_films_of_the_shipped_bundle_are_known_by_their_seeds(tmp_path):
     write_photos(tmp_path / "photos", 1)
     settings = {"camera": {"move": "pan-left", "strength": 0.8}, "format": "1:1", "steps": 4, "measured": {"pan": 0.1}}
@@ -169,6 +181,8 @@ def test_what_a_bundle_cannot_have_made_is_told_with_its_line(base, tmp_path):
     for bundle, pair, says in (
         (base, wrong, r"The pair of line 1: short\.mp4 has fewer than 17 frames"),
         (base, {**GOOD, "settings": {"prompt": 3}}, "The pair of line 1: prompt is in words, not 3"),
+        (base, {**GOOD, "settings": {"steps": None}}, "The pair of line 1: steps is a whole number from 1, not None"),
+        (base, {**GOOD, "settings": {"steps": 0}}, "The pair of line 1: steps is a whole number from 1, not 0"),
         (SHIPPED, GOOD, "The pair of line 1: aquarius-nano moves a photo: name it as `photo`"),
     ):
         (tmp_path / "pairs.jsonl").write_text(json.dumps(pair))

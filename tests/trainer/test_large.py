@@ -267,6 +267,7 @@ def test_a_run_becomes_a_bundle_that_makes_films(home, trained, tmp_path):
     assert main(["export", "single_dit_2b_smoke", "--out", str(trained), "--bundle", str(out)]) == 0
     bundle = read_bundle(out)
     assert encoder_digest(bundle) == encoder_digest(read_bundle(home / "bundle"))
+    assert str(home) not in json.dumps(bundle.provenance) + (out / "README.md").read_text()
     assert bundle.capabilities["sampling"]["shift"] == pytest.approx(2.0)  # 20 tokens, from 5
     model = LatentVideo.load(out)
     *_, (_, latents) = model.denoise("a red cup", height=32, width=32, steps=2)

@@ -115,7 +115,10 @@ def test_photographs_of_an_earlier_version_are_known_by_their_number(run_folder,
     with pytest.raises(ValueError, match="count is 16, asked for 64"):
         build_photos(folder / "photos", replace(CONFIG.photos, count=64))
     (folder / "photos" / "photos.json").unlink()
-    assert build_photos(folder / "photos", CONFIG.photos)
+    with pytest.raises(ValueError, match="snapshots is None, asked for"):
+        build_photos(folder / "photos", replace(CONFIG.photos, snapshots=0.5))  # they were of scenes only
+    (folder / "photos" / "photos.json").unlink()
+    assert build_photos(folder / "photos", replace(CONFIG.photos, snapshots=0.0))
 
 
 @pytest.mark.parametrize(

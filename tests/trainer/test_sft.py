@@ -65,6 +65,10 @@ def test_a_bundle_goes_on_learning_and_stays_a_bundle_of_its_kind(base, photos, 
     made = read_bundle(tmp_path / "learnt-bundle")
     assert made.capabilities == read_bundle(base).capabilities
     assert made.provenance["base"] == read_bundle(base).identity
+    assert "--set base=BASE --set data=DATA --set 'prompt=a red cup'" in made.provenance["command"]
+    assert (made.provenance["config"]["base"], made.provenance["config"]["data"]) == (base.name, photos.name)
+    for path in (base, photos):
+        assert str(path) not in json.dumps(made.provenance) + (made.path / "README.md").read_text()
     assert json.loads((tmp_path / "learnt" / "samples" / "samples.json").read_text())["items"] == 6
 
 

@@ -17,7 +17,7 @@ MEANING = {
     "still frame": "the photo, held",
     "best homography": "the photo under the homography nearest to the exact motion: it knows the answer",
     "shuffled condition": "the bundle, asked another scene's wishes",
-    "no condition": "the bundle, asked and shown nothing",
+    "no condition": "the bundle without what the task shows it (of text to video: without words)",
     "mean video": "the mean of the other scenes' exact films",
     EXACT: "what a perfect model would make",
 }

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.models.video_dit import VideoDiT
-from engine.samplers import euler
-from trainer.teachers import Inputs, sampled_by, velocity_of
+from trainer.teachers import Inputs, velocity_of
 
 
 def guidance_loss(
@@ -34,18 +33,14 @@ def guidance_loss(
 def few_steps_loss(
     dit: VideoDiT, points_BPCThw: Tensor, times_S: Tensor, inputs: Inputs, step: int, weights: Tensor
 ) -> tuple[Tensor, dict[str, float]]:
-    """Weighted mean squared error of where the student's step `step` leads, over that step's share of the whole way.
+    """Weighted mean squared error of the velocity of the student's step `step`.
 
-    `points` are those of the teacher at the student's S + 1 times. The step begins where the student's own steps have
-    led from the noise, and is to end where the teacher is then.
+    `points` are those of the teacher at the student's S + 1 times: the step leads from one of them to the next.
     """
-    x_BCThw = points_BPCThw[:, 0]
-    if step:
-        with torch.no_grad():
-            *_, (x_BCThw, _) = euler(sampled_by(dit, inputs), x_BCThw, times_S[: step + 1])
     now, then = times_S[step], times_S[step + 1]
-    wanted = (points_BPCThw[:, step + 1] - x_BCThw) / (then - now)
-    made = velocity_of(dit, x_BCThw, now.expand(len(x_BCThw)), inputs)
+    start, end = points_BPCThw[:, step], points_BPCThw[:, step + 1]
+    wanted = (end - start) / (then - now)
+    made = velocity_of(dit, start, now.expand(len(start)), inputs)
     return _error(made - wanted, weights, wanted)
 
 

@@ -3,7 +3,7 @@
 Two stages, both on the teacher's own trajectories. *guidance* (after Meng et al., arXiv 2210.03142): the student at
 scale 1 moves as the teacher does with guidance, one row instead of two. *few_steps* (progressive distillation, Salimans
 and Ho, arXiv 2202.00512, in one go as PeRFlow, arXiv 2405.07510): one step of the student goes where several of the
-teacher go, and begins where the student's own steps have led, so that one step mends what another has missed.
+teacher go, from the teacher's own points.
 """
 
 from __future__ import annotations
