@@ -92,7 +92,8 @@ def train_transformer(config: DpoConfig, folder: Path, teacher: Teacher, deadlin
         inputs = teacher.inputs(np.stack([pair.given for pair in pairs]), [pair.wish for pair in pairs])
         preferred = torch.stack([pair.preferred_CThw for pair in pairs])
         rejected = torch.stack([pair.rejected_CThw for pair in pairs])
-        return preference_loss(dit, teacher.model, preferred, rejected, inputs, teacher.weights, config.beta, draws)
+        weights, times = teacher.weights, teacher.times
+        return preference_loss(dit, teacher.model, preferred, rejected, inputs, weights, times, config.beta, draws)
 
     return train(run, loss, deadline=deadline)
 

@@ -32,6 +32,8 @@ from trainer.draws import Draws
 from trainer.export import Card, check_folders, check_trained, provenance_of, write_whole
 from trainer.loop import LossValue, Run, train
 from trainer.lora_bases import Base, OwnBase, Sample, load_base
+from trainer.objectives.times import shifted
+from trainer.objectives.video_flow import TIME_SHIFT, TIME_SPREAD
 from trainer.ranks import in_turn
 from trainer.recipes.lora import LoraConfig, SamplesConfig
 
@@ -131,7 +133,8 @@ def adapter_run(config: LoraConfig, folder: Path, base: Base) -> Run:
 def adapter_loss(
     base: Base, samples: list[Sample], unsaid: Sample, rng: np.random.Generator, draws: Draws
 ) -> LossValue:
-    """Rectified flow (arXiv 2209.03003) at logit-normal times, mean over this rank's rows of the batch of `samples`."""
+    """Rectified flow (arXiv 2209.03003) at times of its kind of base, mean over this rank's rows of `samples`."""
+    times = (TIME_SHIFT, TIME_SPREAD) if isinstance(base, OwnBase) else (1.0, 1.0)
     said = [
         Sample(sample.latents_CThw, unsaid.text_MC, unsaid.text_mask_M) if rng.random() < DROP_TEXT else sample
         for sample in samples
@@ -140,7 +143,7 @@ def adapter_loss(
     known = [can_see and sample.latents_CThw.shape[1] > 1 and rng.random() < PHOTO_KNOWN for sample in samples]
     streams = [draws.of_row(row) for row in draws.rows]
     said, known = [said[row] for row in draws.rows], [known[row] for row in draws.rows]
-    time_B = torch.sigmoid(torch.cat([torch.randn(1, generator=stream) for stream in streams]))
+    time_B = shifted(torch.cat([torch.randn(1, generator=stream) for stream in streams]), *times)
     noise = [torch.randn(row.latents_CThw.shape, generator=stream) for row, stream in zip(said, streams, strict=True)]
     return flow_error(base, said, time_B, known, noise), {"photo_known": float(np.mean(known))}
 

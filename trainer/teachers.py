@@ -27,6 +27,7 @@ from engine.latent_video import SPACE, TIME, LatentVideo
 from engine.models.video_dit import VideoDiT
 from engine.samplers import guided
 from trainer.batches import photo_tensor
+from trainer.objectives import rectified_flow, video_flow
 from trainer.objectives.rectified_flow import channel_weights
 from trainer.objectives.video_flow import DROP_TEXT, sample_tasks
 
@@ -59,6 +60,7 @@ class Teacher(Protocol):
 
     `kinds`: the shape [C, T, h, w] of the latents of every kind of scene (a format, a size). `least`: the fewest steps
     that it may be asked for. `weights`: how much the latents' channels count, broadcast over [C, T, h, w], mean 1.
+    `times`: shift and spread of the times that such transformers learn at.
     """
 
     bundle: Bundle
@@ -70,6 +72,7 @@ class Teacher(Protocol):
     kinds: dict[str, tuple[int, int, int, int]]
     least: int
     weights: Tensor
+    times: tuple[float, float]
 
     def draw(self, kind: str, seed: int) -> tuple[np.ndarray, Wish]:
         """A scene of the worlds as it is kept (of one shape and type a kind), and what is asked of it."""
@@ -102,6 +105,7 @@ class MotionTeacher:
     """Bundles that move a photo: given the photo with its mask, asked by controls and words."""
 
     part, least = "single_dit", 4
+    times = (rectified_flow.TIME_SHIFT, rectified_flow.TIME_SPREAD)
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle, self.engine = bundle, Engine(bundle)
@@ -159,6 +163,7 @@ class MotionTeacher:
 class LatentTeacher:
     """Bundles of latent video: told in words, and given what is known of a film."""
 
+    times = (video_flow.TIME_SHIFT, video_flow.TIME_SPREAD)
     least = 1
 
     def __init__(self, bundle: Bundle, dit: str) -> None:

@@ -14,6 +14,9 @@ from engine.media.video import write_frames
 from tests.trainer.tiny_bundle import write_photos, write_tiny_bundle
 from trainer.__main__ import main
 from trainer.dpo import export_dpo, read_pairs, run_dpo, transformer_run
+from trainer.draws import Draws
+from trainer.objectives import rectified_flow, video_flow
+from trainer.objectives.preference import preference_loss
 from trainer.preferences import encode_pair, read_preferences
 from trainer.recipes.dpo import DpoConfig, dpo_smoke
 from trainer.teachers import load_teacher
@@ -190,3 +193,17 @@ def test_what_a_bundle_cannot_have_made_is_told_with_its_line(base, tmp_path):
             run_dpo(config_of(bundle, tmp_path / "pairs.jsonl"), tmp_path / says[-20:].replace("`", ""), ("pairs",))
     with pytest.raises(ValueError, match="There is no file of pairs"):
         read_preferences(tmp_path / "none.jsonl")
+
+
+def test_pairs_are_learnt_at_the_times_that_their_kind_of_bundle_learns_at(base, monkeypatch):
+    asked = []
+    monkeypatch.setattr("trainer.objectives.preference.shifted", lambda normal, *times: asked.append(times) or normal)
+    monkeypatch.setattr("trainer.objectives.preference.velocity_of", lambda dit, noisy, time, inputs: noisy)
+    for bundle in (base, SHIPPED):
+        teacher, data = load_teacher(str(bundle)), torch.zeros(2, 1, 1, 1, 1)
+        weights = torch.ones(1)
+        preference_loss(
+            teacher.model, teacher.model, data, data, None, weights, teacher.times, 1.0, Draws.of(0, 0, range(2), 2)
+        )
+    video, motion = ((flow.TIME_SHIFT, flow.TIME_SPREAD) for flow in (video_flow, rectified_flow))
+    assert asked == [video, motion] and video != motion

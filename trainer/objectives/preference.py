@@ -12,6 +12,7 @@ from torch import Tensor
 
 from engine.models.video_dit import VideoDiT
 from trainer.draws import Draws
+from trainer.objectives.times import shifted
 from trainer.teachers import Inputs, velocity_of
 
 
@@ -22,16 +23,17 @@ def preference_loss(
     rejected_BCThw: Tensor,
     inputs: Inputs,
     weights: Tensor,
+    times: tuple[float, float],
     beta: float,
     draws: Draws,
 ) -> tuple[Tensor, dict[str, float]]:
     """-log sigmoid(-beta / 2 * how much less the model's error has fallen on the preferred than on the rejected).
 
-    Both of a pair at the same time, in the same noise. `right`: the share of pairs whose error fell more where it
-    should; a half at the beginning, where nothing has fallen.
+    Both of a pair at the same time, in the same noise; `times`: shift and spread of `objectives.times.shifted`.
+    `right`: the share of pairs whose error fell more where it should; a half at first, where nothing has fallen.
     """
     streams = [draws.of_row(row) for row in draws.rows]
-    time_B = torch.sigmoid(torch.cat([torch.randn(1, generator=stream) for stream in streams]))
+    time_B = shifted(torch.cat([torch.randn(1, generator=stream) for stream in streams]), *times)
     noise = torch.stack([torch.randn(preferred_BCThw.shape[1:], generator=stream) for stream in streams])
     fallen = []
     for data in (preferred_BCThw, rejected_BCThw):
