@@ -27,6 +27,7 @@ DROP_TEXT, DROP_ALL = 0.05, 0.08  # what guidance needs: a model that also knows
 # can still be read off the latents. Where it can, the controls are not asked, and so not learnt. Times are drawn
 # where they are: unshifted ones lie above 0.95 once in 600 draws, these once in three.
 TIME_SHIFT, TIME_SPREAD = 8.0, 1.6
+LEAST_WEIGHT = 0.05  # of a latent in the loss, the mean being 1: the small ones are light, seams and wobble
 
 
 def sample_conditions(bank: FormatBank, items: np.ndarray, seed: tuple[int, ...]) -> list[Controls]:
@@ -108,7 +109,12 @@ def alignment_loss(dit: SingleDiT, features_BMC: Tensor, mask_BM: Tensor, rows: 
 
 
 def channel_weights(vae: MotionVAE) -> Tensor:
-    """[C, T, 1, 1], mean 1: latents have equal variance but move the picture unequally, so each counts by how much."""
+    """[C, T, 1, 1], mean 1: what a latent's error costs in the fields, which is the square of how far it moves them.
+
+    Latents have equal variance, and two of 32 hold 85 % of all motion. Where each counted by its size only, clamped at
+    4, they made 2 % of the loss, and the sizes of moves stayed off by 7 to 40 %.
+    """
     synthesis = vae.decoder.synthesis.weight  # [C * T, fields * times, 4, 4]
     size = synthesis.flatten(1).norm(dim=1) * vae.latent_std.repeat_interleave(LATENT_TIMES)
-    return (size / size.mean()).clamp(0.1, 4.0).reshape(-1, LATENT_TIMES, 1, 1)
+    cost = size.square()
+    return (cost / cost.mean()).clamp(min=LEAST_WEIGHT).reshape(-1, LATENT_TIMES, 1, 1)
