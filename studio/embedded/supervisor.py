@@ -101,7 +101,7 @@ def start_children(family: Family, plan: Plan, listener: socket.socket) -> None:
     late = [] if plan.preload else ["--no-preload"]
     commands: dict[str, list[str]] = {
         "web": [python, "-m", "studio.embedded.web", "--fd", str(number)],
-        "worker-engine": [python, manage, "worker", "--queue", "engine", "--nice", "5", *late],  # masks go first
+        "worker-engine": [python, manage, "worker", "--queue", "engine", "--nice", "10", *late],  # masks go first
         "worker-media": [python, manage, "worker", "--queue", "media", *late],
         "sweeper": [python, manage, "sweeper"],
     }

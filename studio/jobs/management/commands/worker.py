@@ -1,9 +1,9 @@
-import os
 import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from studio.jobs.priority import let_others_go_first
 from studio.jobs.worker import serve
 
 
@@ -17,5 +17,5 @@ class Command(BaseCommand):
         parser.add_argument("--no-preload", action="store_true", help="load models with the first job that needs them")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        os.nice(options["nice"])
+        let_others_go_first(options["nice"])
         sys.exit(serve(options["queue"], preload=not options["no_preload"]))

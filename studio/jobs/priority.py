@@ -1,0 +1,19 @@
+"""How much of the processor a worker takes beside the others."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+AUTOGROUP = Path("/proc/self/autogroup")
+
+
+def let_others_go_first(niceness: int) -> None:
+    """Lowers this process beside the others of the machine, as nice(1) does.
+
+    Linux may share the processor between sessions first and between processes second (sched_autogroup). A niceness then
+    counts only within its session, and every worker leads one, so the session gets it too.
+    """
+    niceness = os.nice(niceness)
+    if niceness and AUTOGROUP.exists():
+        with suppress(OSError):  # a kernel without autogroups; those with them refuse a second change at once
+            AUTOGROUP.write_text(str(niceness))
