@@ -1,11 +1,11 @@
-import { type FormEvent, useId, useState } from "react";
+import { useState } from "react";
 import { sentence } from "../api/client";
 import type { Brand } from "../api/types";
 import { useSaveBrand } from "../api/workspace";
 import { Button, IconButton } from "../ui/controls";
-import { useFocusHere } from "../ui/hooks";
-import { Callout, useToast } from "../ui/messages";
-import { filled, type Keyed, keyed, MOST_COLOURS } from "./rows";
+import { useToast } from "../ui/messages";
+import { NamedForm } from "./NamedForm";
+import { type Keyed, keyed, MOST_COLOURS } from "./rows";
 
 /** A brand's name and colours; `brand` is null for a new one. */
 export function BrandForm({ brand, onClose }: { brand: Brand | null; onClose: () => void }) {
@@ -15,10 +15,7 @@ export function BrandForm({ brand, onClose }: { brand: Brand | null; onClose: ()
   const [colours, setColours] = useState<Keyed<{ colour: string }>[]>(() =>
     (brand?.colours ?? []).map((colour) => keyed({ colour })),
   );
-  const id = useId();
-  const first = useFocusHere<HTMLInputElement>();
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
+  const submit = () =>
     save.mutate(
       { name: name.trim(), colours: colours.map((one) => one.colour) },
       {
@@ -28,27 +25,18 @@ export function BrandForm({ brand, onClose }: { brand: Brand | null; onClose: ()
         },
       },
     );
-  };
   return (
-    <form
+    <NamedForm
       className="plate brand-form"
-      aria-label={brand ? `Change ${brand.name}` : "New brand"}
-      onSubmit={submit}
+      title={brand ? `Change ${brand.name}` : "New brand"}
+      label="Name"
+      name={name}
+      onName={setName}
+      problem={save.isError ? sentence(save.error) : null}
+      busy={save.isPending}
+      onSave={submit}
+      onClose={onClose}
     >
-      <div className="field">
-        <label className="label" htmlFor={id}>
-          Name
-        </label>
-        <input
-          id={id}
-          className="input"
-          value={name}
-          maxLength={200}
-          required
-          ref={first}
-          onChange={(event) => setName(event.target.value)}
-        />
-      </div>
       <fieldset className="field">
         <legend className="label">Colours</legend>
         <div className="colours">
@@ -82,13 +70,6 @@ export function BrandForm({ brand, onClose }: { brand: Brand | null; onClose: ()
           )}
         </div>
       </fieldset>
-      {save.isError && <Callout tone="error">{sentence(save.error)}</Callout>}
-      <div className="form-end">
-        <Button onClick={onClose}>Cancel</Button>
-        <Button type="submit" look="primary" busy={save.isPending} disabled={!filled(name)}>
-          Save
-        </Button>
-      </div>
-    </form>
+    </NamedForm>
   );
 }

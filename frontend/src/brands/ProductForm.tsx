@@ -1,11 +1,11 @@
-import { type FormEvent, useId, useState } from "react";
+import { useState } from "react";
 import { sentence } from "../api/client";
 import type { Product } from "../api/types";
 import { useSaveProduct } from "../api/workspace";
 import { Button, IconButton } from "../ui/controls";
-import { useFocusHere } from "../ui/hooks";
-import { Callout, useToast } from "../ui/messages";
-import { type Fact, factsOf, filled, type Keyed, keyed, MOST_FACTS, wrongWith } from "./rows";
+import { useToast } from "../ui/messages";
+import { NamedForm } from "./NamedForm";
+import { type Fact, factsOf, type Keyed, keyed, MOST_FACTS, wrongWith } from "./rows";
 
 interface Props {
   brand: string;
@@ -26,12 +26,9 @@ export function ProductForm({ brand, product, onClose }: Props) {
     ...(product ? [] : [keyed(EMPTY)]),
   ]);
   const [wrong, setWrong] = useState<string | null>(null);
-  const id = useId();
-  const first = useFocusHere<HTMLInputElement>();
   const change = (row: Keyed<Fact>, part: Partial<Fact>) =>
     setFacts(facts.map((old) => (old === row ? { ...old, ...part } : old)));
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
+  const submit = () => {
     const problem = wrongWith(facts);
     setWrong(problem);
     if (problem !== null) return;
@@ -41,27 +38,18 @@ export function ProductForm({ brand, product, onClose }: Props) {
     };
     save.mutate({ name: name.trim(), facts: factsOf(facts) }, { onSuccess: done });
   };
-  const problem = wrong ?? (save.isError ? sentence(save.error) : null);
   return (
-    <form
+    <NamedForm
       className="product-form"
-      aria-label={product ? `Change ${product.name}` : "New product"}
-      onSubmit={submit}
+      title={product ? `Change ${product.name}` : "New product"}
+      label="Product"
+      name={name}
+      onName={setName}
+      problem={wrong ?? (save.isError ? sentence(save.error) : null)}
+      busy={save.isPending}
+      onSave={submit}
+      onClose={onClose}
     >
-      <div className="field">
-        <label className="label" htmlFor={id}>
-          Product
-        </label>
-        <input
-          id={id}
-          className="input"
-          value={name}
-          maxLength={200}
-          required
-          ref={first}
-          onChange={(event) => setName(event.target.value)}
-        />
-      </div>
       <fieldset className="field">
         <legend className="label">Facts</legend>
         {facts.map((row, place) => (
@@ -95,13 +83,6 @@ export function ProductForm({ brand, product, onClose }: Props) {
           </Button>
         )}
       </fieldset>
-      {problem && <Callout tone="error">{problem}</Callout>}
-      <div className="form-end">
-        <Button onClick={onClose}>Cancel</Button>
-        <Button type="submit" look="primary" busy={save.isPending} disabled={!filled(name)}>
-          Save
-        </Button>
-      </div>
-    </form>
+    </NamedForm>
   );
 }

@@ -1,0 +1,45 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+import { renderToStaticMarkup } from "react-dom/server";
+import { describe, expect, it } from "vitest";
+import type { Brand, Product } from "../api/types";
+import { BrandForm } from "./BrandForm";
+import { ProductForm } from "./ProductForm";
+
+const brand = { id: "b1", name: "Northlight", colours: ["#7a3b12"] } as Brand;
+const product = {
+  id: "p1",
+  brand_id: "b1",
+  name: "Harbour mug",
+  facts: { volume: "350 ml" },
+} as unknown as Product;
+const shown = (form: ReactNode) =>
+  renderToStaticMarkup(<QueryClientProvider client={new QueryClient()}>{form}</QueryClientProvider>);
+const nothing = () => {};
+
+describe("the forms of brands and products", () => {
+  it("begin with a name of at most 200 letters, and end with the two ways out", () => {
+    for (const form of [
+      <BrandForm key="b" brand={brand} onClose={nothing} />,
+      <ProductForm key="p" brand="b1" product={product} onClose={nothing} />,
+    ]) {
+      const html = shown(form);
+      expect(html).toMatch(/<form class="[^"]+" aria-label="Change (Northlight|Harbour mug)">/);
+      expect(html).toMatch(
+        /^[^<]*<form[^>]*><div class="field"><label[^>]*>(Name|Product)<\/label><input[^>]*>/,
+      );
+      expect(html).toMatch(/maxLength="200" required="" value="(Northlight|Harbour mug)"/);
+      expect(html).toMatch(/Cancel.*type="submit".*Save/);
+      expect(html).not.toContain("disabled");
+    }
+  });
+
+  it("save nothing without a name", () => {
+    expect(shown(<BrandForm brand={null} onClose={nothing} />)).toMatch(
+      /aria-label="New brand".*disabled=""/,
+    );
+    const html = shown(<ProductForm brand="b1" product={null} onClose={nothing} />);
+    expect(html).toMatch(/aria-label="New product".*disabled=""/);
+    expect(html).toContain("Fact 1");
+  });
+});
