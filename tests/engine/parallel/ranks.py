@@ -18,6 +18,7 @@ CASES = (
     "tests.engine.parallel.cases",
     "tests.engine.parallel.vae_cases",
     "tests.trainer.parallel.cases",
+    "tests.trainer.parallel.loop_cases",
 )
 PATIENCE = 120.0  # seconds for one case; two cores may be busy with other tests
 

@@ -9,6 +9,7 @@ import torch
 
 from tests.engine.parallel.cases import inputs_of
 from tests.trainer.parallel.cases import ROWS, loss_of, modules_of
+from trainer.faults import FaultsConfig
 from trainer.loop import LoopConfig, Run, train
 from trainer.meter import Meter, Work
 from trainer.parallel.layout import Layout
@@ -19,7 +20,15 @@ from trainer.replicas import KEEP, spread_over
 
 STEPS = 8
 CONFIG = LoopConfig(
-    steps=STEPS, batch=ROWS, learning_rate=1e-3, warmup=2, ema=0.9, save_every=2, checkpoints="sync", tensorboard=False
+    steps=STEPS,
+    batch=ROWS,
+    learning_rate=1e-3,
+    warmup=2,
+    ema=0.9,
+    save_every=2,
+    checkpoints="sync",
+    tensorboard=False,
+    faults=FaultsConfig(beat=0.1),  # whoever leaves looks at the others for five beats
 )
 
 
