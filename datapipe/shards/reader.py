@@ -1,11 +1,10 @@
-"""Read a set of shards: any record by its number, memory-mapped, and all of them from a cursor in a shuffled order."""
+"""Read a set of shards: any record by its number, memory-mapped. Which comes when, `order` says."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import mmap
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from datapipe.shards.format import (
     set_digest,
     unpacked,
 )
-from datapipe.shards.order import draw
 
 
 @dataclass(frozen=True)
@@ -96,28 +94,6 @@ class ShardSet:
                 whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self.indexes[shard].bytes else b""
             self._maps[shard] = memoryview(whole)
         return self._maps[shard]
-
-
-class Reader:
-    """Records in the shuffled order, from a cursor: how many were drawn before, over all epochs and by all ranks.
-
-    Every rank draws the same batches and takes its own rows of them, so that the order is the same on any number of
-    ranks, and the cursor of one goes on with another.
-    """
-
-    def __init__(self, shards: ShardSet, seed: int, cursor: int = 0) -> None:
-        self.shards, self.seed, self.cursor = shards, seed, cursor
-
-    @property
-    def epoch(self) -> int:
-        return self.cursor // len(self.shards)
-
-    def batch(self, count: int, rows: range | None = None) -> Iterator[Record]:
-        """The next `count` records of the whole order; of them those of `rows`, all by default."""
-        mine = np.asarray(range(count) if rows is None else rows, np.int64)
-        numbers = draw(self.seed, len(self.shards), self.cursor + mine)
-        self.cursor += count
-        return (self.shards[int(number)] for number in numbers)
 
 
 def _read_set(folder: Path) -> dict[str, Any]:
