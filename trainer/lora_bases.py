@@ -116,15 +116,16 @@ class WanBase:
     part = "transformer"
 
     def __init__(self, bundle: Bundle, dtype: torch.dtype) -> None:
+        from engine.pretrained.directory import read_directory
         from engine.pretrained.generate import PretrainedEngine
 
         pipeline = bundle.capabilities.get("pipeline")
-        engine = PretrainedEngine.load(bundle, dtype=dtype)
-        if pipeline != "WanPipeline" or len(engine.denoisers) > 1:
+        if pipeline != "WanPipeline" or len(read_directory(bundle.path).transformers) > 1:
             raise ValueError(
                 f"This recipe trains our own bundles and Wan's text-to-video with one transformer, not {pipeline}. "
                 f"`engine.adapters` runs adapters of any of them that were trained elsewhere."
             )
+        engine = PretrainedEngine.load(bundle, dtype=dtype)
         self.bundle, self.dtype = bundle, dtype
         self.pipe = engine.pipelines["text_to_video"]
         self.model: nn.Module = self.pipe.transformer

@@ -52,13 +52,16 @@ def _shared(source: str, target: str) -> None:
 class BundledCache:
     """`budget` is the error that it may cost, as a share of the final latents; 0 computes everything.
 
-    BundleError where there is a budget and no calibration. A calibration is for one number of steps: at others a
-    request raises ValueError or, not `strict`, computes everything, as `saved` then tells. `mesh`: that of `Parallel`.
+    BundleError where there is a budget and no calibration, ValueError for what is no budget. A calibration is for one
+    number of steps: at others a request raises ValueError or, not `strict`, computes everything, as `saved` then tells.
+    `mesh`: that of `Parallel`.
     """
 
     def __init__(self, bundle: Bundle, budget: float, mesh: Mesh | None = None, *, strict: bool = True) -> None:
         self.budget, self.mesh, self.strict = budget, mesh, strict
         self.calibration = of_bundle(bundle) if budget else None
+        if self.calibration:
+            self.calibration.setting(budget)  # refused here, and not by the first request
         self.report = Report()
 
     @property

@@ -24,7 +24,7 @@ def calibrated(engine: PretrainedEngine, asks: Sequence[Ask], kind: str, only: S
     `cache.bundled.with_calibration` makes a bundle with it. About 60 runs a request. ValueError for a model whose
     guidance is not in two halves, and for no guidance.
     """
-    refuse_cache(engine.denoisers)
+    refuse_cache([type(model).__name__ for model in engine.denoisers])
     if asks[0].guidance <= 1:
         raise ValueError("Without guidance there are no two halves to calibrate: ask for more than 1.")
     first, pipe = asks[0], engine.pipelines[kind]

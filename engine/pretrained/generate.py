@@ -31,7 +31,7 @@ from engine.pretrained.families import Native
 from engine.pretrained.fitting import Plan, fitted, plan_native, to_i420
 from engine.pretrained.halves import refuse_cache, together
 from engine.pretrained.loading import load_pipelines, usable
-from engine.pretrained.wan import Spread
+from engine.pretrained.wan import Spread, refuse_mesh
 from engine.requests import MAX_SEED, Camera, ImageToVideo, TextToVideo
 
 
@@ -57,7 +57,7 @@ class PretrainedEngine:
     ) -> PretrainedEngine:
         """Read, verify and load a bundle. `dtype` of transformer and text: float32 on a CPU, else bfloat16; the VAE
         stays in float32 where its pipelines allow. BundleError says what is wrong with it, ValueError that there is no
-        such device, or that this model does not know what is asked of it.
+        such device, or that this model does not know what is asked of it: before its weights are loaded.
 
         `cache` is the error budget of a diffusion cache, see `cache.bundled.BundledCache`. `mesh`: every rank of it
         loads the bundle so, asks for the same and gets the same.
@@ -68,23 +68,13 @@ class PretrainedEngine:
         usual = torch.float32 if device.type == "cpu" else torch.bfloat16
         with explained(bundle, "capabilities.native"):
             native = Native.read(bundle.capabilities.get("native"))
-        made = cls(
-            bundle,
-            native,
-            load_pipelines(bundle, directory, device, dtype or usual),
-            BundledCache(bundle, cache, mesh),
-            mesh,
-        )
-        made._share()
+        found = BundledCache(bundle, cache, mesh)
+        _refuse(directory.transformers, found, mesh)
+        made = cls(bundle, native, load_pipelines(bundle, directory, device, dtype or usual), found, mesh)
+        if mesh is not None:
+            for model in made.denoisers:
+                Spread(model, mesh)
         return made
-
-    def _share(self) -> None:
-        """Spread the transformers over the mesh. ValueError where these cannot be, or cannot be cached."""
-        if self.mesh is not None:
-            for model in self.denoisers:
-                Spread(model, self.mesh)
-        if self.cache.calibration:
-            refuse_cache(self.denoisers)
 
     @property
     def denoisers(self) -> list[torch.nn.Module]:
@@ -223,6 +213,15 @@ class PretrainedEngine:
             notices=notices,
             timings=timings,
         )
+
+
+def _refuse(transformers: list[str], cache: BundledCache, mesh: Mesh | None) -> None:
+    """ValueError where transformers of these classes cannot be cached or spread so: before minutes of loading."""
+    if mesh is not None:
+        for one in transformers:
+            refuse_mesh(one, mesh)
+    if cache.calibration:
+        refuse_cache(transformers)
 
 
 def _framed(

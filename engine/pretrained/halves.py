@@ -88,11 +88,11 @@ def together(
         yield
 
 
-def refuse_cache(models: Sequence[nn.Module]) -> None:
-    """ValueError where the transformers of a pipeline cannot be cached."""
-    if type(models[0]) is not WanTransformer3DModel:
-        raise ValueError(f"A cache is connected to Wan's transformer only, not to {type(models[0]).__name__}.")
-    if len(models) > 1:
+def refuse_cache(transformers: Sequence[str]) -> None:
+    """ValueError where a pipeline whose transformers are of these classes cannot be cached."""
+    if transformers[0] != WanTransformer3DModel.__name__:
+        raise ValueError(f"A cache is connected to Wan's transformer only, not to {transformers[0]}.")
+    if len(transformers) > 1:
         raise ValueError("This pipeline's two transformers take turns, and no cache is calibrated for both.")
 
 

@@ -34,14 +34,12 @@ class Spread:
     """
 
     def __init__(self, model: nn.Module, mesh: Mesh, attention: Attention | None = None) -> None:
-        if type(model) is not WanTransformer3DModel:
-            raise ValueError(f"There is no sequence plan for {type(model).__name__} yet, only for Wan's transformer.")
-        if mesh.sequence.size * mesh.cfg.size != mesh.shape.world:
-            raise ValueError(f"Wan is spread over cfg, ulysses and ring only, not over {mesh.shape}.")
+        refuse_mesh(type(model).__name__, mesh)
         self.undo: ExitStack = ExitStack()
         if mesh.sequence.size == 1:
             return
-        for attn in (attn for block in model.blocks for attn in (block.attn1, block.attn2)):
+        blocks: Any = model.blocks
+        for attn in (attn for block in blocks for attn in (block.attn1, block.attn2)):
             self.undo.callback(attn.set_processor, attn.processor)
             self.undo.callback(delattr, attn, "attend")
             attn.attend = Attention()
@@ -53,7 +51,7 @@ class Spread:
             time = kwargs["temb"]
             return args, kwargs | {"temb": part(time, 1, mesh.sequence) if time.ndim == 4 else time}
 
-        for block in model.blocks:
+        for block in blocks:
             self.undo.callback(block.register_forward_pre_hook(cut_times, with_kwargs=True).remove)
 
     def remove(self) -> None:
@@ -65,6 +63,14 @@ class Spread:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.remove()
+
+
+def refuse_mesh(transformer: str, mesh: Mesh) -> None:
+    """ValueError where a transformer of this class is none that can be spread, or the mesh has other axes."""
+    if transformer != WanTransformer3DModel.__name__:
+        raise ValueError(f"There is no sequence plan for {transformer} yet, only for Wan's transformer.")
+    if mesh.sequence.size * mesh.cfg.size != mesh.shape.world:
+        raise ValueError(f"Wan is spread over cfg, ulysses and ring only, not over {mesh.shape}.")
 
 
 class WanProcessor:

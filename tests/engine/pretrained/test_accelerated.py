@@ -9,7 +9,7 @@ from engine import __main__ as command_line
 from engine.bundles import Bundle
 from engine.cache.budget import Calibration, Setting
 from engine.cache.bundled import with_calibration
-from engine.parallel.mesh import MeshShape
+from engine.parallel.mesh import Axis, Mesh, MeshShape
 from engine.pretrained.arguments import Ask, times_of
 from engine.pretrained.calibrating import calibrated
 from engine.pretrained.generate import PretrainedEngine
@@ -108,10 +108,25 @@ def test_what_a_cache_is_not_for_is_told(bundle, name, more, sentence):
         PretrainedEngine.load(bundle, cache=0.05).sample(ask, "text_to_video")
 
 
-def test_models_that_cannot_be_cached_say_why(loaded, tmp_path, capsys):
+def test_models_that_cannot_be_cached_say_why_before_they_are_loaded(loaded, tmp_path, capsys, monkeypatch):
+    bundles = {name: loaded(name).bundle for name in ("wan", "wan_a14b", "ltx")}
+    monkeypatch.setattr("engine.pretrained.generate.load_pipelines", lambda *given: pytest.fail("weights are loaded"))
     found = Calibration((1.0,), 4.0, 1, (BLOCKS,))
     for name, sentence in (("wan_a14b", "take turns"), ("ltx", "connected to Wan's transformer only")):
-        made = with_calibration(loaded(name).bundle, found, tmp_path / name)
+        made = with_calibration(bundles[name], found, tmp_path / name)
         options = ["--bundle", str(made.path), "--prompt", "a cup", "--cache", "0.05", "-o", str(tmp_path / "out.mp4")]
         assert command_line.main(["generate", *options]) == 2
         assert sentence in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"has no file cache\.json"):
+        PretrainedEngine.load(bundles["wan"], cache=0.05)
+    made = with_calibration(bundles["wan"], found, tmp_path / "wan")
+    with pytest.raises(ValueError, match="An error budget is a share from 0 on"):
+        PretrainedEngine.load(made, cache=-0.05)
+    mesh = Mesh(MeshShape(tensor=2), *[Axis(1, 0, None)] * 7, devices=None)
+    for name, sentence in (("wan", "over cfg, ulysses and ring only"), ("ltx", "no sequence plan for LTXVideo")):
+        with pytest.raises(ValueError, match=sentence):
+            PretrainedEngine.load(bundles[name], mesh=mesh)
+    (tmp_path / "cup.png").touch()
+    asked = ["--bundle", str(bundles["wan"].path), "-o", str(tmp_path / "out.mp4"), str(tmp_path / "cup.png")]
+    assert command_line.main(["generate", *asked]) == 2
+    assert "does not serve image_to_video: it serves text_to_video" in capsys.readouterr().err
