@@ -12,26 +12,13 @@ import torch
 from engine.__main__ import main as engine_main
 from engine.bundles import SHIPPED, BundleError, read_bundle
 from engine.latent_video import LatentVideo
-from tests.trainer.tiny_bundle import write_photos, write_tiny_bundle
+from tests.trainer.tiny_bundle import write_photos
 from trainer.__main__ import main
 from trainer.distil import export_distil, few_steps_run, guidance_run, run_distil, students_of
 from trainer.distil_figures import COMPARISON, comparison_of, read_comparison
 from trainer.recipes.distil import DistilConfig, distil_smoke
 from trainer.teachers import load_teacher
 from trainer.trajectories import draw_scenes, open_trajectories, solve
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny").path
 
 
 def config_of(base: Path, learning: int = 60) -> DistilConfig:
@@ -43,9 +30,9 @@ def config_of(base: Path, learning: int = 60) -> DistilConfig:
 
 
 @pytest.fixture(scope="module")
-def run_folder(base, tmp_path_factory) -> Path:
+def run_folder(tiny_bundle, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "distil"
-    assert run_distil(config_of(base), folder)
+    assert run_distil(config_of(tiny_bundle), folder)
     return folder
 
 
@@ -67,9 +54,9 @@ def test_both_students_come_nearer_to_the_teacher_than_it_comes_itself_at_their_
     assert few["latents"] < rows["student without guidance, fewer"]["latents"]
 
 
-def test_trajectories_of_other_scenes_teach_nothing(base, run_folder, tmp_path):
+def test_trajectories_of_other_scenes_teach_nothing(tiny_bundle, run_folder, tmp_path):
     """The control: the same run on points that belong to other noise and other wishes."""
-    config = replace(config_of(base), trajectories=replace(config_of(base).trajectories))
+    config = replace(config_of(tiny_bundle), trajectories=replace(config_of(tiny_bundle).trajectories))
     assert run_distil(config, tmp_path, ("trajectories",))
     (path,) = (tmp_path / "trajectories").glob("*-points.npy")
     points = np.load(path, mmap_mode="r+")
@@ -82,8 +69,8 @@ def test_trajectories_of_other_scenes_teach_nothing(base, run_folder, tmp_path):
     )
 
 
-def test_trajectories_are_the_teachers_own_and_come_whole_or_not(base, run_folder):
-    config, teacher = config_of(base), load_teacher(str(base))
+def test_trajectories_are_the_teachers_own_and_come_whole_or_not(tiny_bundle, run_folder):
+    config, teacher = config_of(tiny_bundle), load_teacher(str(tiny_bundle))
     (kind,) = teacher.kinds
     some = open_trajectories(run_folder / "trajectories", config.trajectories, teacher)[kind]
     given, wishes = draw_scenes(teacher, kind, [config.trajectories.seed + 3])
@@ -95,8 +82,8 @@ def test_trajectories_are_the_teachers_own_and_come_whole_or_not(base, run_folde
         open_trajectories(run_folder / "trajectories", replace(config.trajectories, items=17), teacher)
 
 
-def test_a_run_that_was_broken_off_ends_with_the_same_bits(base, tmp_path, monkeypatch):
-    config = config_of(base, learning=6)
+def test_a_run_that_was_broken_off_ends_with_the_same_bits(tiny_bundle, tmp_path, monkeypatch):
+    config = config_of(tiny_bundle, learning=6)
     config = replace(config, few_steps=replace(config.few_steps, save_every=2), compared=2, reference_steps=2)
     assert run_distil(config, tmp_path / "whole")
     for stage, broken_at in (("guidance", 3), ("few_steps", 5)):
@@ -113,17 +100,17 @@ def test_a_run_that_was_broken_off_ends_with_the_same_bits(base, tmp_path, monke
             patch.setattr(module, breaks)
             run_distil(config, tmp_path / "broken")
     assert run_distil(config, tmp_path / "broken")
-    teacher = load_teacher(str(base))
+    teacher = load_teacher(str(tiny_bundle))
     for run_of in (guidance_run, few_steps_run):
         one, other = (run_of(config, tmp_path / name, teacher) for name in ("whole", "broken"))
         assert all(torch.equal(value, other.average[key]) for key, value in one.average.items())
 
 
-def test_the_bundle_says_guidance_and_steps_and_the_engine_follows(base, run_folder, tmp_path, capsys):
-    sampling = read_bundle(base).capabilities["sampling"]
-    bundle = export_distil(config_of(base), run_folder, tmp_path / "few", version="2", command="distil")
+def test_the_bundle_says_guidance_and_steps_and_the_engine_follows(tiny_bundle, run_folder, tmp_path, capsys):
+    sampling = read_bundle(tiny_bundle).capabilities["sampling"]
+    bundle = export_distil(config_of(tiny_bundle), run_folder, tmp_path / "few", version="2", command="distil")
     assert bundle.capabilities["sampling"] == {**sampling, "guidance": 1.0, "steps": 2}
-    assert bundle.provenance["base"] == read_bundle(base).identity
+    assert bundle.provenance["base"] == read_bundle(tiny_bundle).identity
     assert bundle.provenance["config"]["films"]["scenes"] == 3
     assert "| student of few steps | 2 | 2 |" in (bundle.path / "README.md").read_text()
     with pytest.raises(BundleError, match=r"has no file multimodal_dit\.json"):
@@ -133,15 +120,15 @@ def test_the_bundle_says_guidance_and_steps_and_the_engine_follows(base, run_fol
     list(model.denoise("a red cup", height=32, width=32, frames=5))
     assert rows == [1, 1]
     out = ["-o", str(tmp_path / "a.mp4"), "--prompt", "a red cup", "--json", "--seed", "1"]
-    for path, extra, steps in ((bundle.path, [], 2), (bundle.path, ["--steps", "3"], 3), (base, [], 12)):
+    for path, extra, steps in ((bundle.path, [], 2), (bundle.path, ["--steps", "3"], 3), (tiny_bundle, [], 12)):
         assert engine_main(["generate", *out, "--bundle", str(path), *extra]) == 0
         assert json.loads(capsys.readouterr().out)["settings"]["steps"] == steps
 
 
-def test_a_comparison_counts_only_for_what_it_was_made_of(base, run_folder, tmp_path):
+def test_a_comparison_counts_only_for_what_it_was_made_of(tiny_bundle, run_folder, tmp_path):
     shutil.copytree(run_folder, tmp_path / "run")
-    config, folder = config_of(base), tmp_path / "run"
-    runs = students_of(config, folder, load_teacher(str(base)))
+    config, folder = config_of(tiny_bundle), tmp_path / "run"
+    runs = students_of(config, folder, load_teacher(str(tiny_bundle)))
     assert comparison_of(config, folder, runs) == read_comparison(run_folder)
     assert comparison_of(replace(config, reference_steps=2), folder, runs) is None
     less = {**read_comparison(folder), "trained": {"guidance": 60, "few_steps": 59}}
@@ -154,17 +141,17 @@ def test_a_comparison_counts_only_for_what_it_was_made_of(base, run_folder, tmp_
     assert found["scenes"] == 2 and found["trained"] == {"guidance": 60, "few_steps": 60}
 
 
-def test_a_distillation_begins_at_its_base_alone(base, tmp_path, capsys):
-    words = ["--set", f"base={base}", "--from", str(base), "--out", str(tmp_path / "run")]
+def test_a_distillation_begins_at_its_base_alone(tiny_bundle, tmp_path, capsys):
+    words = ["--set", f"base={tiny_bundle}", "--from", str(tiny_bundle), "--out", str(tmp_path / "run")]
     assert main(["run", "distil_smoke", *words]) == 2
-    assert f"distil_smoke begins at its base: --set base={base}, not --from" in capsys.readouterr().err
+    assert f"distil_smoke begins at its base: --set base={tiny_bundle}, not --from" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
-def test_the_student_without_guidance_may_be_exported_too(base, run_folder, tmp_path):
-    config = replace(config_of(base), exported="guidance")
+def test_the_student_without_guidance_may_be_exported_too(tiny_bundle, run_folder, tmp_path):
+    config = replace(config_of(tiny_bundle), exported="guidance")
     bundle = export_distil(config, run_folder, tmp_path / "one", version="2", command="distil")
-    assert bundle.capabilities["sampling"] == {**read_bundle(base).capabilities["sampling"], "guidance": 1.0}
+    assert bundle.capabilities["sampling"] == {**read_bundle(tiny_bundle).capabilities["sampling"], "guidance": 1.0}
 
 
 def test_a_bundle_that_moves_a_photo_goes_the_whole_way(tmp_path, capsys):
@@ -195,7 +182,7 @@ def test_a_bundle_that_moves_a_photo_goes_the_whole_way(tmp_path, capsys):
         (["base=BASE", "guidance.batch=9"], "A batch of 9 needs as many trajectories"),
     ],
 )
-def test_mistakes_are_sentences(base, tmp_path, capsys, settings, says):
-    words = [word for one in settings for word in ("--set", one.replace("BASE", str(base)))]
+def test_mistakes_are_sentences(tiny_bundle, tmp_path, capsys, settings, says):
+    words = [word for one in settings for word in ("--set", one.replace("BASE", str(tiny_bundle)))]
     assert main(["run", "distil_smoke", *words, "--out", str(tmp_path / "run")]) == 2
     assert says in capsys.readouterr().err

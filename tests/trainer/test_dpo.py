@@ -11,7 +11,7 @@ import torch
 from engine.bundles import SHIPPED, read_bundle
 from engine.latent_video import LatentVideo
 from engine.media.video import write_frames
-from tests.trainer.tiny_bundle import write_photos, write_tiny_bundle
+from tests.trainer.tiny_bundle import write_photos
 from trainer.__main__ import main
 from trainer.dpo import export_dpo, read_pairs, run_dpo, transformer_run
 from trainer.draws import Draws
@@ -25,19 +25,6 @@ PROMPTS = ("a red cup on a table", "orbit left around the product", "a green bot
 SMALL = {"height": 32, "width": 32, "frames": 17, "steps": 4}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny").path
-
-
 def moves(model: LatentVideo, prompt: str, seed: int) -> float:
     """How much the latents of a film change from time to time."""
     *_, (_, data) = model.denoise(prompt, seed=seed, **SMALL)
@@ -45,9 +32,9 @@ def moves(model: LatentVideo, prompt: str, seed: int) -> float:
 
 
 @pytest.fixture(scope="module")
-def planted(base, tmp_path_factory) -> Path:
+def planted(tiny_bundle, tmp_path_factory) -> Path:
     """`larger.jsonl`, where the film that moves more is preferred; `shuffled.jsonl`, where half of them are swapped."""
-    folder, model = tmp_path_factory.mktemp("pairs"), LatentVideo.load(base)
+    folder, model = tmp_path_factory.mktemp("pairs"), LatentVideo.load(tiny_bundle)
     lines: dict[str, list[dict]] = {"larger": [], "shuffled": []}
     for index in range(24):
         prompt, seeds = PROMPTS[index % 4], [2 * index, 2 * index + 1]
@@ -75,23 +62,23 @@ def growth(base: Path, other: Path) -> np.ndarray:
     return np.array([moves(after, *one) / moves(before, *one) - 1 for one in asked])
 
 
-def test_planted_preferences_move_the_films_their_way_and_shuffled_ones_do_not(base, planted, tmp_path):
+def test_planted_preferences_move_the_films_their_way_and_shuffled_ones_do_not(tiny_bundle, planted, tmp_path):
     grown = {}
     for name in ("larger", "shuffled"):
-        config = config_of(base, planted / f"{name}.jsonl")
+        config = config_of(tiny_bundle, planted / f"{name}.jsonl")
         assert run_dpo(config, tmp_path / name)
         out = export_dpo(config, tmp_path / name, tmp_path / f"{name}-bundle", version="2", command="dpo").path
-        grown[name] = growth(base, out)
+        grown[name] = growth(tiny_bundle, out)
     assert (grown["larger"] > 0).mean() > 0.75
     assert abs(grown["shuffled"].mean()) < grown["larger"].mean() / 3, "the control: nothing is preferred on the whole"
     bundle = read_bundle(tmp_path / "larger-bundle")
-    assert bundle.capabilities == read_bundle(base).capabilities
-    assert bundle.files["multimodal_dit.safetensors"] == read_bundle(base).files["multimodal_dit.safetensors"]
+    assert bundle.capabilities == read_bundle(tiny_bundle).capabilities
+    assert bundle.files["multimodal_dit.safetensors"] == read_bundle(tiny_bundle).files["multimodal_dit.safetensors"]
     assert "24 preference pairs" in bundle.provenance["data"]
 
 
-def test_a_run_that_was_broken_off_ends_with_the_same_bits(base, planted, tmp_path, monkeypatch):
-    config = config_of(base, planted / "larger.jsonl", steps=5)
+def test_a_run_that_was_broken_off_ends_with_the_same_bits(tiny_bundle, planted, tmp_path, monkeypatch):
+    config = config_of(tiny_bundle, planted / "larger.jsonl", steps=5)
     config = replace(config, loop=replace(config.loop, batch=3, save_every=2))
     assert run_dpo(config, tmp_path / "whole")
     import trainer.dpo
@@ -108,32 +95,34 @@ def test_a_run_that_was_broken_off_ends_with_the_same_bits(base, planted, tmp_pa
         patch.setattr(trainer.dpo, "preference_loss", breaks)
         run_dpo(config, tmp_path / "broken")
     assert run_dpo(config, tmp_path / "broken")
-    one, other = (transformer_run(config, tmp_path / name, load_teacher(str(base))) for name in ("whole", "broken"))
+    one, other = (
+        transformer_run(config, tmp_path / name, load_teacher(str(tiny_bundle))) for name in ("whole", "broken")
+    )
     assert all(torch.equal(value, other.average[key]) for key, value in one.average.items())
 
 
-def test_clips_are_encoded_and_seeds_made_again_by_the_base(base, tmp_path):
+def test_clips_are_encoded_and_seeds_made_again_by_the_base(tiny_bundle, tmp_path):
     photo = write_photos(tmp_path / "photos", 1) / "0.png"
     frames = np.random.default_rng(0).integers(0, 256, (17, 32, 32, 3), dtype=np.uint8)
     write_frames(frames, tmp_path / "liked.mp4", 24)
     line = {"settings": {"prompt": "a red cup", "steps": 3}, "photo": "photos/0.png", "preferred": "liked.mp4"}
     (tmp_path / "pairs.jsonl").write_text(json.dumps({**line, "rejected": 7}))
-    assert run_dpo(config_of(base, tmp_path / "pairs.jsonl"), tmp_path / "run", ("pairs",))
+    assert run_dpo(config_of(tiny_bundle, tmp_path / "pairs.jsonl"), tmp_path / "run", ("pairs",))
     (pair,) = read_pairs(tmp_path / "run")
     import cv2
 
     known = cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB)[4:44]
-    made = LatentVideo.load(base).denoise("a red cup", known=known[None], seed=7, **{**SMALL, "steps": 3})
+    made = LatentVideo.load(tiny_bundle).denoise("a red cup", known=known[None], seed=7, **{**SMALL, "steps": 3})
     assert ([*made][-1][1][0] - pair.rejected_CThw).abs().max() < 0.02
     assert pair.preferred_CThw.shape == pair.rejected_CThw.shape
     assert (pair.preferred_CThw - pair.rejected_CThw).abs().max() > 0.1
 
 
-def test_films_of_no_said_steps_were_made_in_the_bundles_own_number(base, tmp_path, monkeypatch):
+def test_films_of_no_said_steps_were_made_in_the_bundles_own_number(tiny_bundle, tmp_path, monkeypatch):
     (tmp_path / "pairs.jsonl").write_text(json.dumps(GOOD))
     (pair,), asked = read_preferences(tmp_path / "pairs.jsonl"), []
     monkeypatch.setattr("trainer.preferences.made_again", lambda *args: asked.append(args[-1]) or [torch.zeros(1)])
-    teacher = load_teacher(str(base))
+    teacher = load_teacher(str(tiny_bundle))
     encode_pair(teacher, pair)
     sampling = {**teacher.bundle.capabilities["sampling"], "steps": 3}
     teacher.bundle = replace(teacher.bundle, capabilities={**teacher.bundle.capabilities, "sampling": sampling})
@@ -177,15 +166,19 @@ def test_a_wrong_line_is_named(tmp_path, line, says):
         read_preferences(tmp_path / "pairs.jsonl")
 
 
-def test_what_a_bundle_cannot_have_made_is_told_with_its_line(base, tmp_path):
+def test_what_a_bundle_cannot_have_made_is_told_with_its_line(tiny_bundle, tmp_path):
     frames = np.zeros((5, 32, 32, 3), np.uint8)
     write_frames(frames, tmp_path / "short.mp4", 24)
     wrong = {**GOOD, "preferred": "short.mp4"}
     for bundle, pair, says in (
-        (base, wrong, r"The pair of line 1: short\.mp4 has fewer than 17 frames"),
-        (base, {**GOOD, "settings": {"prompt": 3}}, "The pair of line 1: prompt is in words, not 3"),
-        (base, {**GOOD, "settings": {"steps": None}}, "The pair of line 1: steps is a whole number from 1, not None"),
-        (base, {**GOOD, "settings": {"steps": 0}}, "The pair of line 1: steps is a whole number from 1, not 0"),
+        (tiny_bundle, wrong, r"The pair of line 1: short\.mp4 has fewer than 17 frames"),
+        (tiny_bundle, {**GOOD, "settings": {"prompt": 3}}, "The pair of line 1: prompt is in words, not 3"),
+        (
+            tiny_bundle,
+            {**GOOD, "settings": {"steps": None}},
+            "The pair of line 1: steps is a whole number from 1, not None",
+        ),
+        (tiny_bundle, {**GOOD, "settings": {"steps": 0}}, "The pair of line 1: steps is a whole number from 1, not 0"),
         (SHIPPED, GOOD, "The pair of line 1: aquarius-nano moves a photo: name it as `photo`"),
     ):
         (tmp_path / "pairs.jsonl").write_text(json.dumps(pair))
@@ -195,11 +188,11 @@ def test_what_a_bundle_cannot_have_made_is_told_with_its_line(base, tmp_path):
         read_preferences(tmp_path / "none.jsonl")
 
 
-def test_pairs_are_learnt_at_the_times_that_their_kind_of_bundle_learns_at(base, monkeypatch):
+def test_pairs_are_learnt_at_the_times_that_their_kind_of_bundle_learns_at(tiny_bundle, monkeypatch):
     asked = []
     monkeypatch.setattr("trainer.objectives.preference.shifted", lambda normal, *times: asked.append(times) or normal)
     monkeypatch.setattr("trainer.objectives.preference.velocity_of", lambda dit, noisy, time, inputs: noisy)
-    for bundle in (base, SHIPPED):
+    for bundle in (tiny_bundle, SHIPPED):
         teacher, data = load_teacher(str(bundle)), torch.zeros(2, 1, 1, 1, 1)
         weights = torch.ones(1)
         preference_loss(

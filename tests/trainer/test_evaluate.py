@@ -29,14 +29,6 @@ from trainer.evaluate.run import Evaluation, example_of
 from trainer.evaluate.work import ClipScores
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
     """Three scenes: a static camera and two pans."""

@@ -4,15 +4,14 @@ import pytest
 import torch
 
 from engine.latent_video import LatentVideo
-from tests.trainer.tiny_bundle import write_tiny_bundle
 from trainer.evaluate.cases import NONE, OURS, SHUFFLED, STILL
 from trainer.evaluate.held_out import HeldOutFilms
 from trainer.evaluate.tasks import KNOWN_FRAMES, TASKS, task_errors, task_figures
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> LatentVideo:
-    return LatentVideo(write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny"))
+def model(tiny_bundle) -> LatentVideo:
+    return LatentVideo.load(tiny_bundle)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.trainer.test_resume import ASYNC, differing, losses, samples, stop_after
 from tests.trainer.tiny_run import live, make, run_tiny, with_loop
@@ -28,14 +27,6 @@ def pair(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pair")
     assert live(ASYNC, folder, world=2) == [0, 0]
     return folder
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def noted(folder: Path) -> list[dict]:

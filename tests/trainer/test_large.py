@@ -30,14 +30,6 @@ CONFIG = single_dit_2b_smoke()
 GRIDS = [stage.grids for stage in CONFIG.stages]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """`bundle`, `films`, `data`: what encodes, what it encodes, and what it made of it."""

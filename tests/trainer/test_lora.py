@@ -19,19 +19,6 @@ from trainer.lora_bases import load_base
 from trainer.recipes.lora import LoraConfig, lora_smoke
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny").path
-
-
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
     """Four photos and a clip, one of them with words of its own."""
@@ -48,16 +35,16 @@ def config_of(base: Path, photos: Path) -> LoraConfig:
 
 
 @pytest.fixture(scope="module")
-def run_folder(base, photos, tmp_path_factory) -> Path:
+def run_folder(tiny_bundle, photos, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "cup"
-    assert run_lora(config_of(base, photos), folder)
+    assert run_lora(config_of(tiny_bundle, photos), folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def adapter(base, photos, run_folder, tmp_path_factory) -> Path:
+def adapter(tiny_bundle, photos, run_folder, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("adapters") / "cup"
-    return export_lora(config_of(base, photos), run_folder, out, version="0.1", command="lora").path
+    return export_lora(config_of(tiny_bundle, photos), run_folder, out, version="0.1", command="lora").path
 
 
 def error_on_samples(config: LoraConfig, folder: Path, adapter: Path | None, strength: float = 1.0) -> float:
@@ -72,15 +59,15 @@ def error_on_samples(config: LoraConfig, folder: Path, adapter: Path | None, str
     return float(torch.stack(errors).mean())
 
 
-def test_an_adapter_learns_its_photos_and_the_base_stays_as_it_is(base, photos, run_folder, adapter):
-    config = config_of(base, photos)
+def test_an_adapter_learns_its_photos_and_the_base_stays_as_it_is(tiny_bundle, photos, run_folder, adapter):
+    config = config_of(tiny_bundle, photos)
     plain = error_on_samples(config, run_folder, None)
     assert error_on_samples(config, run_folder, adapter) < 0.9 * plain
     assert error_on_samples(config, run_folder, adapter, strength=0.0) == plain, "the control: nothing of it, no gain"
 
 
-def test_the_checkpoint_holds_the_adapter_alone_and_a_pause_changes_no_bit(base, photos, run_folder, tmp_path):
-    config, loaded = config_of(base, photos), load_base(config_of(base, photos))
+def test_the_checkpoint_holds_the_adapter_alone_and_a_pause_changes_no_bit(tiny_bundle, photos, run_folder, tmp_path):
+    config, loaded = config_of(tiny_bundle, photos), load_base(config_of(tiny_bundle, photos))
     assert run_lora(config, tmp_path, ("samples",))
     assert not run_lora(replace(config, loop=replace(config.loop)), tmp_path, minutes=0.0)
     assert run_lora(config, tmp_path)
@@ -89,8 +76,8 @@ def test_the_checkpoint_holds_the_adapter_alone_and_a_pause_changes_no_bit(base,
     assert whole.checkpoint.stat().st_size < 2e6
 
 
-def test_an_adapter_bundle_makes_other_films_of_its_base_and_none_of_another(base, adapter, tmp_path):
-    model = LatentVideo.load(base)
+def test_an_adapter_bundle_makes_other_films_of_its_base_and_none_of_another(tiny_bundle, adapter, tmp_path):
+    model = LatentVideo.load(tiny_bundle)
     asked = {"height": 32, "width": 32, "frames": 5, "steps": 2, "seed": 1}
     plain = [*model.denoise("a red cup", **asked)][-1][1]
     worn = put_on(model.dit, adapter, model.bundle, "single_dit")
@@ -103,18 +90,29 @@ def test_an_adapter_bundle_makes_other_films_of_its_base_and_none_of_another(bas
     assert read_bundle(adapter).kinds == ("adapter",)
 
 
-def test_the_command_line_wears_an_adapter_and_says_so(base, adapter, tmp_path, capsys):
-    out = ["-o", str(tmp_path / "a.mp4"), "--bundle", str(base), "--prompt", "a red cup", "--steps", "2", "--json"]
+def test_the_command_line_wears_an_adapter_and_says_so(tiny_bundle, adapter, tmp_path, capsys):
+    out = [
+        "-o",
+        str(tmp_path / "a.mp4"),
+        "--bundle",
+        str(tiny_bundle),
+        "--prompt",
+        "a red cup",
+        "--steps",
+        "2",
+        "--json",
+    ]
     assert engine_main(["generate", *out, "--seed", "1", "--adapter", str(adapter)]) == 0
     assert json.loads(capsys.readouterr().out)["settings"]["adapter"] == read_bundle(adapter).identity
-    assert engine_main(["generate", *out, "--adapter", str(base)]) == 2
+    assert engine_main(["generate", *out, "--adapter", str(tiny_bundle)]) == 2
     assert "tiny is no adapter" in capsys.readouterr().err
 
 
 @pytest.mark.full
 def test_an_imported_wan_learns_photos_too(photos, tmp_path):
-    from engine.pretrained.importing import import_directory
     from tests.engine.pretrained.tiny import made
+
+    from engine.pretrained.importing import import_directory
 
     made("wan").save_pretrained(tmp_path / "wan")
     bundle = import_directory(tmp_path / "wan", tmp_path / "bundle", name="wan-tiny")
@@ -125,9 +123,9 @@ def test_an_imported_wan_learns_photos_too(photos, tmp_path):
     assert error_on_samples(config, tmp_path / "run", out.path) < 0.95 * plain
 
 
-def test_other_photos_and_too_few_of_them_are_refused(base, photos, run_folder, tmp_path):
+def test_other_photos_and_too_few_of_them_are_refused(tiny_bundle, photos, run_folder, tmp_path):
     few, more = write_photos(tmp_path / "few", 3), write_photos(tmp_path / "more", 6)
-    config = config_of(base, photos)
+    config = config_of(tiny_bundle, photos)
     with pytest.raises(ValueError, match="holds 3 photos and clips: give 5 to 50"):
         run_lora(replace(config, data=str(few)), tmp_path / "run")
     with pytest.raises(ValueError, match="holds another set of samples: items is 5, asked for 6"):

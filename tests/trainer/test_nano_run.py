@@ -31,15 +31,6 @@ ROOT = Path(__file__).parents[2]
 CONFIG = nano_smoke()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As the command line trains: with another number of threads sums are in another order, and bits differ."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")

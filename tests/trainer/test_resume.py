@@ -17,14 +17,6 @@ ASYNC = with_loop(checkpoints="async")
 WAYS = {"file": with_loop(checkpoints="file"), "async": ASYNC, "sync": with_loop(checkpoints="sync")}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     """The undisturbed run of one process."""

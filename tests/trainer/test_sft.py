@@ -8,25 +8,12 @@ import pytest
 import torch
 
 from engine.bundles import SHIPPED, read_bundle
-from tests.trainer.tiny_bundle import write_photos, write_tiny_bundle
+from tests.trainer.tiny_bundle import write_photos
 from trainer.__main__ import main
 from trainer.lora import flow_error, read_samples
 from trainer.lora_bases import load_base
 from trainer.recipes.sft import SftConfig, sft
 from trainer.sft import run_sft, transformer_run
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny").path
 
 
 @pytest.fixture(scope="module")
@@ -49,31 +36,37 @@ def error_of(bundle: Path, photos: Path, samples: Path) -> float:
     return float(torch.stack(errors).mean())
 
 
-def test_a_bundle_goes_on_learning_and_stays_a_bundle_of_its_kind(base, photos, tmp_path, capsys):
+def test_a_bundle_goes_on_learning_and_stays_a_bundle_of_its_kind(tiny_bundle, photos, tmp_path, capsys):
     errors = {}
     for name, rate in (("learnt", 5e-3), ("control", 1e-12)):
-        words = [f"base={base}", f"data={photos}", "prompt=a red cup", "loop.steps=12", f"loop.learning_rate={rate}"]
+        words = [
+            f"base={tiny_bundle}",
+            f"data={photos}",
+            "prompt=a red cup",
+            "loop.steps=12",
+            f"loop.learning_rate={rate}",
+        ]
         words += ["loop.warmup=2", "loop.ema=0.5"]
         settings = [word for one in words for word in ("--set", one)]
         run, out = tmp_path / name, tmp_path / f"{name}-bundle"
         assert main(["run", "sft", *settings, "--out", str(run)]) == 0
         assert main(["export", "sft", "--out", str(run), "--bundle", str(out), "--version", "2"]) == 0
         errors[name] = error_of(out, photos, run)
-    plain = error_of(base, photos, tmp_path / "learnt")
+    plain = error_of(tiny_bundle, photos, tmp_path / "learnt")
     assert errors["learnt"] < 0.9 * plain
     assert abs(errors["control"] / plain - 1) < 0.02, "the control: at no rate nothing is learnt"
     made = read_bundle(tmp_path / "learnt-bundle")
-    assert made.capabilities == read_bundle(base).capabilities
-    assert made.provenance["base"] == read_bundle(base).identity
+    assert made.capabilities == read_bundle(tiny_bundle).capabilities
+    assert made.provenance["base"] == read_bundle(tiny_bundle).identity
     assert "--set base=BASE --set data=DATA --set 'prompt=a red cup'" in made.provenance["command"]
-    assert (made.provenance["config"]["base"], made.provenance["config"]["data"]) == (base.name, photos.name)
-    for path in (base, photos):
+    assert (made.provenance["config"]["base"], made.provenance["config"]["data"]) == (tiny_bundle.name, photos.name)
+    for path in (tiny_bundle, photos):
         assert str(path) not in json.dumps(made.provenance) + (made.path / "README.md").read_text()
     assert json.loads((tmp_path / "learnt" / "samples" / "samples.json").read_text())["items"] == 6
 
 
-def test_a_pause_changes_no_bit(base, photos, tmp_path, monkeypatch):
-    config = config_of(base, photos, 5)
+def test_a_pause_changes_no_bit(tiny_bundle, photos, tmp_path, monkeypatch):
+    config = config_of(tiny_bundle, photos, 5)
     assert run_sft(config, tmp_path / "whole")
     import trainer.sft
 
@@ -102,6 +95,6 @@ def test_a_pause_changes_no_bit(base, photos, tmp_path, monkeypatch):
         ({"data": "nowhere"}, "There is no folder of photos or clips"),
     ],
 )
-def test_mistakes_are_sentences(base, photos, tmp_path, settings, says):
+def test_mistakes_are_sentences(tiny_bundle, photos, tmp_path, settings, says):
     with pytest.raises(ValueError, match=says):
-        run_sft(replace(config_of(base, photos, 1), **settings), tmp_path)
+        run_sft(replace(config_of(tiny_bundle, photos, 1), **settings), tmp_path)

@@ -24,14 +24,6 @@ from trainer.tiny_video import make_vae, run_tiny_video, video_vae_run
 CONFIG = tiny_video_smoke()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny") / "run"
