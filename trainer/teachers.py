@@ -32,6 +32,9 @@ from trainer.objectives.rectified_flow import channel_weights
 from trainer.objectives.video_flow import DROP_TEXT, sample_tasks
 
 BETWEEN_KINDS = 10_000_000  # seeds
+# The share of scenes whose photo is all that is given, neither controls nor words, as a user asks who changes nothing.
+# `sample_controls` draws it of three scenes in a thousand: too few for a student to know the request.
+NOTHING_SAID = 0.12
 Wish = dict[str, Any]  # what is asked of one scene, as JSON keeps it
 
 
@@ -60,7 +63,8 @@ class Teacher(Protocol):
 
     `kinds`: the shape [C, T, h, w] of the latents of every kind of scene (a format, a size). `least`: the fewest steps
     that it may be asked for. `weights`: how much the latents' channels count, broadcast over [C, T, h, w], mean 1.
-    `times`: shift and spread of the times that such transformers learn at.
+    `times`: shift and spread of the times that such transformers learn at. `drawn`: what `draw` depends on beside the
+    seed: trajectories of scenes that were drawn otherwise are others.
     """
 
     bundle: Bundle
@@ -73,6 +77,7 @@ class Teacher(Protocol):
     least: int
     weights: Tensor
     times: tuple[float, float]
+    drawn: dict[str, float]
 
     def draw(self, kind: str, seed: int) -> tuple[np.ndarray, Wish]:
         """A scene of the worlds as it is kept (of one shape and type a kind), and what is asked of it."""
@@ -106,6 +111,7 @@ class MotionTeacher:
 
     part, least = "single_dit", 4
     times = (rectified_flow.TIME_SHIFT, rectified_flow.TIME_SPREAD)
+    drawn = {"nothing_said": NOTHING_SAID}
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle, self.engine = bundle, Engine(bundle)
@@ -121,6 +127,8 @@ class MotionTeacher:
         picture, _ = draw_picture(scene, *GRIDS[kind])
         asked = sample_controls(sample_motion(rng), scene.words, rng)
         given = np.concatenate([picture.rgb, picture.mask[..., None]], -1)
+        if rng.random() < NOTHING_SAID:
+            return given, {"prompt": "", "controls": list(FREE)}
         return given, {"prompt": asked.prompt, "controls": list(astuple(asked)[:4])}
 
     @torch.no_grad()
@@ -165,6 +173,7 @@ class LatentTeacher:
 
     times = (video_flow.TIME_SHIFT, video_flow.TIME_SPREAD)
     least = 1
+    drawn: dict[str, float] = {}
 
     def __init__(self, bundle: Bundle, dit: str) -> None:
         self.bundle, self.part = bundle, f"{dit}_dit"

@@ -124,7 +124,7 @@ def _mark(folder: Path, kind: str, start: int) -> Path:
 
 
 def _described(config: TrajectoriesConfig, teacher: Teacher) -> dict[str, object]:
-    return {**config.described, "base": teacher.bundle.digest, "part": teacher.part}
+    return {**config.described, **teacher.drawn, "base": teacher.bundle.digest, "part": teacher.part}
 
 
 def _name(kind: str) -> str:

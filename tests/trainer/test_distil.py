@@ -82,6 +82,16 @@ def test_trajectories_are_the_teachers_own_and_come_whole_or_not(tiny_bundle, ru
         open_trajectories(run_folder / "trajectories", replace(config.trajectories, items=17), teacher)
 
 
+def test_a_photo_alone_is_among_what_a_student_learns():
+    """Neither controls nor words: what `sample_controls` by itself draws of three scenes in a thousand."""
+    teacher = load_teacher(str(SHIPPED))
+    given, wishes = draw_scenes(teacher, "1:1", range(840_000_000, 840_000_150))
+    bare = [row for row, wish in enumerate(wishes) if wish["controls"][::2] == ["auto", "auto"] and not wish["prompt"]]
+    assert 0.06 < len(bare) / len(wishes) < 0.2
+    asked = teacher.inputs(given[:1], [wishes[bare[0]]], unasked=True)
+    assert torch.equal(asked.ids_BK[0], asked.ids_BK[1]) and torch.equal(asked.text_BMC[0], asked.text_BMC[1])
+
+
 def test_a_run_that_was_broken_off_ends_with_the_same_bits(tiny_bundle, tmp_path, monkeypatch):
     config = config_of(tiny_bundle, learning=6)
     config = replace(config, few_steps=replace(config.few_steps, save_every=2), compared=2, reference_steps=2)
