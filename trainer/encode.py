@@ -99,17 +99,20 @@ def encode(
     where no film fits.
     """
     key = encoder_digest(bundle)
-    jobs, left_out = jobs_of(source, stages)
+    jobs, left_out, cut = jobs_of(source, stages)
     if not jobs:
         raise ValueError(f"None of the {len(source)} films in {source.folder} is as long and large as any bucket.")
     if left_out:
         print(f"{left_out} of {len(source)} films are too short or small for every bucket, and are not encoded.")
+    if cut:
+        print(f"{cut} frames lie behind the longest bucket of their film, and are not encoded.")
     about = {
         "kind": KIND,
         "encoder": key,
         "source": source.digest,
         "stages": [[list(grid) for grid in grids] for grids in stages],
         "left_out": left_out,
+        "frames_left_out": cut,
     }
     if is_finished(out, about):
         return True
@@ -133,18 +136,28 @@ def is_finished(out: Path, about: dict[str, Any]) -> bool:
         return False  # it is begun, gone on with or refused by the writer
 
 
-def jobs_of(source: ShardSet, stages: Sequence[Sequence[Grid]]) -> tuple[list[Job], int]:
-    """What is encoded, in order, and how many films are not."""
+def jobs_of(source: ShardSet, stages: Sequence[Sequence[Grid]]) -> tuple[list[Job], int, int]:
+    """What is encoded, in order; how many films are not; and how many frames of those that are lie behind the longest
+    of their records. ValueError names the record that is no film, or that no words ask for.
+    """
     jobs: list[Job] = []
-    left_out = 0
+    left_out = cut = 0
     for film in range(len(source)):
         shape = source.shapes(film).get("frames")
         if shape is None or len(shape) != 4:
             raise ValueError(f"Record {film} in {source.folder} holds no frames [T, H, W, 3]: these are no films.")
         found = [grid for grids in stages if (grid := grid_for(shape, grids)) is not None]
+        if found and not source.facts(film).get("captions"):
+            raise ValueError(f"Record {film} in {source.folder} has no captions: there is nothing to ask for it by.")
         jobs += [Job(film, grid) for grid in dict.fromkeys(found)]
         left_out += not found
-    return jobs, left_out
+        cut += shape[0] - max((length_of(grid) for grid in found), default=shape[0])
+    return jobs, left_out, cut
+
+
+def length_of(grid: Grid) -> int:
+    """Frames of a film that a record of this size is made of."""
+    return 1 + TIME * (grid[0] - 1)
 
 
 def grid_for(shape_THW3: Sequence[int], grids: Sequence[Grid]) -> Grid | None:
@@ -155,7 +168,7 @@ def grid_for(shape_THW3: Sequence[int], grids: Sequence[Grid]) -> Grid | None:
         return grid[0], -abs(math.log(height / width * grid[2] / grid[1])), grid[1] * grid[2]
 
     fits = [
-        (t, h, w) for t, h, w in grids if 1 + TIME * (t - 1) <= frames and h * SPACE <= height and w * SPACE <= width
+        grid for grid in grids if length_of(grid) <= frames and grid[1] * SPACE <= height and grid[2] * SPACE <= width
     ]
     return max(fits, key=likeness, default=None)
 
@@ -170,11 +183,9 @@ def box_of(film: int, grid: Grid) -> tuple[int, int, int, int]:
 
 def _encoded(encoder: Encoder, source: ShardSet, job: Job) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """A film's latents, whole and with its box hidden before they were made, and the features of its captions."""
-    record, (t, h, w) = source[job.film], job.grid
-    captions = record.facts.get("captions")
-    if not captions:
-        raise ValueError(f"Record {job.film} in {source.folder} has no captions: there is nothing to ask for it by.")
-    whole = record.values["frames"][: 1 + TIME * (t - 1)]
+    record, (_, h, w) = source[job.film], job.grid
+    captions = record.facts["captions"]
+    whole = record.values["frames"][: length_of(job.grid)]
     frames = np.stack([cropped(frame, h * SPACE, w * SPACE) for frame in whole])
     box = box_of(job.film, job.grid)
     boxed = frames.copy()

@@ -175,6 +175,19 @@ def test_films_that_fit_no_bucket_are_told(tmp_path, home, capsys):
     assert ShardSet(tmp_path / "d").about["left_out"] == 1
 
 
+def test_frames_behind_the_longest_bucket_are_told(tmp_path, home, capsys):
+    with ShardWriter(tmp_path / "films", {}) as shards:
+        for frames in (17, 20, 30):
+            shards.add({"frames": np.zeros((frames, 32, 32, 3), np.uint8)}, {"captions": ["black"]})
+        shards.finish()
+    for size, told in ((17, "16 frames lie behind the longest bucket"), (9, "40 frames lie")):
+        out, grids = tmp_path / str(size), [[(1, 4, 4)], [((size + 3) // 4, 4, 4)]]
+        assert encode(read_bundle(home / "bundle"), ShardSet(tmp_path / "films"), out, grids)
+        assert told in capsys.readouterr().out
+        assert ShardSet(out).about["frames_left_out"] == int(told.split()[0])
+    assert ShardSet(home / "data").about["frames_left_out"] == 0, "the control: all are as long as their bucket"
+
+
 # --- run ---
 
 
