@@ -26,7 +26,8 @@ from trainer.ranks import Ranks, in_turn, joined
 from trainer.record import Record
 from trainer.run import Stopped
 from trainer.settings import PLACES, configuration, override
-from trainer.start import begin_at
+from trainer.start import NAME as START
+from trainer.start import begin_at, forget
 
 RUNS = Path("var/runs")
 
@@ -152,7 +153,7 @@ def export(options: argparse.Namespace) -> int:
 
 
 def _train(name: str, config: Any, folder: Path, options: argparse.Namespace) -> int:
-    stages, began = _stages(name, options.stage), time.time()
+    stages, began, has_start = _stages(name, options.stage), time.time(), (folder / START).exists()
     with joined() as ranks:
         record = Record(folder)
         _begin(record, name, config, options, ranks)
@@ -161,6 +162,8 @@ def _train(name: str, config: Any, folder: Path, options: argparse.Namespace) ->
         except ValueError:
             if ranks.rank == 0 and not _worked(folder, began):
                 record.take_back()
+                if options.start and not has_start:
+                    forget(folder)
             raise
         if ranks.rank == 0:
             record.end()

@@ -1,4 +1,7 @@
-"""Whose is this folder? What was made for one configuration is never gone on with under another."""
+"""Whose is this folder? What was made for one configuration is never gone on with under another.
+
+A folder is claimed when nothing refuses the request any more: whoever corrects it calls again with the same folder.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ Described = dict[str, Any]  # as JSON would give it back
 
 def claim(path: Path, config: Described, what: str) -> None:
     """Note in `path` what its folder holds; ValueError where it holds something else."""
+    check_claim(path, config, what)
     if path.exists():
-        check_claim(path, config, what)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
@@ -21,8 +24,8 @@ def claim(path: Path, config: Described, what: str) -> None:
 
 
 def check_claim(path: Path, config: Described, what: str) -> None:
-    """ValueError where the folder of `path` was made for another configuration."""
-    off = differences(json.loads(path.read_text()), config)
+    """ValueError where the folder of `path` was made for another configuration; one that nobody has claimed is free."""
+    off = differences(json.loads(path.read_text()), config) if path.exists() else []
     if off:
         raise ValueError(
             f"{path.parent} holds another {what}: {', '.join(off)}. Use a new folder, or remove {path.parent} to "

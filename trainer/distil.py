@@ -40,7 +40,7 @@ def run_distil(
     """Run the stages; True when all of them are finished. ValueError says what is missing or wrong."""
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     teacher = load_teacher(config.base, config.dit)
-    check_steps(config, teacher)
+    check_sizes(config, teacher)
     makers = {
         "trajectories": make_trajectories,
         "guidance": train_guidance,
@@ -50,9 +50,14 @@ def run_distil(
     return all(makers[stage](config, folder, teacher, deadline) for stage in STAGES if stage in stages)
 
 
-def check_steps(config: DistilConfig, teacher: Teacher) -> None:
-    """ValueError where a student of so many steps cannot be made, or not be asked."""
-    points = config.trajectories.points
+def check_sizes(config: DistilConfig, teacher: Teacher) -> None:
+    """ValueError where a student of so many steps cannot be made, or not be asked, or too few trajectories are solved
+    for its batches: before any is, since those of other settings are not gone on with.
+    """
+    points, items = config.trajectories.points, config.trajectories.items
+    for loop in (config.guidance, config.few_steps):
+        if loop.batch > items:
+            raise ValueError(f"A batch of {loop.batch} needs as many trajectories of a kind: set trajectories.items.")
     if config.steps < 1 or points % config.steps:
         raise ValueError(f"A student's {config.steps} steps cannot skip evenly over {points} points: choose a divisor.")
     if config.steps < teacher.least:
@@ -135,8 +140,6 @@ class _Batches:
         self.found = open_trajectories(folder / "trajectories", config.trajectories, teacher)
         self.sizes = {kind: len(some.wishes) for kind, some in self.found.items()}
         self.times = shifted_times(config.trajectories.points, teacher.shift)
-        if loop.batch > config.trajectories.items:
-            raise ValueError(f"A batch of {loop.batch} needs as many trajectories of a kind: set trajectories.items.")
 
     def batch(self, step: int, draws: Draws) -> tuple[Tensor, Inputs]:
         """This rank's rows: points [B, P + 1, C, T, h, w], and what was asked."""

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from engine.bundles import Bundle
 from engine.models.video_dit import VideoDiT
-from trainer.claim import claim
+from trainer.claim import check_claim, claim
 from trainer.derived import Change, changed_card, write_derived
 from trainer.draws import Draws
 from trainer.export import check_folders, check_trained, provenance_of
@@ -32,7 +32,7 @@ from trainer.recipes.dpo import DpoConfig
 from trainer.teachers import Teacher, load_teacher
 
 STAGES = ("pairs", "transformer")
-PAIRS = "pairs/pairs.safetensors"  # within a run's folder
+PAIRS, CLAIM = "pairs/pairs.safetensors", "pairs/pairs.json"  # within a run's folder
 
 
 def run_dpo(config: DpoConfig, folder: Path, stages: tuple[str, ...] = STAGES, minutes: float | None = None) -> bool:
@@ -48,7 +48,8 @@ def run_dpo(config: DpoConfig, folder: Path, stages: tuple[str, ...] = STAGES, m
 def encode_pairs(config: DpoConfig, folder: Path, teacher: Teacher) -> None:
     """Write the latents of every pair. ValueError where others lie there, or names the line that is wrong."""
     pairs = read_preferences(Path(config.pairs))
-    claim(folder / "pairs" / "pairs.json", described(config, teacher, pairs), "set of pairs")
+    made_of = described(config, teacher, pairs)
+    check_claim(folder / CLAIM, made_of, "set of pairs")
     if (folder / PAIRS).exists():
         return
     made = [encode_pair(teacher, pair) for pair in track(pairs, "pairs")]
@@ -62,6 +63,7 @@ def encode_pairs(config: DpoConfig, folder: Path, teacher: Teacher) -> None:
             ("rejected", pair.rejected_CThw),
         )
     }
+    claim(folder / CLAIM, made_of, "set of pairs")  # now that every line is encoded: one that is refused is corrected
     temporary = (folder / PAIRS).with_suffix(".tmp")
     save_file(tensors, temporary)
     (folder / "pairs" / "about.json").write_text(json.dumps(about))
@@ -103,7 +105,7 @@ def transformer_run(config: DpoConfig, folder: Path, teacher: Teacher) -> Run:
     if not (folder / PAIRS).exists():
         raise ValueError(f"There are no pairs in {folder}. Run the stage `pairs` first.")
     about = described(config, teacher, read_preferences(Path(config.pairs)))
-    claim(folder / "pairs" / "pairs.json", about, "set of pairs")
+    check_claim(folder / CLAIM, about, "set of pairs")
     student = copy.deepcopy(teacher.model).requires_grad_(True)
     data = {"seed": config.seed, "beta": config.beta, **about}
     return Run(folder / "transformer", {teacher.part: student}, config.loop, data)

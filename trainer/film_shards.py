@@ -23,8 +23,10 @@ def write_films(
     seed: int = FILMS_SEED,
 ) -> str:
     """Films of 17 frames in these sizes (height, width), scene by scene in turn; goes on where it stopped. The digest
-    of the set. ValueError where the folder holds another one, or a finished one.
+    of the set. ValueError where the folder holds another one, or a finished one, or where no film is asked for.
     """
+    if min(scenes, motions, captions, *(side for size in sizes for side in size)) < 1:
+        raise ValueError("Films are of one scene, motion, caption and pixel a side at least.")
     about = {
         "kind": "films",
         "sizes": [list(size) for size in sizes],

@@ -25,7 +25,7 @@ from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
 from engine.models.video_dit import VideoDiT
 from trainer.buckets import BucketPlan, Schedule, balanced_rows, evenness, sample_costs
-from trainer.claim import claim
+from trainer.claim import check_claim, claim
 from trainer.draws import Draws
 from trainer.encode import KIND, encoder_digest
 from trainer.log import Log
@@ -46,9 +46,11 @@ def run_large(
     """Train to the end of the last stage (True), or for so many minutes. ValueError says what is missing or wrong."""
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     shards = derived(config)
-    with in_turn():  # named among the run's data, in its record
-        claim(folder / "data" / "shards.json", {"digest": shards.digest, **shards.about}, "set of shards")
+    place, about = folder / "data" / "shards.json", {"digest": shards.digest, **shards.about}
+    check_claim(place, about, "set of shards")
     run, schedule = dit_run(config, folder, shards), schedule_of(config, shards)
+    with in_turn():  # named among the run's data, in its record
+        claim(place, about, "set of shards")
     if run.finished:
         return True
     if run.ranks.rank == 0:

@@ -23,10 +23,11 @@ from torch import Tensor
 
 from engine.adapters import KIND, Adapter, save_adapter
 from engine.bundles import Bundle
+from engine.media.errors import MediaError
 from engine.media.photo import open_photo
 from engine.media.video import decode_frames
 from engine.pretrained import fitting
-from trainer.claim import claim
+from trainer.claim import check_claim, claim
 from trainer.data import batch_indices
 from trainer.draws import Draws
 from trainer.export import Card, check_folders, check_trained, provenance_of, write_whole
@@ -39,7 +40,7 @@ from trainer.recipes.lora import LoraConfig, SamplesConfig
 
 STAGES = ("samples", "adapter")
 PHOTOS, CLIPS = {".jpg", ".jpeg", ".png", ".webp"}, {".mp4", ".mov", ".m4v"}
-SAMPLES = "samples/samples.safetensors"  # within a run's folder
+SAMPLES, CLAIM = "samples/samples.safetensors", "samples/samples.json"  # within a run's folder
 PHOTO_KNOWN = 0.5  # of clips: learnt as the video of a given photo
 DROP_TEXT = 0.1  # what guidance needs: the adapter also learns without the words
 
@@ -68,15 +69,20 @@ def items_of(config: SamplesConfig) -> list[tuple[Path, str]]:
 def encode_samples(config: SamplesConfig, folder: Path, base: Base) -> None:
     """Write latents and text features of every item, and of no words. ValueError where others lie there."""
     items = items_of(config)
-    claim(folder / "samples" / "samples.json", described(config, base, items), "set of samples")
+    made_of = described(config, base, items)
+    check_claim(folder / CLAIM, made_of, "set of samples")
     if (folder / SAMPLES).exists():
         return
     frames, height, width = base.size(config)
     tensors: dict[str, Tensor] = {}
     for index, (path, words) in enumerate(track(items, "samples")):
-        picture = open_item(path, frames, height, width)
+        try:
+            picture = open_item(path, frames, height, width)
+        except MediaError as error:
+            raise ValueError(f"{path.name} cannot be learnt from. {error}") from error
         tensors |= _named(index, base.encode(picture, words))
     tensors |= _named(len(items), base.encode(np.zeros((1, height, width, 3), np.uint8), ""))
+    claim(folder / CLAIM, made_of, "set of samples")  # now that every file is read: one that is refused is taken out
     temporary = (folder / SAMPLES).with_suffix(".tmp")
     save_file(tensors, temporary)
     temporary.replace(folder / SAMPLES)
@@ -122,7 +128,7 @@ def adapter_run(config: LoraConfig, folder: Path, base: Base) -> Run:
     if not (folder / SAMPLES).exists():
         raise ValueError(f"There are no samples in {folder}. Run the stage `samples` first.")
     about = described(config, base, items_of(config))
-    claim(folder / "samples" / "samples.json", about, "set of samples")
+    check_claim(folder / CLAIM, about, "set of samples")
     torch.manual_seed(config.seed)
     base.model.requires_grad_(False)
     adapter = Adapter(base.model, config.low_rank)

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from engine.bundles import Bundle
-from trainer.claim import claim
+from trainer.claim import check_claim
 from trainer.data import batch_indices
 from trainer.derived import Change, changed_card, write_derived
 from trainer.draws import Draws
 from trainer.export import check_folders, check_trained, provenance_of
 from trainer.loop import LossValue, Run, train
-from trainer.lora import SAMPLES, adapter_loss, described, encode_samples, items_of, read_samples
+from trainer.lora import CLAIM, SAMPLES, adapter_loss, described, encode_samples, items_of, read_samples
 from trainer.lora_bases import OwnBase, load_base
 from trainer.ranks import in_turn
 from trainer.recipes.sft import SftConfig
@@ -69,7 +69,7 @@ def transformer_run(config: SftConfig, folder: Path, base: OwnBase) -> Run:
         raise ValueError(f"There are no samples in {folder}. Run the stage `samples` first.")
     items = items_of(config)
     about = described(config, base, items)
-    claim(folder / "samples" / "samples.json", about, "set of samples")
+    check_claim(folder / CLAIM, about, "set of samples")
     torch.manual_seed(config.seed)
     learning = copy.deepcopy(base.model).requires_grad_(True)
     loop = replace(config.loop, batch=min(config.loop.batch, len(items)))

@@ -26,17 +26,26 @@ def begin_at(folder: Path, source: Path) -> dict[str, Any]:
     """Have the new run in `folder` begin at the weights of `source`; what is recorded of it.
 
     The tokenizer comes along: a text encoder knows no other. ValueError where the source is neither a bundle nor a run
-    with checkpoints, or the run has begun otherwise.
+    with checkpoints, or the run has learnt from another beginning.
     """
     found = _described(source)
     kept = Record(folder).kept
-    if kept and (kept["from"] or {}).get("digest") != found["digest"]:
+    if not _stages(folder):
+        forget(folder)
+    elif kept and (kept["from"] or {}).get("digest") != found["digest"]:
         began = f"at {kept['from']['path']}" if kept["from"] else "at nothing"
         raise ValueError(f"{folder} began {began}, and does not begin again at {source}: choose a new folder.")
     claim(folder / NAME, found, "start")
     if (source / TOKENIZER).exists() and not (folder / TOKENIZER).exists():
         shutil.copyfile(source / TOKENIZER, folder / TOKENIZER)
     return found
+
+
+def forget(folder: Path) -> None:
+    """The run in `folder`, no stage of which has learnt anything, begins at nothing again."""
+    if not _stages(folder):
+        for name in (NAME, TOKENIZER):
+            (folder / name).unlink(missing_ok=True)
 
 
 def start_of(folder: Path, modules: dict[str, nn.Module]) -> dict[str, Any]:

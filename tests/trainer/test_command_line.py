@@ -178,3 +178,20 @@ def test_a_stage_begins_at_a_bundles_weights(tmp_path, capsys):
     assert "do not fit this recipe" in capsys.readouterr().err
     assert call("run", "tiny", "--out", tmp_path / "none", "--from", tmp_path / "nowhere") == 2
     assert "neither a bundle nor the folder of a run" in capsys.readouterr().err
+
+
+def test_who_began_at_the_wrong_weights_may_begin_again(tmp_path, capsys):
+    for name, width in (("wide", 32), ("right", 16)):
+        assert call("run", "tiny", "--out", tmp_path / name, "--set", f"width={width}", "--set", "loop.steps=2") == 0
+    tuned = tmp_path / "tuned"
+    assert call("run", "tiny", "--out", tuned, "--from", tmp_path / "wide") == 2
+    assert "do not fit this recipe" in capsys.readouterr().err
+    assert not list(tuned.iterdir()), "a call without --from would begin there too"
+    (tuned / "bank").mkdir()
+    (tuned / "bank" / "made").touch()  # by a stage before, as a recipe of several makes it
+    before = record(tmp_path / "wide")
+    (tuned / "record.json").write_text(json.dumps({**before, "from": {"path": "wide", "digest": "0"}}))
+    assert call("run", "tiny", "--out", tuned, "--from", tmp_path / "right", "--minutes", "0") == 3
+    assert record(tuned)["from"]["path"] == str(tmp_path / "right")
+    assert call("run", "tiny", "--out", tuned, "--from", tmp_path / "wide") == 2
+    assert f"began at {tmp_path / 'right'}" in capsys.readouterr().err, "it has learnt from it"

@@ -196,3 +196,4 @@ def test_mistakes_are_sentences(tiny_bundle, tmp_path, capsys, settings, says):
     words = [word for one in settings for word in ("--set", one.replace("BASE", str(tiny_bundle)))]
     assert main(["run", "distil_smoke", *words, "--out", str(tmp_path / "run")]) == 2
     assert says in capsys.readouterr().err
+    assert not list(tmp_path.glob("run/*")), "whoever corrects the call may keep the folder"

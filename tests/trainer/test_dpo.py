@@ -183,7 +183,12 @@ def test_what_a_bundle_cannot_have_made_is_told_with_its_line(tiny_bundle, tmp_p
     ):
         (tmp_path / "pairs.jsonl").write_text(json.dumps(pair))
         with pytest.raises(ValueError, match=says):
-            run_dpo(config_of(bundle, tmp_path / "pairs.jsonl"), tmp_path / says[-20:].replace("`", ""), ("pairs",))
+            run_dpo(config_of(bundle, tmp_path / "pairs.jsonl"), tmp_path / "run", ("pairs",))
+    (tmp_path / "pairs.jsonl").write_text(json.dumps({**GOOD, "settings": {"prompt": "a cup", "steps": 1}}))
+    assert run_dpo(config_of(tiny_bundle, tmp_path / "pairs.jsonl"), tmp_path / "run", ("pairs",)), "corrected"
+    with pytest.raises(ValueError, match="holds another set of pairs"):
+        (tmp_path / "pairs.jsonl").write_text(json.dumps({**GOOD, "preferred": 5}))
+        run_dpo(config_of(tiny_bundle, tmp_path / "pairs.jsonl"), tmp_path / "run", ("pairs",))
     with pytest.raises(ValueError, match="There is no file of pairs"):
         read_preferences(tmp_path / "none.jsonl")
 

@@ -188,7 +188,25 @@ def test_frames_behind_the_longest_bucket_are_told(tmp_path, home, capsys):
     assert ShardSet(home / "data").about["frames_left_out"] == 0, "the control: all are as long as their bucket"
 
 
+def test_films_that_are_refused_claim_no_folder(tmp_path, home, capsys):
+    with ShardWriter(tmp_path / "films", {}) as shards:
+        shards.add({"frames": np.zeros((17, 32, 32, 3), np.uint8)}, {"captions": ["black"]})
+        shards.add({"frames": np.zeros((17, 32, 32, 3), np.uint8)})
+        shards.finish()
+    assert main(["encode", str(home / "bundle"), "--data", str(tmp_path / "films"), "--out", str(tmp_path / "d")]) == 2
+    assert "Record 1" in capsys.readouterr().err
+    assert main(["films", "--out", str(tmp_path / "d"), "--scenes", "0"]) == 2
+    assert "one scene" in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
+
+
 # --- run ---
+
+
+def test_a_run_that_is_refused_claims_no_data(home, tmp_path, capsys):
+    assert run(home, tmp_path / "run", "single_dit_2b_smoke", "--set", "loop.steps=3") == 2
+    assert "Steps and batches are those of the recipe's stages" in capsys.readouterr().err
+    assert not list(tmp_path.glob("run/*"))
 
 
 def test_both_large_recipes_run_their_stages(home, trained, tmp_path, capsys):

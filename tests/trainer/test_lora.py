@@ -110,9 +110,8 @@ def test_the_command_line_wears_an_adapter_and_says_so(tiny_bundle, adapter, tmp
 
 @pytest.mark.full
 def test_an_imported_wan_learns_photos_too(photos, tmp_path):
-    from tests.engine.pretrained.tiny import made
-
     from engine.pretrained.importing import import_directory
+    from tests.engine.pretrained.tiny import made
 
     made("wan").save_pretrained(tmp_path / "wan")
     bundle = import_directory(tmp_path / "wan", tmp_path / "bundle", name="wan-tiny")
@@ -121,6 +120,19 @@ def test_an_imported_wan_learns_photos_too(photos, tmp_path):
     out = export_lora(config, tmp_path / "run", tmp_path / "adapter", version="1", command="lora")
     plain = error_on_samples(config, tmp_path / "run", None)
     assert error_on_samples(config, tmp_path / "run", out.path) < 0.95 * plain
+
+
+@pytest.mark.full
+def test_an_imported_bundle_of_another_kind_is_refused_before_it_is_loaded(photos, tmp_path, monkeypatch):
+    from engine.pretrained.generate import PretrainedEngine
+    from engine.pretrained.importing import import_directory
+    from tests.engine.pretrained.tiny import made
+
+    made("ltx").save_pretrained(tmp_path / "ltx")
+    bundle = import_directory(tmp_path / "ltx", tmp_path / "bundle", name="ltx-tiny")
+    monkeypatch.setattr(PretrainedEngine, "load", lambda *given, **words: pytest.fail("weights are loaded"))
+    with pytest.raises(ValueError, match="with one transformer, not LTXPipeline"):
+        load_base(config_of(bundle.path, photos))
 
 
 def test_other_photos_and_too_few_of_them_are_refused(tiny_bundle, photos, run_folder, tmp_path):
@@ -134,3 +146,14 @@ def test_other_photos_and_too_few_of_them_are_refused(tiny_bundle, photos, run_f
         run_lora(replace(config, data=str(more), prompt=""), tmp_path / "run")
     with pytest.raises(ValueError, match="--set base=FOLDER"):
         run_lora(lora_smoke(), tmp_path / "run")
+
+
+def test_a_file_that_is_no_photo_may_be_taken_out(tiny_bundle, tmp_path):
+    data = write_photos(tmp_path / "cup", 5)
+    (data / "9.png").write_bytes(b"no photo")
+    config = config_of(tiny_bundle, data)
+    with pytest.raises(ValueError, match=r"9\.png"):
+        run_lora(config, tmp_path / "run", ("samples",))
+    (data / "9.png").unlink()
+    assert run_lora(config, tmp_path / "run", ("samples",))
+    assert len(read_samples(tmp_path / "run")) == 6
