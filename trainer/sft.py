@@ -19,7 +19,7 @@ from trainer.draws import Draws
 from trainer.export import check_folders, check_trained, provenance_of
 from trainer.loop import LossValue, Run, train
 from trainer.lora import CLAIM, SAMPLES, adapter_loss, described, encode_samples, items_of, read_samples
-from trainer.lora_bases import OwnBase, load_base
+from trainer.lora_bases import OwnBase, Sample, load_base
 from trainer.ranks import in_turn
 from trainer.recipes.sft import SftConfig
 
@@ -81,7 +81,8 @@ def export_sft(
 ) -> Bundle:
     """Write the base's bundle with the trained transformer to the new folder `out`, whole or not at all.
 
-    ValueError as for every export.
+    It serves what it was tuned for, at the size it was tuned at: all weights have moved, and what they make of the
+    base's other kinds of request is not known. ValueError as for every export.
     """
     check_folders(folder, out)
     base = own_base(config)
@@ -92,5 +93,17 @@ def export_sft(
     provenance = provenance_of("trainer.recipes.sft", asdict(config), {"transformer": run}, command)
     provenance["data"] = f"{count} photos or clips of the run's owner, sha256 {run.recipe['data']['digest'][:16]}"
     about = f"{base.part} of {base.bundle.name} {base.bundle.version}, fine-tuned on {count} photos or clips."
+    kinds = tuned_kinds(read_samples(folder)[:-1])
+    left = [kind for kind in base.bundle.kinds if kind not in kinds]
+    if left:
+        about += f"\nNot tuned for, and so not served any more: {', '.join(left)}. The base serves them."
+    card = changed_card(base.bundle, about, {})
+    card.capabilities["latents"] |= dict(zip(("frames", "height", "width"), base.size(config), strict=True))
     change = Change(base.bundle, base.part, run.modules[base.part])
-    return write_derived(out, change, changed_card(base.bundle, about, {}), version, provenance)
+    return write_derived(out, change, replace(card, kinds=kinds), version, provenance)
+
+
+def tuned_kinds(samples: list[Sample]) -> tuple[str, ...]:
+    """The kinds of request that a run on these samples learns: `adapter_loss` gives words, and a clip's first frame."""
+    has_clips = any(sample.latents_CThw.shape[1] > 1 for sample in samples)
+    return ("text_to_video", "image_to_video") if has_clips else ("text_to_video",)

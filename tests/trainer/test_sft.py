@@ -1,19 +1,22 @@
 """A bundle that goes on learning from a folder of photos and clips."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from engine.bundles import SHIPPED, read_bundle
+from engine.media.video import write_frames
 from tests.trainer.tiny_bundle import write_photos
 from trainer.__main__ import main
 from trainer.lora import flow_error, read_samples
 from trainer.lora_bases import load_base
 from trainer.recipes.sft import SftConfig, sft
-from trainer.sft import run_sft, transformer_run
+from trainer.sft import export_sft, run_sft, transformer_run
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +101,19 @@ def test_a_pause_changes_no_bit(tiny_bundle, photos, tmp_path, monkeypatch):
 def test_mistakes_are_sentences(tiny_bundle, photos, tmp_path, settings, says):
     with pytest.raises(ValueError, match=says):
         run_sft(replace(config_of(tiny_bundle, photos, 1), **settings), tmp_path)
+
+
+def test_the_bundle_serves_what_it_was_tuned_for_at_the_size_it_was_tuned_at(tiny_bundle, photos, tmp_path):
+    base = read_bundle(tiny_bundle)
+    assert base.kinds == ("text_to_video", "image_to_video")
+    data = shutil.copytree(photos, tmp_path / "clips")
+    write_frames(np.random.default_rng(0).integers(0, 256, (9, 32, 48, 3), dtype=np.uint8), data / "turn.mp4", 24)
+    for name, folder, kinds in (("photos", photos, base.kinds[:1]), ("clips", data, base.kinds)):
+        config = replace(config_of(tiny_bundle, folder, 1), height=16, width=24, frames=9)
+        assert run_sft(config, tmp_path / name)
+        made = export_sft(config, tmp_path / name, tmp_path / f"{name}-bundle", version="2", command="sft")
+        assert made.kinds == kinds
+        sizes = {"frames": 9, "height": 16, "width": 24}
+        assert made.capabilities == {**base.capabilities, "latents": {**base.capabilities["latents"], **sizes}}
+        left = "Not tuned for, and so not served any more: image_to_video."
+        assert (left in (made.path / "README.md").read_text()) == (name == "photos")
