@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -90,6 +90,15 @@ def batch_indices(seed: int, step: int, sizes: dict[str, int], batch: int) -> tu
     order = np.random.default_rng((seed, formats.index(format), turn // per_epoch)).permutation(size)
     at = (turn % per_epoch) * batch
     return format, order[at : at + batch]
+
+
+def check_batches(needs: dict[str, tuple[int, int]], stages: Sequence[str]) -> None:
+    """`needs`: of a stage the size of its batches, and how many items there will be. ValueError where one of `stages`
+    would find too few: before any is made, since what is made is not gone on with in another number.
+    """
+    for stage, (batch, items) in needs.items():
+        if stage in stages and batch > items:
+            raise ValueError(f"A batch of the stage {stage} takes {batch} items, and there will be {items}.")
 
 
 def batches(

@@ -19,7 +19,7 @@ from torch import Tensor
 from engine.bundles import Bundle
 from engine.models.video_dit import VideoDiT
 from engine.samplers import shifted_times
-from trainer.data import batch_indices
+from trainer.data import batch_indices, check_batches
 from trainer.derived import Change, changed_card, write_derived
 from trainer.distil_figures import compare_students, comparison_of, markdown_of
 from trainer.draws import Draws
@@ -55,9 +55,7 @@ def check_sizes(config: DistilConfig, teacher: Teacher) -> None:
     for its batches: before any is, since those of other settings are not gone on with.
     """
     points, items = config.trajectories.points, config.trajectories.items
-    for loop in (config.guidance, config.few_steps):
-        if loop.batch > items:
-            raise ValueError(f"A batch of {loop.batch} needs as many trajectories of a kind: set trajectories.items.")
+    check_batches({"guidance": (config.guidance.batch, items), "few_steps": (config.few_steps.batch, items)}, STAGES)
     if config.steps < 1 or points % config.steps:
         raise ValueError(f"A student's {config.steps} steps cannot skip evenly over {points} points: choose a divisor.")
     if config.steps < teacher.least:

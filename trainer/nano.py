@@ -22,7 +22,7 @@ from engine.models.product_mask import ProductMask
 from engine.models.single_dit import SingleDiT
 from trainer.batches import motion_batch, photo_tensor
 from trainer.claim import claim
-from trainer.data import FormatBank, batch_indices, build_bank, open_bank
+from trainer.data import FormatBank, batch_indices, build_bank, check_batches, open_bank
 from trainer.loop import LossValue, Run, train
 from trainer.objectives.motion_vae import fit_linear, motion_vae_loss
 from trainer.objectives.product_mask import product_mask_loss
@@ -43,6 +43,9 @@ def run_nano(config: NanoConfig, folder: Path, stages: tuple[str, ...] = STAGES,
     stage lacks what an earlier one makes, or where the folder holds another recipe's work.
     """
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    clips, photos = config.bank.scenes * config.bank.motions, config.photos.count
+    batches = {"motion_vae": config.vae.batch, "single_dit": config.dit.batch, "product_mask": config.mask.batch}
+    check_batches({name: (n, photos if name == "product_mask" else clips) for name, n in batches.items()}, stages)
     makers = {
         "bank": make_data,
         "motion_vae": train_motion_vae,

@@ -25,7 +25,7 @@ from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
 from engine.models.video_dit import VideoDiT
 from trainer.claim import claim
-from trainer.data import batch_indices
+from trainer.data import batch_indices, check_batches
 from trainer.draws import Draws
 from trainer.films import FilmBank, build_films, open_films
 from trainer.loop import LossValue, Run, train
@@ -51,6 +51,9 @@ def run_tiny_video(
     stage lacks what an earlier one makes, or where the folder holds another recipe's work.
     """
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    films, dit = config.films.scenes * config.films.motions, config.dit_loop.batch
+    batches = {"video_vae": config.vae_loop.batch, "single_dit": dit, "multimodal_dit": dit}
+    check_batches({name: (batch, films) for name, batch in batches.items()}, stages)
     makers = {
         "bank": make_films_bank,
         "text": train_text,

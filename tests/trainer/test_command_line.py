@@ -125,6 +125,20 @@ def test_mistakes_are_sentences(tmp_path, capsys, monkeypatch, words, says):
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("recipe", "settings", "says"),
+    [
+        ("tiny_video_smoke", ("films.scenes=1", "films.motions=1"), "the stage video_vae takes 2 items"),
+        ("nano_smoke", ("bank.scenes=1", "bank.motions=1"), "the stage motion_vae takes 4 items"),
+    ],
+)
+def test_too_few_items_for_a_batch_are_refused_before_any_is_made(tmp_path, capsys, recipe, settings, says):
+    words = [word for one in settings for word in ("--set", one)]
+    assert call("run", recipe, *words, "--out", tmp_path) == 2
+    assert f"A batch of {says}, and there will be 1" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_of_another_recipe_is_not_taken(tmp_path, capsys):
     assert call("run", "tiny", "--out", tmp_path, "--set", "loop.steps=2") == 0
     (tmp_path / "record.json").write_text(json.dumps({**record(tmp_path), "recipe": "nano"}))

@@ -189,7 +189,7 @@ def test_a_bundle_that_moves_a_photo_goes_the_whole_way(tmp_path, capsys):
         (["base=BASE", "trajectories.points=3"], "cannot skip evenly over 3 points"),
         (["base=BASE", "trajectories.steps=6"], "4 points cannot be kept evenly of 6 steps"),
         ([f"base={SHIPPED}", "steps=2"], "is asked for 4 steps at least, not 2"),
-        (["base=BASE", "guidance.batch=9"], "A batch of 9 needs as many trajectories"),
+        (["base=BASE", "guidance.batch=9"], "A batch of the stage guidance takes 9 items, and there will be 4"),
     ],
 )
 def test_mistakes_are_sentences(tiny_bundle, tmp_path, capsys, settings, says):
