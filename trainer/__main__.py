@@ -18,11 +18,12 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from engine.device import AUTO
 from trainer.compare import compare, plot, table
 from trainer.data_options import add_encode, add_films
 from trainer.evaluate.command import add_evaluate, evaluate
 from trainer.plan.command import add_options, plan
-from trainer.ranks import Ranks, in_turn, joined
+from trainer.ranks import Ranks, in_turn, joined, own_device
 from trainer.record import Record
 from trainer.run import Stopped
 from trainer.settings import PLACES, configuration, override
@@ -102,11 +103,11 @@ def run(options: argparse.Namespace) -> int:
     config = override(recipe.part("config")(), options.set)
     if options.start and hasattr(config, "base"):
         raise ValueError(f"{options.recipe} begins at its base: --set base={options.start}, not --from.")
-    return _train(options.recipe, config, options.out or RUNS / options.recipe, options)
+    return _train(options.recipe, config, options.out or RUNS / options.recipe, options, options.device or AUTO)
 
 
 def resume(options: argparse.Namespace) -> int:
-    """Go on with the run in a folder: its record knows recipe, settings and threads."""
+    """Go on with the run in a folder: its record knows recipe, settings, device and threads."""
     record = Record(options.run)
     if not record.kept:
         raise ValueError(f"{options.run} holds no record of a run: begin one with `run RECIPE --out {options.run}`.")
@@ -115,7 +116,7 @@ def resume(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.run} holds a run of {name}, which is no recipe: there are {', '.join(RECIPES)}.")
     config = override(configuration(type(RECIPES[name].part("config")()), record.kept["config"]), options.set)
     torch.set_num_threads(options.threads or record.kept["environment"]["threads"])
-    return _train(name, config, options.run, options)
+    return _train(name, config, options.run, options, options.device or record.kept.get("device", AUTO))
 
 
 def compare_runs(options: argparse.Namespace) -> int:
@@ -152,13 +153,14 @@ def export(options: argparse.Namespace) -> int:
     return 0
 
 
-def _train(name: str, config: Any, folder: Path, options: argparse.Namespace) -> int:
+def _train(name: str, config: Any, folder: Path, options: argparse.Namespace, asked: str) -> int:
     stages, began, has_start = _stages(name, options.stage), time.time(), (folder / START).exists()
-    with joined() as ranks:
+    device = own_device(asked)
+    with joined(device) as ranks:
         record = Record(folder)
-        _begin(record, name, config, options, ranks)
+        _begin(record, name, config, options, ranks, asked, device)
         try:
-            finished = RECIPES[name].part("run")(config, folder, stages, options.minutes)
+            finished = RECIPES[name].part("run")(config, folder, stages, options.minutes, device)
         except ValueError:
             if ranks.rank == 0 and not _worked(folder, began):
                 record.take_back()
@@ -176,12 +178,20 @@ def _worked(folder: Path, began: float) -> bool:
     return any(path.stat().st_mtime >= began for path in folder.glob("*/**/*") if path.is_file())
 
 
-def _begin(record: Record, name: str, config: Any, options: argparse.Namespace, ranks: Ranks) -> None:
+def _begin(
+    record: Record,
+    name: str,
+    config: Any,
+    options: argparse.Namespace,
+    ranks: Ranks,
+    asked: str,
+    device: torch.device,
+) -> None:
     """Record the call on rank 0, before any rank goes on, and list what it changes."""
     with in_turn():
         if ranks.rank == 0:
             start = begin_at(record.path.parent, options.start) if options.start else None
-            changes = record.begin(name, config, options.command, options.set, ranks.world, start)
+            changes = record.begin(name, config, options.command, options.set, ranks.world, start, asked, device)
             for change in changes:
                 print(f"changed since the last call: {change}")
 
@@ -228,6 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     for sub in (begin, again):
         sub.add_argument("--minutes", type=float, help="pause the whole call after this long")
         sub.add_argument("--stage", action="append", help="only this stage (may be repeated)")
+        sub.add_argument("--device", help="auto, cpu, or an accelerator as torch names it (auto, or as the run began)")
         # One thread: the models are small, and a barrier that waits for a busy core costs more than it gains.
         sub.add_argument("--threads", type=int, help="CPU threads of torch (1, or as the run began)")
     cache = verbs.add_parser("calibrate", help="measure what a diffusion cache costs a bundle, into a copy of it")

@@ -179,7 +179,7 @@ def read_average(stage: Path) -> dict[str, Tensor]:
     """The averaged weights of a stage's newest checkpoint, whole, by `module.parameter`."""
     step = last_good(stage)
     if step is None:
-        average: dict[str, Tensor] = torch.load(stage / FILE, weights_only=True)["average"]
+        average: dict[str, Tensor] = read_file(stage)["average"]
         return average
     place = stage / FOLDER / f"step-{step:08d}"
     found = {name: torch.empty(size, dtype=kind) for name, (size, kind) in _described(place, "average").items()}
@@ -191,11 +191,28 @@ def read_average(stage: Path) -> dict[str, Tensor]:
 
 
 def save_file(stage: Path, state: dict[str, Any]) -> None:
-    """Write `checkpoint.pt` beside the last one, then replace it: a kill leaves one that is whole."""
+    """Write `checkpoint.pt` beside the last one, then replace it: a kill leaves one that is whole.
+
+    Its tensors are those of the CPU, whatever device trains, and can be read where there is no other.
+    """
     stage.mkdir(parents=True, exist_ok=True)
     temporary = (stage / FILE).with_suffix(".tmp")
-    torch.save(state, temporary)
+    torch.save(_on_host(state), temporary)
     temporary.replace(stage / FILE)
+
+
+def read_file(stage: Path) -> dict[str, Any]:
+    """What `checkpoint.pt` holds, on the CPU."""
+    found: dict[str, Any] = torch.load(stage / FILE, map_location="cpu", weights_only=True)
+    return found
+
+
+def _on_host(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.cpu()
+    if isinstance(value, dict):
+        return {key: _on_host(one) for key, one in value.items()}
+    return [_on_host(one) for one in value] if isinstance(value, list) else value
 
 
 def _described(place: Path, under: str) -> dict[str, tuple[torch.Size, torch.dtype]]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from engine.bundles import Bundle
+from engine.device import CPU, device_of
 from engine.models.video_dit import VideoDiT
 from engine.samplers import shifted_times
 from trainer.data import batch_indices, check_batches
@@ -35,11 +36,15 @@ STAGES = ("trajectories", "guidance", "few_steps", "comparison")
 
 
 def run_distil(
-    config: DistilConfig, folder: Path, stages: tuple[str, ...] = STAGES, minutes: float | None = None
+    config: DistilConfig,
+    folder: Path,
+    stages: tuple[str, ...] = STAGES,
+    minutes: float | None = None,
+    device: torch.device = CPU,
 ) -> bool:
     """Run the stages; True when all of them are finished. ValueError says what is missing or wrong."""
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    teacher = load_teacher(config.base, config.dit)
+    teacher = load_teacher(config.base, config.dit, device)
     check_sizes(config, teacher)
     makers = {
         "trajectories": make_trajectories,
@@ -77,7 +82,7 @@ def train_guidance(config: DistilConfig, folder: Path, teacher: Teacher, deadlin
     def loss(step: int, draws: Draws) -> LossValue:
         points, inputs = data.batch(step, draws)
         places = torch.rand(data.loop.batch, generator=draws)[draws.slice] * config.trajectories.points
-        return guidance_loss(dit, points, data.times, inputs, places, teacher.weights)
+        return guidance_loss(dit, points, data.times, inputs, places.to(run.device), teacher.weights)
 
     return train(run, loss, deadline=deadline)
 
@@ -137,7 +142,8 @@ class _Batches:
         self.teacher, self.loop, self.seed = teacher, loop, seed
         self.found = open_trajectories(folder / "trajectories", config.trajectories, teacher)
         self.sizes = {kind: len(some.wishes) for kind, some in self.found.items()}
-        self.times = shifted_times(config.trajectories.points, teacher.shift)
+        self.device = device_of(teacher.model)
+        self.times = shifted_times(config.trajectories.points, teacher.shift).to(self.device)
 
     def batch(self, step: int, draws: Draws) -> tuple[Tensor, Inputs]:
         """This rank's rows: points [B, P + 1, C, T, h, w], and what was asked."""
@@ -145,7 +151,7 @@ class _Batches:
         some: Trajectories = self.found[kind]
         mine = items[draws.slice]
         inputs = self.teacher.inputs(some.given[mine], [some.wishes[item] for item in mine])
-        return torch.from_numpy(np.asarray(some.points[mine])).float(), inputs
+        return torch.from_numpy(np.asarray(some.points[mine])).float().to(self.device), inputs
 
 
 def make_comparison(config: DistilConfig, folder: Path, teacher: Teacher, deadline: float = math.inf) -> bool:

@@ -19,6 +19,7 @@ from rich.progress import track
 from safetensors.torch import load_file, save_file
 
 from engine.bundles import Bundle
+from engine.device import CPU
 from engine.models.video_dit import VideoDiT
 from trainer.claim import check_claim, claim
 from trainer.derived import Change, changed_card, write_derived
@@ -35,10 +36,16 @@ STAGES = ("pairs", "transformer")
 PAIRS, CLAIM = "pairs/pairs.safetensors", "pairs/pairs.json"  # within a run's folder
 
 
-def run_dpo(config: DpoConfig, folder: Path, stages: tuple[str, ...] = STAGES, minutes: float | None = None) -> bool:
+def run_dpo(
+    config: DpoConfig,
+    folder: Path,
+    stages: tuple[str, ...] = STAGES,
+    minutes: float | None = None,
+    device: torch.device = CPU,
+) -> bool:
     """Run the stages; True when all of them are finished. ValueError says what is missing or wrong."""
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    teacher = load_teacher(config.base, config.dit)
+    teacher = load_teacher(config.base, config.dit, device)
     if "pairs" in stages:
         with in_turn():
             encode_pairs(config, folder, teacher)
@@ -92,8 +99,8 @@ def train_transformer(config: DpoConfig, folder: Path, teacher: Teacher, deadlin
     def loss(step: int, draws: Draws) -> LossValue:
         pairs = batch_of(kinds, config.loop.batch, (config.seed, 1, step))[draws.slice]
         inputs = teacher.inputs(np.stack([pair.given for pair in pairs]), [pair.wish for pair in pairs])
-        preferred = torch.stack([pair.preferred_CThw for pair in pairs])
-        rejected = torch.stack([pair.rejected_CThw for pair in pairs])
+        preferred = torch.stack([pair.preferred_CThw for pair in pairs]).to(run.device)
+        rejected = torch.stack([pair.rejected_CThw for pair in pairs]).to(run.device)
         weights, times = teacher.weights, teacher.times
         return preference_loss(dit, teacher.model, preferred, rejected, inputs, weights, times, config.beta, draws)
 

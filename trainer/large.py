@@ -21,6 +21,7 @@ from torch import Tensor
 
 from datapipe.shards import Record, ShardSet
 from engine.bundles import read_bundle
+from engine.device import CPU, device_of
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
 from engine.models.video_dit import VideoDiT
@@ -41,14 +42,18 @@ STAGES = ("dit",)
 
 
 def run_large(
-    config: LargeVideoConfig, folder: Path, stages: tuple[str, ...] = STAGES, minutes: float | None = None
+    config: LargeVideoConfig,
+    folder: Path,
+    stages: tuple[str, ...] = STAGES,
+    minutes: float | None = None,
+    device: torch.device = CPU,
 ) -> bool:
     """Train to the end of the last stage (True), or for so many minutes. ValueError says what is missing or wrong."""
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     shards = derived(config)
     place, about = folder / "data" / "shards.json", {"digest": shards.digest, **shards.about}
     check_claim(place, about, "set of shards")
-    run, schedule = dit_run(config, folder, shards), schedule_of(config, shards)
+    run, schedule = dit_run(config, folder, shards, device), schedule_of(config, shards)
     with in_turn():  # named among the run's data, in its record
         claim(place, about, "set of shards")
     if run.finished:
@@ -87,7 +92,8 @@ def flow_loss(
     noise = torch.stack([torch.randn(latents.shape[1:], generator=stream) for stream in streams])
     text_BMC = torch.nn.utils.rnn.pad_sequence(text, batch_first=True)
     mask_BM = torch.arange(text_BMC.shape[1]) < torch.tensor([len(one) for one in text])[:, None]
-    weights_C = torch.ones(latents.shape[1])
+    tensors = (latents, boxed, text_BMC, mask_BM, torch.ones(latents.shape[1]), time_B, noise)
+    latents, boxed, text_BMC, mask_BM, weights_C, time_B, noise = (x.to(device_of(dit)) for x in tensors)
     return video_flow_error(dit, latents, boxed, boxes, tasks, text_BMC, mask_BM, weights_C, time_B, noise)
 
 
@@ -152,7 +158,7 @@ def schedule_of(config: LargeVideoConfig, shards: ShardSet) -> Schedule:
     )
 
 
-def dit_run(config: LargeVideoConfig, folder: Path, shards: ShardSet) -> Run:
+def dit_run(config: LargeVideoConfig, folder: Path, shards: ShardSet, device: torch.device = CPU) -> Run:
     """The transformer, and how far it is."""
     if config.states.optimiser != "adamw":
         raise ValueError(f"The loop trains with adamw; states.optimiser={config.states.optimiser} is for plans only.")
@@ -171,7 +177,7 @@ def dit_run(config: LargeVideoConfig, folder: Path, shards: ShardSet) -> Run:
     data = {"seed": config.seed, "shards": shards.digest, "stages": stages, "shift_from": config.shift_from}
     loop = replace(config.loop, steps=sum(s.steps for s in config.stages), batch=config.stages[0].batch)
     layout = Layout(**asdict(config.layout))
-    return Run(folder / config.part, {config.part: dit}, loop, data, spread_over(layout, config.memory))
+    return Run(folder / config.part, {config.part: dit}, loop, data, spread_over(layout, config.memory), device)
 
 
 @dataclass

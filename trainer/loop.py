@@ -93,7 +93,7 @@ class _Part:
         run, began = self.run, time.monotonic()
         draws = Draws.of(run.config.seed, self.batch, self.rows, self.whole)
         self.watch.enter("loss", run.step)
-        with _kernels(next(run.net.parameters()).device.type):
+        with _kernels(run.device.type):
             value, metrics = self.of(self.batch, draws)
         if len(self.rows) < self.whole and not draws.asked:
             raise ValueError(f"The stage {run.folder.name} takes whole batches: run it as one process and microbatch.")

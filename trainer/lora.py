@@ -23,6 +23,7 @@ from torch import Tensor
 
 from engine.adapters import KIND, Adapter, save_adapter
 from engine.bundles import Bundle
+from engine.device import CPU, device_of
 from engine.media.errors import MediaError
 from engine.media.photo import open_photo
 from engine.media.video import decode_frames
@@ -45,13 +46,20 @@ PHOTO_KNOWN = 0.5  # of clips: learnt as the video of a given photo
 DROP_TEXT = 0.1  # what guidance needs: the adapter also learns without the words
 
 
-def run_lora(config: LoraConfig, folder: Path, stages: tuple[str, ...] = STAGES, minutes: float | None = None) -> bool:
+def run_lora(
+    config: LoraConfig,
+    folder: Path,
+    stages: tuple[str, ...] = STAGES,
+    minutes: float | None = None,
+    device: torch.device = CPU,
+) -> bool:
     """Run the stages; True when all of them are finished. ValueError says what is missing or wrong."""
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     base = load_base(config)
     if "samples" in stages:
         with in_turn():
             encode_samples(config, folder, base)
+    base.model.to(device)
     return "adapter" not in stages or train_adapter(config, folder, base, deadline)
 
 
@@ -151,7 +159,9 @@ def adapter_loss(
     said, known = [said[row] for row in draws.rows], [known[row] for row in draws.rows]
     time_B = shifted(torch.cat([torch.randn(1, generator=stream) for stream in streams]), *times)
     noise = [torch.randn(row.latents_CThw.shape, generator=stream) for row, stream in zip(said, streams, strict=True)]
-    return flow_error(base, said, time_B, known, noise), {"photo_known": float(np.mean(known))}
+    device = device_of(base.model)
+    said, noise = [sample.to(device) for sample in said], [one.to(device) for one in noise]
+    return flow_error(base, said, time_B.to(device), known, noise), {"photo_known": float(np.mean(known))}
 
 
 def flow_error(base: Base, samples: list[Sample], time_B: Tensor, known: list[bool], noise: list[Tensor]) -> Tensor:

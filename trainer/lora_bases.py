@@ -28,9 +28,14 @@ class Sample:
     text_MC: Tensor
     text_mask_M: Tensor
 
+    def to(self, device: torch.device) -> Sample:
+        return Sample(self.latents_CThw.to(device), self.text_MC.to(device), self.text_mask_M.to(device))
+
 
 class Base(Protocol):
-    """A loaded bundle whose transformer can be adapted. `part`: what the transformer is called in the bundle."""
+    """A loaded bundle whose transformer can be adapted. `part`: what the transformer is called in the bundle. The
+    transformer may be moved to a device; what encodes stays on the CPU.
+    """
 
     bundle: Bundle
     part: str
@@ -104,7 +109,7 @@ class OwnBase:
         return made
 
     def _condition(self, latents_CThw: Tensor, is_photo_known: bool) -> Tensor:
-        known = torch.zeros(1, 1, *latents_CThw.shape[1:])
+        known = latents_CThw.new_zeros(1, 1, *latents_CThw.shape[1:])
         known[:, :, :1] = float(is_photo_known)
         mask_channels = self.video.dit.config["condition_channels"] - len(latents_CThw)
         return condition_of(latents_CThw[None], known, mask_channels)[0]

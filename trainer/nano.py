@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from rich.progress import track
 from torch import nn
 
 from engine.conditions import CONDITION_CHANNELS, CONTROL_SIZES, GRIDS
+from engine.device import CPU, device_of
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE
 from engine.models.product_mask import ProductMask
@@ -36,7 +39,13 @@ ENCODED_TOGETHER = 128  # clips
 TOKENIZER, STATISTICS = "tokenizer.json", "latents/statistics.pt"  # within a run's folder
 
 
-def run_nano(config: NanoConfig, folder: Path, stages: tuple[str, ...] = STAGES, minutes: float | None = None) -> bool:
+def run_nano(
+    config: NanoConfig,
+    folder: Path,
+    stages: tuple[str, ...] = STAGES,
+    minutes: float | None = None,
+    device: torch.device = CPU,
+) -> bool:
     """Run the stages; True when all of them are finished.
 
     `minutes` bounds the whole call: what is under way then is paused after its chunk, batch or step. ValueError where a
@@ -46,11 +55,11 @@ def run_nano(config: NanoConfig, folder: Path, stages: tuple[str, ...] = STAGES,
     clips, photos = config.bank.scenes * config.bank.motions, config.photos.count
     batches = {"motion_vae": config.vae.batch, "single_dit": config.dit.batch, "product_mask": config.mask.batch}
     check_batches({name: (n, photos if name == "product_mask" else clips) for name, n in batches.items()}, stages)
-    makers = {
+    makers: dict[str, Callable[..., bool]] = {
         "bank": make_data,
-        "motion_vae": train_motion_vae,
-        "single_dit": train_single_dit,
-        "product_mask": train_product_mask,
+        "motion_vae": partial(train_motion_vae, device=device),
+        "single_dit": partial(train_single_dit, device=device),
+        "product_mask": partial(train_product_mask, device=device),
     }
     return all(makers[stage](config, folder, deadline) for stage in STAGES if stage in stages)
 
@@ -61,8 +70,8 @@ def make_data(config: NanoConfig, folder: Path, deadline: float = math.inf) -> b
     return build_photos(folder / "photos", config.photos, deadline) and bank
 
 
-def train_motion_vae(config: NanoConfig, folder: Path, deadline: float = math.inf) -> bool:
-    run = motion_vae_run(config, folder)
+def train_motion_vae(config: NanoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU) -> bool:
+    run = motion_vae_run(config, folder, device)
     if run.finished:
         return True
     banks = open_bank(folder / "bank", config.bank)
@@ -76,24 +85,25 @@ def train_motion_vae(config: NanoConfig, folder: Path, deadline: float = math.in
 
     def loss(step: int, generator: torch.Generator) -> LossValue:
         format, items = batch_indices(config.seed, step, sizes, config.vae.batch)
-        return motion_vae_loss(model, *motion_batch(banks[format], items), generator)
+        photo, plate, fields, alpha = (x.to(run.device) for x in motion_batch(banks[format], items))
+        return motion_vae_loss(model, photo, plate, fields, alpha, generator)
 
     return train(run, loss, deadline=deadline)
 
 
-def motion_vae_run(config: NanoConfig, folder: Path) -> Run:
+def motion_vae_run(config: NanoConfig, folder: Path, device: torch.device = CPU) -> Run:
     """The stage's modules with whatever is trained of them."""
     torch.manual_seed(config.seed)
     modules: dict[str, nn.Module] = {"motion_vae": MotionVAE().to(memory_format=torch.channels_last)}
     data = {"seed": config.seed, "bank": config.bank.described, "linear_clips": config.linear_clips}
-    return Run(folder / "motion_vae", modules, config.vae, data)
+    return Run(folder / "motion_vae", modules, config.vae, data, device=device)
 
 
-def train_single_dit(config: NanoConfig, folder: Path, deadline: float = math.inf) -> bool:
-    run = single_dit_run(config, folder)
+def train_single_dit(config: NanoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU) -> bool:
+    run = single_dit_run(config, folder, device)
     if run.finished:
         return True
-    vae = finished_vae(config, folder)
+    vae = finished_vae(config, folder, device)
     banks = open_bank(folder / "bank", config.bank)
     if not encode_bank(config, folder, banks, vae, deadline) or time.monotonic() >= deadline:
         return False
@@ -108,16 +118,16 @@ def train_single_dit(config: NanoConfig, folder: Path, deadline: float = math.in
 
     def loss(step: int, generator: torch.Generator) -> LossValue:
         format, items = batch_indices(config.seed + 1, step, sizes, config.dit.batch)
-        photo = photo_tensor(banks[format].photo[items // config.bank.motions])
+        photo = photo_tensor(banks[format].photo[items // config.bank.motions]).to(run.device)
         rows = sample_conditions(banks[format], items, (config.seed, step))
-        batch = vae.scale_latents(torch.from_numpy(latents[format][items]).float())
+        batch = vae.scale_latents(torch.from_numpy(latents[format][items]).float().to(run.device))
         captions = sample_captions(banks[format].words, config.extra_captions, (config.seed, 1, step))
         return rectified_flow_loss(dit, text, tokenizer, vae, batch, photo, rows, captions, generator)
 
     return train(run, loss, deadline=deadline)
 
 
-def single_dit_run(config: NanoConfig, folder: Path) -> Run:
+def single_dit_run(config: NanoConfig, folder: Path, device: torch.device = CPU) -> Run:
     """Single-DiT and text encoder, which learn together."""
     torch.manual_seed(config.seed + 1)
     dit = SingleDiT(
@@ -138,12 +148,12 @@ def single_dit_run(config: NanoConfig, folder: Path) -> Run:
         "captions": config.captions,
         "extra_captions": config.extra_captions,
     }
-    return Run(folder / "single_dit", modules, config.dit, data)
+    return Run(folder / "single_dit", modules, config.dit, data, device=device)
 
 
-def finished_vae(config: NanoConfig, folder: Path) -> MotionVAE:
+def finished_vae(config: NanoConfig, folder: Path, device: torch.device = CPU) -> MotionVAE:
     """The averaged Motion VAE, frozen; ValueError where it is not trained to its end: latents of it would be kept."""
-    run = motion_vae_run(config, folder)
+    run = motion_vae_run(config, folder, device)
     if not run.finished:
         raise ValueError(
             f"The Single-DiT learns on the latents of a finished Motion VAE; {run.folder} has {run.step} of "
@@ -198,13 +208,14 @@ def encode_bank(
 
 
 def _encode_chunk(path: Path, bank: FormatBank, items: np.ndarray, total: int, vae: MotionVAE) -> None:
-    photo, _, fields, _ = motion_batch(bank, items)
-    with torch.autocast("cpu", torch.bfloat16):
+    device = device_of(vae)
+    photo, _, fields, _ = (x.to(device) for x in motion_batch(bank, items))
+    with torch.autocast(device.type, torch.bfloat16):
         mean, _ = vae.encode(fields, vae.reference(photo))
     if not path.exists():
         open_memmap(path, mode="w+", dtype=np.float16, shape=(total, *mean.shape[1:])).flush()
     values = np.load(path, mmap_mode="r+")
-    values[items] = mean.half().numpy()
+    values[items] = mean.half().cpu().numpy()
     values.flush()
 
 
@@ -215,8 +226,10 @@ def _write_statistics(home: Path, formats: list[str]) -> None:
     (home / "statistics.tmp").replace(home / "statistics.pt")
 
 
-def train_product_mask(config: NanoConfig, folder: Path, deadline: float = math.inf) -> bool:
-    run = product_mask_run(config, folder)
+def train_product_mask(
+    config: NanoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU
+) -> bool:
+    run = product_mask_run(config, folder, device)
     if run.finished:
         return True
     photos = open_photos(folder / "photos", config.photos)
@@ -226,16 +239,17 @@ def train_product_mask(config: NanoConfig, folder: Path, deadline: float = math.
     def loss(step: int, generator: torch.Generator) -> LossValue:
         _, items = batch_indices(config.seed + 2, step, {"all": len(photos)}, config.mask.batch)
         batch = torch.from_numpy(photos[np.sort(items)]).permute(0, 3, 1, 2).float() / 255
+        batch = batch.to(run.device)
         return product_mask_loss(model, batch[:, :3], batch[:, 3:], generator)
 
     return train(run, loss, deadline=deadline)
 
 
-def product_mask_run(config: NanoConfig, folder: Path) -> Run:
+def product_mask_run(config: NanoConfig, folder: Path, device: torch.device = CPU) -> Run:
     torch.manual_seed(config.seed + 2)
     modules: dict[str, nn.Module] = {"product_mask": ProductMask().to(memory_format=torch.channels_last)}
     data = {"seed": config.seed, "photos": config.photos.described}
-    return Run(folder / "product_mask", modules, config.mask, data)
+    return Run(folder / "product_mask", modules, config.mask, data, device=device)
 
 
 def _name(format: str) -> str:

@@ -162,7 +162,7 @@ def made_again(
     inputs: Inputs = teacher.inputs(np.stack([given] * count), [wish] * count, unasked=teacher.guidance != 1)
     velocity = sampled_by(teacher.model, inputs, teacher.guidance)
     *_, (_, data) = euler(velocity, noise_of(teacher, kind, seeds), shifted_times(steps, teacher.shift))
-    return list(data)
+    return list(data.cpu())
 
 
 def _of_clip(teacher: LatentTeacher, video: LatentVideo, clip: Path) -> Tensor:

@@ -10,6 +10,8 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
+from engine.device import CPU, chosen
+
 CONNECTED = timedelta(minutes=10)  # or given up, and started again by torchrun; in training the watch is quicker
 MADE = timedelta(hours=6)  # what one rank makes while the others wait
 
@@ -39,20 +41,52 @@ class Ranks:
         return [one.item() for one in found]
 
 
+def own_device(asked: str) -> torch.device:
+    """What this process computes on: by `asked` (auto, or a device as torch names it), and under torchrun the one of
+    this rank's number on its machine.
+
+    ValueError where there is no such device, or fewer of them than ranks on this machine.
+    """
+    if asked == CPU.type or not dist.is_torchelastic_launched():
+        return chosen(asked)
+    number, count = dist.get_node_local_rank(), torch.accelerator.device_count()
+    if number < count:
+        torch.accelerator.set_device_index(number)  # first of all: no rank is to open the others' devices
+    device = chosen(asked)
+    if device.type == CPU.type:
+        return device
+    if device.index is not None:
+        raise ValueError(f"Each rank has a device of its own: ask for {device.type}, not for {device}.")
+    if number >= count:
+        raise ValueError(
+            f"A machine has {count} of {device.type}, and more ranks: start torchrun with --nproc-per-node={count}, "
+            f"or train with --device cpu."
+        )
+    return torch.device(device.type, number)
+
+
 @contextmanager
-def joined() -> Iterator[Ranks]:
-    """The ranks that torchrun started, or this process alone."""
+def joined(device: torch.device = CPU) -> Iterator[Ranks]:
+    """The ranks that torchrun started, each on its device, or this process alone."""
     if not dist.is_torchelastic_launched():
         yield Ranks()
         return
     # torchrun keeps one store over restarts, with the addresses of ranks that are gone: gloo would wait for them.
     store, rank, world = next(dist.rendezvous("env://"))
     store = dist.PrefixStore(f"restart-{restarts()}", store)
-    dist.init_process_group(store=store, rank=rank, world_size=world, timeout=CONNECTED)
+    dist.init_process_group(backends_of(device), store=store, rank=rank, world_size=world, timeout=CONNECTED)
     try:
         yield Ranks()
     finally:
         dist.destroy_process_group()
+
+
+def backends_of(device: torch.device) -> str:
+    """Who sends what lies on the device; what ranks ask each other beside training, and checkpoints, lie on the CPU."""
+    ours = dist.get_default_backend_for_device(CPU)
+    if device.type == CPU.type:
+        return ours
+    return f"{CPU.type}:{ours},{device.type}:{dist.get_default_backend_for_device(device)}"
 
 
 def restarts() -> int:

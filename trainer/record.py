@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from engine.device import AUTO, CPU, name_of
 from trainer.claim import differences
 from trainer.ranks import restarts
 
@@ -40,9 +41,12 @@ class Record:
         assignments: Sequence[str] = (),
         world: int = 1,
         start: dict[str, Any] | None = None,
+        asked: str = AUTO,
+        device: torch.device = CPU,
     ) -> list[str]:
         """Note a call of this recipe; what differs from the last call, one line each: empty for a new run.
 
+        `asked` is which device was asked for, which `resume` goes on by; `device` which one that is here.
         Whether a stage may go on under a changed setting its checkpoint decides. ValueError where the folder holds a
         run of another recipe.
         """
@@ -51,13 +55,14 @@ class Record:
                 f"{self.path.parent} holds a run of {self.kept['recipe']}, not of {recipe}: choose a new folder."
             )
         settings = json.loads(json.dumps(asdict(config)))
-        now = {**code(), "environment": {**environment(), "world": world}, "data": data_digest(self.path.parent)}
+        here = {**environment(), "world": world, "device": name_of(device)}
+        now = {**code(), "environment": here, "data": data_digest(self.path.parent)}
         changes = differences(self.kept["config"], settings) if self.kept else []
         changes += differences(_compared(self.kept), _compared(now)) if self.kept else []
         call = {"time": round(time.time()), "restart": restarts(), "command": command, "set": list(assignments)}
         call |= {**now, "changed": changes}
         calls = [*self.kept.get("calls", []), call]
-        first = {"recipe": recipe, "config": settings, "from": start or self.kept.get("from")}
+        first = {"recipe": recipe, "config": settings, "from": start or self.kept.get("from"), "device": asked}
         self._write({**first, **now, "command": calls[0]["command"], "calls": calls})
         return changes
 

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from engine.device import device_of
 from trainer.parallel.layout import Layout
 from trainer.parallel.policy import Memory, Recompute
 
@@ -97,7 +98,7 @@ def spread_over(layout: Layout, memory: Memory = KEEP) -> Callable[[dict[str, nn
     def spread(modules: dict[str, nn.Module]) -> Spreading:
         from trainer.parallel.spread import Spread  # which imports every transformer
 
-        device = next(parameter.device for module in modules.values() for parameter in module.parameters())
+        device = device_of(next(iter(modules.values())))
         return Spread(modules, layout, memory, device_type=device.type)
 
     return spread

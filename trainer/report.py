@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from engine.device import name_of
 from trainer.log import Tally
 from trainer.meter import Meter, Work
 from trainer.plan.devices import peak_of
@@ -141,7 +141,5 @@ def _over_mean(values: list[float]) -> float:
 
 def _peak(run: Run) -> float | None:
     """Dense TFLOP/s of a rank's device by its data sheet; None where that is not known, as of a CPU."""
-    device = next(run.net.parameters()).device
-    if device.type == "cpu":
-        return None
-    return peak_of(torch.get_device_module(device).get_device_name(device))
+    device = run.device
+    return None if device.type == "cpu" else peak_of(name_of(device))

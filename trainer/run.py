@@ -12,7 +12,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from trainer.checkpoint import FILE, Checkpoints, last_good, save_file
+from engine.device import device_of
+from trainer.checkpoint import FILE, Checkpoints, last_good, read_file, save_file
 from trainer.claim import differences
 from trainer.ema import Average
 from trainer.faults import FaultLog, Spikes
@@ -33,6 +34,8 @@ class Run:
     `data` describes what the stage learns from. With the modules' configurations and `config` it is kept in the
     checkpoint: ValueError where the checkpoint in `folder` was made otherwise, or has more steps than are asked for.
     `spread` lays the modules over the ranks, as `trainer.parallel.Spread` does: each has them whole by default.
+    `device` is where they learn, and their average and the optimiser's states are; without it where they were made.
+    What checkpoints hold is of no device.
     `cursor` is the number of the next batch: the step, and one more for every batch that was left out.
     """
 
@@ -43,6 +46,7 @@ class Run:
         config: LoopConfig,
         data: dict[str, Any] | None = None,
         spread: Callable[[dict[str, nn.Module]], Spreading] = Replicas,
+        device: torch.device | None = None,
     ) -> None:
         self.folder, self.modules, self.config, self.ranks = folder, modules, config, Ranks()
         self.start = start_of(folder.parent, modules)
@@ -50,6 +54,8 @@ class Run:
         self.kept = Checkpoints(folder, config.keep, _way(config, self.ranks.world) == "async")
         if self.start and self.saved is None:
             load_start(self.start, modules)
+        for module in modules.values() if device is not None else ():
+            module.to(device)
         self.spread = spread(modules)
         self.net = self.spread.net
         self.optimiser = torch.optim.AdamW(
@@ -64,6 +70,11 @@ class Run:
         self._trouble = (0, -1)
         if self.saved is not None:
             self._restore()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the modules are, and batches have to be."""
+        return device_of(self.net)
 
     @property
     def checkpoint(self) -> Path:
@@ -172,10 +183,10 @@ class Run:
             self._refuse_another(self.kept.facts(step), self.kept.shapes(step, "net"))
             self._restore_folder(step)
             return
-        state = torch.load(self.checkpoint, weights_only=True)
+        state = read_file(self.folder)
         self._refuse_another(state, {name: tuple(value.shape) for name, value in state["net"].items()})
         self.net.load_state_dict(state["net"])
-        self.averaged.values = state["average"]
+        self.averaged.values = {name: value.to(self.device) for name, value in state["average"].items()}
         self.optimiser.load_state_dict(state["optimiser"])
         self._stand_at(state)
 

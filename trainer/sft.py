@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from engine.bundles import Bundle
+from engine.device import CPU
 from trainer.claim import check_claim
 from trainer.data import batch_indices
 from trainer.derived import Change, changed_card, write_derived
@@ -26,13 +27,20 @@ from trainer.recipes.sft import SftConfig
 STAGES = ("samples", "transformer")
 
 
-def run_sft(config: SftConfig, folder: Path, stages: tuple[str, ...] = STAGES, minutes: float | None = None) -> bool:
+def run_sft(
+    config: SftConfig,
+    folder: Path,
+    stages: tuple[str, ...] = STAGES,
+    minutes: float | None = None,
+    device: torch.device = CPU,
+) -> bool:
     """Run the stages; True when all of them are finished. ValueError says what is missing or wrong."""
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     base = own_base(config)
     if "samples" in stages:
         with in_turn():
             encode_samples(config, folder, base)
+    base.model.to(device)
     return "transformer" not in stages or train_transformer(config, folder, base, deadline)
 
 

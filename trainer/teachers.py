@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from datapipe.worlds.clip import ASPECTS, draw_picture, exact_fields, sample_controls
 from datapipe.worlds.film import caption, make_films
@@ -22,6 +22,7 @@ from datapipe.worlds.scene import sample_scene
 from engine.bundles import Bundle, read_bundle
 from engine.conditions import GRIDS, LATENT_TIMES, control_tensors, dense_condition
 from engine.denoise import FREE
+from engine.device import CPU, device_of
 from engine.generate import Engine
 from engine.latent_video import SPACE, TIME, LatentVideo
 from engine.models.video_dit import VideoDiT
@@ -54,12 +55,16 @@ class Inputs:
     def rows(self, start: int, stop: int) -> Inputs:
         return Inputs(*(None if part is None else part[start:stop] for part in self._parts()))  # type: ignore[arg-type]
 
+    def to(self, device: torch.device) -> Inputs:
+        return Inputs(*(None if part is None else part.to(device) for part in self._parts()))  # type: ignore[arg-type]
+
     def _parts(self) -> list[Tensor | None]:
         return [getattr(self, field.name) for field in fields(self)]
 
 
 class Teacher(Protocol):
-    """A loaded bundle of our own, frozen.
+    """A loaded bundle of our own, frozen. Its transformer is on the device that it was loaded for, and so are `weights`
+    and what it reads; the small parts around it stay on the CPU.
 
     `kinds`: the shape [C, T, h, w] of the latents of every kind of scene (a format, a size). `least`: the fewest steps
     that it may be asked for. `weights`: how much the latents' channels count, broadcast over [C, T, h, w], mean 1.
@@ -94,15 +99,15 @@ class Teacher(Protocol):
     def unit(self) -> str: ...
 
 
-def load_teacher(path: str, dit: str = "single") -> Teacher:
+def load_teacher(path: str, dit: str = "single", device: torch.device = CPU) -> Teacher:
     """ValueError where no bundle is named, or one that is not ours."""
     if not path:
         raise ValueError("Say which bundle is meant: --set base=FOLDER.")
     bundle = read_bundle(Path(path))
     if "motion_vae.json" in bundle.files:
-        return MotionTeacher(bundle)
+        return MotionTeacher(bundle, device)
     if "vae.json" in bundle.files:
-        return LatentTeacher(bundle, dit)
+        return LatentTeacher(bundle, dit, device)
     raise ValueError(f"The bundle {bundle.name} is neither one that moves a photo nor one of latent video of our own.")
 
 
@@ -113,13 +118,14 @@ class MotionTeacher:
     times = (rectified_flow.TIME_SHIFT, rectified_flow.TIME_SPREAD)
     drawn = {"nothing_said": NOTHING_SAID}
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, device: torch.device) -> None:
         self.bundle, self.engine = bundle, Engine(bundle)
         self.model: VideoDiT = self.engine.dit
+        cast(nn.Module, self.model).to(device)
         self.guidance, self.shift, self.temperature = _sampling(self.engine.sampling)
         channels = self.model.config["in_channels"]
         self.kinds = {kind: (channels, LATENT_TIMES, h // 8, w // 8) for kind, (h, w) in GRIDS.items()}
-        self.weights = channel_weights(self.engine.vae).detach()
+        self.weights = channel_weights(self.engine.vae).detach().to(device)
 
     def draw(self, kind: str, seed: int) -> tuple[np.ndarray, Wish]:
         rng = np.random.default_rng(seed)
@@ -140,7 +146,7 @@ class MotionTeacher:
             controls += [FREE] * len(wishes)
             condition = torch.cat([condition, condition])
         text, mask = _read(self.engine, wishes, unasked)
-        return Inputs(condition, text, mask, *control_tensors(controls))
+        return Inputs(condition, text, mask, *control_tensors(controls)).to(device_of(self.model))
 
     def exact(self, kind: str, seed: int) -> tuple[Motion, np.ndarray]:
         """The motion of the scene that `draw` draws, and its exact fields as `seen` gives them, [5, T, h, w]."""
@@ -156,8 +162,8 @@ class MotionTeacher:
     @torch.no_grad()
     def seen(self, latents_BCThw: Tensor, given: np.ndarray) -> np.ndarray:
         """Motion fields [B, 5, T, h, w]: scene's and product's flow in fractions of the frame, light."""
-        vae = self.engine.vae
-        made: np.ndarray = vae.decode(vae.unscale_latents(latents_BCThw), vae.reference(photo_tensor(given))).numpy()
+        vae, latents = self.engine.vae, latents_BCThw.cpu()
+        made: np.ndarray = vae.decode(vae.unscale_latents(latents), vae.reference(photo_tensor(given))).numpy()
         return made
 
     unit = "% of the frame"
@@ -175,10 +181,11 @@ class LatentTeacher:
     least = 1
     drawn: dict[str, float] = {}
 
-    def __init__(self, bundle: Bundle, dit: str) -> None:
+    def __init__(self, bundle: Bundle, dit: str, device: torch.device) -> None:
         self.bundle, self.part = bundle, f"{dit}_dit"
         self.video = LatentVideo(bundle, dit)
         self.model = self.video.dit
+        cast(nn.Module, self.model).to(device)
         self.guidance, self.shift, self.temperature = _sampling(self.video.sampling)
         native = bundle.capabilities["latents"]
         self.frames, self.height, self.width = (
@@ -186,7 +193,7 @@ class LatentTeacher:
         )
         grid = 1 + (self.frames - 1) // TIME, self.height // SPACE, self.width // SPACE
         self.kinds = {f"{self.width}x{self.height}": (self.model.config["in_channels"], *grid)}
-        self.weights = torch.ones(1, 1, 1, 1)
+        self.weights = torch.ones(1, 1, 1, 1, device=device)
 
     def draw(self, kind: str, seed: int) -> tuple[np.ndarray, Wish]:
         """Given is the condition [C + mask, T, h, w], float16: what a task of the training knows of the film."""
@@ -204,11 +211,12 @@ class LatentTeacher:
     def inputs(self, given: np.ndarray, wishes: Sequence[Wish], *, unasked: bool = False) -> Inputs:
         condition = torch.from_numpy(np.ascontiguousarray(given)).float()
         text, mask = _read(self.video, wishes, unasked)
-        return Inputs(torch.cat([condition, condition]) if unasked else condition, text, mask)
+        read = Inputs(torch.cat([condition, condition]) if unasked else condition, text, mask)
+        return read.to(device_of(self.model))
 
     def seen(self, latents_BCThw: Tensor, given: np.ndarray) -> np.ndarray:
         """Films [B, frames, H, W, 3] uint8."""
-        return np.stack([self.video.decode(row[None]) for row in latents_BCThw])
+        return np.stack([self.video.decode(row[None]) for row in latents_BCThw.cpu()])
 
     unit = "of 255"
 
@@ -229,6 +237,7 @@ def sampled_by(model: VideoDiT, inputs: Inputs, scale: float = 1.0) -> Callable[
     """A velocity for `engine.samplers`, at a guidance scale; other than 1 it needs the unasked rows too."""
 
     def velocity(x_BCThw: Tensor, time: Tensor) -> Tensor:
+        time = time.to(x_BCThw.device)
         if scale == 1:
             return velocity_of(model, x_BCThw, time.expand(len(x_BCThw)), inputs)
         made = velocity_of(model, torch.cat([x_BCThw, x_BCThw]), time.expand(len(inputs)), inputs)
@@ -242,7 +251,7 @@ def noise_of(teacher: Teacher, kind: str, seeds: Sequence[int]) -> Tensor:
     """Noise [B, C, T, h, w]: of each seed what the engine draws of it, as warm as the bundle has it."""
     shape = teacher.kinds[kind]
     drawn = [torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))[0] for seed in seeds]
-    return teacher.temperature * torch.stack(drawn)
+    return (teacher.temperature * torch.stack(drawn)).to(device_of(teacher.model))
 
 
 def _sampling(found: dict[str, float]) -> tuple[float, float, float]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from datapipe.worlds.film import caption
+from engine.device import CPU
 from engine.latent_video import HIDDEN_GREY, SPACE, TIME
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.multimodal_dit import MultimodalDiT
@@ -43,7 +46,11 @@ TOKENIZER, STATISTICS = "tokenizer.json", "latents/statistics.json"  # within a 
 
 
 def run_tiny_video(
-    config: TinyVideoConfig, folder: Path, stages: tuple[str, ...] = STAGES, minutes: float | None = None
+    config: TinyVideoConfig,
+    folder: Path,
+    stages: tuple[str, ...] = STAGES,
+    minutes: float | None = None,
+    device: torch.device = CPU,
 ) -> bool:
     """Run the stages; True when all of them are finished.
 
@@ -54,13 +61,13 @@ def run_tiny_video(
     films, dit = config.films.scenes * config.films.motions, config.dit_loop.batch
     batches = {"video_vae": config.vae_loop.batch, "single_dit": dit, "multimodal_dit": dit}
     check_batches({name: (batch, films) for name, batch in batches.items()}, stages)
-    makers = {
+    makers: dict[str, Callable[..., bool]] = {
         "bank": make_films_bank,
-        "text": train_text,
-        "video_vae": train_video_vae,
-        "latents": encode_films,
-        "single_dit": train_single_dit,
-        "multimodal_dit": train_multimodal_dit,
+        "text": partial(train_text, device=device),
+        "video_vae": partial(train_video_vae, device=device),
+        "latents": partial(encode_films, device=device),
+        "single_dit": partial(train_single_dit, device=device),
+        "multimodal_dit": partial(train_multimodal_dit, device=device),
     }
     return all(makers[stage](config, folder, deadline) for stage in STAGES if stage in stages)
 
@@ -70,10 +77,10 @@ def make_films_bank(config: TinyVideoConfig, folder: Path, deadline: float = mat
         return build_films(folder / "bank", config.films, deadline)
 
 
-def train_text(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
+def train_text(config: TinyVideoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU) -> bool:
     """The text encoder learns to tell what captions say; both transformers read it as it is then."""
     films = open_films(folder / "bank", config.films)
-    run = text_run(config, folder, films)
+    run = text_run(config, folder, films, device)
     with in_turn():
         if not (folder / TOKENIZER).exists():
             said = (text for text, _ in _captions(films, config.captions, (config.seed, 9)))
@@ -89,26 +96,28 @@ def train_text(config: TinyVideoConfig, folder: Path, deadline: float = math.inf
     return train(run, loss, deadline=deadline)
 
 
-def text_run(config: TinyVideoConfig, folder: Path, films: FilmBank) -> Run:
+def text_run(config: TinyVideoConfig, folder: Path, films: FilmBank, device: torch.device = CPU) -> Run:
     torch.manual_seed(config.seed)
     text = ErnieEncoder(**config.text)
     heads = FactHeads(facts_of(films.words), text.config.nlu_width)
     data = {"seed": config.seed, "films": config.films.described, "captions": config.captions}
-    return Run(folder / "text", {"text": text, "heads": heads}, config.text_loop, data)
+    return Run(folder / "text", {"text": text, "heads": heads}, config.text_loop, data, device=device)
 
 
-def train_video_vae(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
-    run = video_vae_run(config, folder)
+def train_video_vae(
+    config: TinyVideoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU
+) -> bool:
+    run = video_vae_run(config, folder, device)
     if run.finished:
         return True
     films = open_films(folder / "bank", config.films)
     vae = run.modules["vae"]
     assert isinstance(vae, AutoencoderKLWan)
-    principal = principal_of(config, films)
+    principal = principal_of(config, films).to(run.device)
 
     def loss(step: int, draws: Draws) -> LossValue:
         _, items = batch_indices(config.seed + 1, step, {"all": len(films)}, config.vae_loop.batch)
-        video = video_tensor(films.frames[np.sort(items)[draws.slice]])
+        video = video_tensor(films.frames[np.sort(items)[draws.slice]]).to(run.device)
         if step % 2:  # what is painted is painted mirrored too; captions play no part here
             video = video.flip(-1)
         if step < config.principal_steps and not run.start:
@@ -124,11 +133,11 @@ def principal_of(config: TinyVideoConfig, films: FilmBank) -> Principal:
     return Principal.fit(video_tensor(films.frames[np.sort(chosen)]), config.latent_channels)
 
 
-def video_vae_run(config: TinyVideoConfig, folder: Path) -> Run:
+def video_vae_run(config: TinyVideoConfig, folder: Path, device: torch.device = CPU) -> Run:
     torch.manual_seed(config.seed + 1)
     begun = {"films": config.principal_films, "steps": config.principal_steps}
     data = {"seed": config.seed, "films": config.films.described, "principal": begun}
-    return Run(folder / "video_vae", {"vae": make_vae(config)}, config.vae_loop, data)
+    return Run(folder / "video_vae", {"vae": make_vae(config)}, config.vae_loop, data, device=device)
 
 
 def make_vae(config: TinyVideoConfig) -> AutoencoderKLWan:
@@ -157,13 +166,13 @@ def video_tensor(frames_BTHW3: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(frames_BTHW3)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
 
-def encode_films(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
+def encode_films(config: TinyVideoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU) -> bool:
     """Latents of every film, whole and with a box hidden [items, 2, C, t, h, w] (float16), and their statistics.
 
     True when all are encoded, False when the deadline came first. ValueError where latents of another VAE lie.
     """
     films = open_films(folder / "bank", config.films)
-    run = video_vae_run(config, folder)  # by all ranks: a checkpoint of several is read together
+    run = video_vae_run(config, folder, device)  # by all ranks: a checkpoint of several is read together
     if run.step == 0:
         raise ValueError(f"There is no video VAE in {run.folder}. Run the stage `video_vae` first.")
     run.use_average()
@@ -193,9 +202,9 @@ def _encode_films(config: TinyVideoConfig, folder: Path, films: FilmBank, run: R
             return False
         chunk = slice(start, start + ENCODED_TOGETHER)
         frames = np.stack([films.frames[chunk], _boxed(films.frames[chunk], boxes[chunk])], 1)
-        with whole(vae), torch.autocast("cpu", torch.bfloat16):
-            mean, _ = moments(vae, video_tensor(frames.reshape(-1, *frames.shape[2:])))
-        values[chunk] = mean.unflatten(0, (-1, 2)).half().numpy()
+        with whole(vae), torch.autocast(run.device.type, torch.bfloat16):
+            mean, _ = moments(vae, video_tensor(frames.reshape(-1, *frames.shape[2:])).to(run.device))
+        values[chunk] = mean.unflatten(0, (-1, 2)).half().cpu().numpy()
         values.flush()
         mark.touch()
     _write_statistics(folder / STATISTICS, values[:, 0])
@@ -229,29 +238,35 @@ def _write_statistics(path: Path, latents: np.ndarray) -> None:
     temporary.replace(path)
 
 
-def train_single_dit(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
-    return _train_dit(config, folder, single_dit_run(config, folder), "single_dit", deadline)
+def train_single_dit(
+    config: TinyVideoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU
+) -> bool:
+    return _train_dit(config, folder, single_dit_run(config, folder, device), "single_dit", deadline)
 
 
-def train_multimodal_dit(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
-    return _train_dit(config, folder, multimodal_dit_run(config, folder), "multimodal_dit", deadline)
+def train_multimodal_dit(
+    config: TinyVideoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU
+) -> bool:
+    return _train_dit(config, folder, multimodal_dit_run(config, folder, device), "multimodal_dit", deadline)
 
 
-def single_dit_run(config: TinyVideoConfig, folder: Path) -> Run:
-    return _dit_run(config, folder, SingleDiT, "single_dit")
+def single_dit_run(config: TinyVideoConfig, folder: Path, device: torch.device = CPU) -> Run:
+    return _dit_run(config, folder, SingleDiT, "single_dit", device)
 
 
-def multimodal_dit_run(config: TinyVideoConfig, folder: Path) -> Run:
-    return _dit_run(config, folder, MultimodalDiT, "multimodal_dit")
+def multimodal_dit_run(config: TinyVideoConfig, folder: Path, device: torch.device = CPU) -> Run:
+    return _dit_run(config, folder, MultimodalDiT, "multimodal_dit", device)
 
 
-def _dit_run(config: TinyVideoConfig, folder: Path, kind: type[SingleDiT | MultimodalDiT], name: str) -> Run:
+def _dit_run(
+    config: TinyVideoConfig, folder: Path, kind: type[SingleDiT | MultimodalDiT], name: str, device: torch.device
+) -> Run:
     torch.manual_seed(config.seed + 2)
     channels = config.latent_channels
     sizes = {"in_channels": channels, "condition_channels": channels + config.mask_channels}
     dit = kind(**sizes, **getattr(config, name), text_dim=config.text["nlu_width"])
     data = {"seed": config.seed, "films": config.films.described, "captions": config.captions}
-    return Run(folder / name, {name: dit}, config.dit_loop, data, spread_over(config.layout, config.memory))
+    return Run(folder / name, {name: dit}, config.dit_loop, data, spread_over(config.layout, config.memory), device)
 
 
 def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadline: float) -> bool:
@@ -262,9 +277,9 @@ def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadl
     films = open_films(folder / "bank", config.films)
     values = np.load(folder / "latents" / "latents.npy", mmap_mode="r")
     mean, std = (torch.tensor(part).reshape(-1, 1, 1, 1) for part in statistics(folder).values())
-    boxes, text = boxes_of(config, len(films)), trained_text(config, folder, films)
+    boxes, text = boxes_of(config, len(films)), trained_text(config, folder, films, run.device)
     tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config["max_tokens"])
-    dit, weights_C = run.modules[name], principal_of(config, films).weights
+    dit, weights_C = run.modules[name], principal_of(config, films).weights.to(run.device)
     assert isinstance(dit, VideoDiT)
 
     def loss(step: int, draws: Draws) -> LossValue:
@@ -273,10 +288,10 @@ def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadl
         prompts = [caption(*films.shown(item), rng)[0] if rng.random() >= DROP_TEXT else "" for item in items]
         tasks = sample_tasks(len(items), rng)[draws.slice]
         prompts, items = prompts[draws.slice], items[draws.slice]
-        token_ids, token_mask = tokenizer(prompts)
+        token_ids, token_mask = (x.to(run.device) for x in tokenizer(prompts))
         with torch.no_grad():
             features = text(token_ids, token_mask)
-        latents = (torch.from_numpy(values[items]).float() - mean) / std
+        latents = ((torch.from_numpy(values[items]).float() - mean) / std).to(run.device)
         boxed = latents[:, 1]
         return video_flow_loss(dit, latents[:, 0], boxed, boxes[items], tasks, features, token_mask, weights_C, draws)
 
@@ -289,9 +304,9 @@ def statistics(folder: Path) -> dict[str, list[float]]:
     return found
 
 
-def trained_text(config: TinyVideoConfig, folder: Path, films: FilmBank) -> ErnieEncoder:
+def trained_text(config: TinyVideoConfig, folder: Path, films: FilmBank, device: torch.device = CPU) -> ErnieEncoder:
     """The averaged text encoder, frozen; ValueError where it is not trained to its end: both transformers share it."""
-    run = text_run(config, folder, films)
+    run = text_run(config, folder, films, device)
     if not run.finished:
         raise ValueError(
             f"The transformers learn on a finished text encoder; {run.folder} has {run.step} of {run.config.steps} "

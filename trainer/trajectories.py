@@ -101,7 +101,7 @@ def _solve_chunk(folder: Path, config: TrajectoriesConfig, teacher: Teacher, kin
     inputs = teacher.inputs(given, wishes, unasked=teacher.guidance != 1)
     noise = noise_of(teacher, kind, seeds)
     points = solve(teacher, inputs, noise, config.steps, config.points)
-    for part, values in (("given", given), ("points", points.half().numpy())):
+    for part, values in (("given", given), ("points", points.half().cpu().numpy())):
         path = folder / f"{_name(kind)}-{part}.npy"
         if not path.exists():
             open_memmap(path, mode="w+", dtype=values.dtype, shape=(config.items, *values.shape[1:])).flush()

@@ -151,9 +151,10 @@ class VideoDiT(Model):
         """
         table = self.controls.tables[k]
         assert isinstance(table, nn.Embedding)
-        ids_NK = torch.zeros(table.num_embeddings, len(self.controls.tables), dtype=torch.long)
-        ids_NK[:, k] = torch.arange(table.num_embeddings)
-        strengths_NK = torch.full(ids_NK.shape, strength)
+        device = table.weight.device
+        ids_NK = torch.zeros(table.num_embeddings, len(self.controls.tables), dtype=torch.long, device=device)
+        ids_NK[:, k] = torch.arange(table.num_embeddings, device=device)
+        strengths_NK = torch.full(ids_NK.shape, strength, device=device)
         parts_NKD = self.controls(ids_NK, strengths_NK) - self.controls(torch.zeros_like(ids_NK), strengths_NK)
         return parts_NKD[:, k].float()
 

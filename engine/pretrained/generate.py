@@ -18,6 +18,7 @@ import torch
 from engine.bundles import Bundle, BundleError, explained, read_bundle
 from engine.cache.bundled import BundledCache
 from engine.clock import Clock, OnEvent
+from engine.device import CPU, usable
 from engine.events import Canceled, Notice
 from engine.generate import Generated, IsCanceled, read_mask
 from engine.media.framing import background_kind, plan_framing
@@ -30,7 +31,7 @@ from engine.pretrained.directory import read_directory
 from engine.pretrained.families import Native
 from engine.pretrained.fitting import Plan, fitted, plan_native, to_i420
 from engine.pretrained.halves import refuse_cache, together
-from engine.pretrained.loading import load_pipelines, usable
+from engine.pretrained.loading import load_pipelines
 from engine.pretrained.wan import Spread, refuse_mesh
 from engine.requests import MAX_SEED, Camera, ImageToVideo, TextToVideo
 
@@ -50,7 +51,7 @@ class PretrainedEngine:
         cls,
         bundle: Bundle | Path,
         *,
-        device: torch.device | str = "cpu",
+        device: torch.device | str = CPU,
         dtype: torch.dtype | None = None,
         cache: float = 0.0,
         mesh: Mesh | None = None,

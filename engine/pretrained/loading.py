@@ -52,17 +52,6 @@ def load_pipelines(
     return pipelines
 
 
-def usable(name: torch.device | str) -> torch.device:
-    """The device of this name, tried once. ValueError where torch knows none such, or this machine has none."""
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except Exception as error:  # each kind of device fails in its own way
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
-        raise ValueError(f"There is no device {str(name)!r} to compute on here ({reason}). Use cpu.") from None
-    return device
-
-
 def _fitting(pipe: Any, name: str) -> dict[str, Any]:
     """Parts and settings of a pipeline, for its sibling."""
     settings = {key: pipe.config[key] for key in ("boundary_ratio", "expand_timesteps") if key in pipe.config}

@@ -22,6 +22,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from engine.device import CPU
 from trainer import __main__ as command_line
 from trainer.data import batch_indices
 from trainer.loop import LoopConfig, LossValue, Run, train
@@ -46,16 +47,24 @@ def tiny() -> TinyConfig:
     return TinyConfig()
 
 
-def run_tiny(config: TinyConfig, folder: Path, stages: tuple[str, ...], minutes: float | None = None) -> bool:
+def run_tiny(
+    config: TinyConfig,
+    folder: Path,
+    stages: tuple[str, ...],
+    minutes: float | None = None,
+    device: torch.device = CPU,
+) -> bool:
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    run = make(config, folder)
+    run = make(config, folder, device)
     return train(run, loss_of(config, folder, run), deadline=deadline)
 
 
-def make(config: TinyConfig, folder: Path) -> Run:
+def make(config: TinyConfig, folder: Path, device: torch.device = CPU) -> Run:
     torch.manual_seed(config.seed)
     model = nn.Sequential(nn.Linear(6, config.width), nn.GELU(), nn.Linear(config.width, 1))
-    run = Run(folder / "stage", {"model": model}, config.loop, {"items": config.items, "seed": config.seed})
+    run = Run(
+        folder / "stage", {"model": model}, config.loop, {"items": config.items, "seed": config.seed}, device=device
+    )
     if config.plant == "average" and run.step:
         run.restart_average()
     return run
@@ -78,7 +87,7 @@ def loss_of(config: TinyConfig, folder: Path, run: Run):
             file.write(json.dumps({"batch": batch, "rows": list(draws.rows), "items": mine.tolist()}) + "\n")
         noise = torch.randn(len(mine), 6) if config.plant == "stale" else draws.normal(6)
         times = torch.rand(config.loop.batch, generator=draws)[draws.rows.start : draws.rows.stop, None]
-        x = table[mine] + 0.1 * times * noise
+        x = (table[mine] + 0.1 * times * noise).to(run.device)
         value = (model(x).float() - x.sum(-1, keepdim=True)).square().mean()
         if rank == config.on and (batch == config.at or (config.plant == "nans" and batch > config.at)):
             value = value * plant(config.plant, folder)

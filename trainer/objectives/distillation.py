@@ -21,7 +21,7 @@ def guidance_loss(
     `places_B` in [0, P - 1): the point before, and how far on to the next, between which the path is taken as straight.
     """
     before_B = places_B.long().clamp(max=len(times_P) - 2)
-    rows, share_B = torch.arange(len(places_B)), places_B - before_B
+    rows, share_B = torch.arange(len(places_B), device=places_B.device), places_B - before_B
     start, end = points_BPCThw[rows, before_B], points_BPCThw[rows, before_B + 1]
     at_B, then_B = times_P[before_B], times_P[before_B + 1]
     noisy = torch.lerp(start, end, _over(share_B))

@@ -28,7 +28,7 @@ def motion_vae_loss(
     """
     reference = model.reference(photo_BCHW)
     mean, logvar = (x.float() for x in model.encode(fields_B5Thw, reference))
-    noise = torch.randn(mean.shape, generator=generator)
+    noise = torch.randn(mean.shape, generator=generator).to(mean.device)
     decoded = model.decode(mean + torch.exp(0.5 * logvar) * noise, reference).float()
     error_B5Thw = normalise(decoded) - normalise(fields_B5Thw)
     weight_B5Thw = field_weights(alpha_BThw)

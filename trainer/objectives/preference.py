@@ -35,6 +35,7 @@ def preference_loss(
     streams = [draws.of_row(row) for row in draws.rows]
     time_B = shifted(torch.cat([torch.randn(1, generator=stream) for stream in streams]), *times)
     noise = torch.stack([torch.randn(preferred_BCThw.shape[1:], generator=stream) for stream in streams])
+    time_B, noise = time_B.to(preferred_BCThw.device), noise.to(preferred_BCThw.device)
     fallen = []
     for data in (preferred_BCThw, rejected_BCThw):
         t = time_B[:, None, None, None, None]

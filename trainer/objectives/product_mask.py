@@ -36,11 +36,11 @@ def augment(rgb: Tensor, mask: Tensor, generator: torch.Generator, side: int) ->
     """Flip, crop, blur, noise, colour and exposure by the generator, at side x side; the mask follows flip and crop."""
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(shape, generator=generator)
+        return (low + (high - low) * torch.rand(shape, generator=generator)).to(rgb.device)
 
     batch = rgb.shape[0]
-    theta = torch.zeros(batch, 2, 3)
-    flip = torch.where(torch.rand(batch, generator=generator) < 0.5, -1.0, 1.0)
+    theta = torch.zeros(batch, 2, 3, device=rgb.device)
+    flip = torch.where(uniform(0.0, 1.0, batch) < 0.5, -1.0, 1.0)
     scale = uniform(0.6, 1.1, batch)  # below 1: closer, and cut by the edge
     theta[:, 0, 0], theta[:, 1, 1] = scale * flip, scale * uniform(0.85, 1.15, batch)
     theta[:, :, 2] = uniform(-0.15, 0.15, batch, 2)
@@ -53,5 +53,5 @@ def augment(rgb: Tensor, mask: Tensor, generator: torch.Generator, side: int) ->
     rgb = gray + (rgb - gray) * uniform(0.0, 1.6, batch, 1, 1, 1)
     rgb = rgb * uniform(0.7, 1.3, batch, 3, 1, 1) + uniform(-0.1, 0.1, batch, 1, 1, 1)
     rgb = rgb.clamp(1e-3, 1) ** uniform(0.6, 1.6, batch, 1, 1, 1)
-    rgb = rgb + torch.randn(rgb.shape, generator=generator) * uniform(0, 0.06, batch, 1, 1, 1)
+    rgb = rgb + torch.randn(rgb.shape, generator=generator).to(rgb.device) * uniform(0, 0.06, batch, 1, 1, 1)
     return rgb.clamp(0, 1), mask

@@ -65,18 +65,21 @@ def rectified_flow_loss(
     captions: list[Controls],
     generator: torch.Generator,
 ) -> tuple[Tensor, dict[str, float]]:
-    """Mean squared error of the velocity at shifted times. Latents are scaled to unit variance."""
-    batch = len(rows)
-    time_B = shifted(torch.randn(batch, generator=generator), TIME_SHIFT, TIME_SPREAD)
-    noise = torch.randn(latents_BCThw.shape, generator=generator)
+    """Mean squared error of the velocity at shifted times. Latents are scaled to unit variance, and on the device of
+    the models, as the photo is.
+    """
+    batch, device = len(rows), latents_BCThw.device
+    time_B = shifted(torch.randn(batch, generator=generator), TIME_SHIFT, TIME_SPREAD).to(device)
+    noise = torch.randn(latents_BCThw.shape, generator=generator).to(device)
     t = time_B[:, None, None, None, None]
     noisy = (1 - t) * latents_BCThw + t * noise
     with torch.no_grad():
         condition = dense_condition(photo_BCHW, vae.reference(photo_BCHW))
     every = [*rows, *captions]
-    token_ids, token_mask = tokenizer([row.prompt for row in every])
+    token_ids, token_mask = (x.to(device) for x in tokenizer([row.prompt for row in every]))
     features = text(token_ids, token_mask)
-    ids, strengths = control_tensors([(r.camera, r.camera_strength, r.subject, r.subject_strength) for r in rows])
+    controls = control_tensors([(r.camera, r.camera_strength, r.subject, r.subject_strength) for r in rows])
+    ids, strengths = (x.to(device) for x in controls)
     velocity = dit(noisy, time_B, features[:batch], token_mask[:batch], condition, ids, strengths).float()
     error_BCThw = (velocity - (noise - latents_BCThw)).square()
     flow = (error_BCThw * channel_weights(vae)).mean()
@@ -91,11 +94,12 @@ def alignment_loss(dit: SingleDiT, features_BMC: Tensor, mask_BM: Tensor, rows: 
     distance alone was not enough either: the controls share a large common part, and with that part most of the loss
     was gone while only a fifth of the moves were told apart. Hence the class among all controls, by distance, too.
     """
-    ids, strengths = control_tensors(
+    controls = control_tensors(
         [(r.said_camera, r.said_camera_strength, r.said_subject, r.said_subject_strength) for r in rows]
     )
+    ids, strengths = (x.to(features_BMC.device) for x in controls)
     said_BKD = dit.said(features_BMC, mask_BM).float()
-    loss, right = said_BKD.new_zeros(()), torch.ones(len(rows), dtype=torch.bool)
+    loss, right = said_BKD.new_zeros(()), torch.ones_like(ids[:, 0], dtype=torch.bool)
     with torch.no_grad():
         target_BKD = (dit.controls(ids, strengths) - dit.controls(torch.zeros_like(ids), strengths)).float()
     for k in range(ids.shape[1]):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datapipe.worlds.motion import CAMERA_MOVES, SUBJECT_MOTIONS
+from engine.device import device_of
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 
 FORCES = ("weak", "usual", "strong")
@@ -42,10 +43,11 @@ def text_facts_loss(
     text: ErnieEncoder, heads: FactHeads, tokenizer: PromptTokenizer, captions: list[tuple[str, dict[str, str]]]
 ) -> tuple[Tensor, dict[str, float]]:
     """Mean cross-entropy over all kinds, and the share of facts that are read right."""
-    ids, mask = tokenizer([prompt for prompt, _ in captions])
+    device = device_of(text)
+    ids, mask = (x.to(device) for x in tokenizer([prompt for prompt, _ in captions]))
     weight_BM1 = mask[..., None].float()
     pooled_BC = (text(ids, mask).float() * weight_BM1).sum(1) / weight_BM1.sum(1)
-    labels = heads.labels([said for _, said in captions])
+    labels = {kind: label.to(device) for kind, label in heads.labels([said for _, said in captions]).items()}
     scores = {kind: heads.heads[kind](pooled_BC).float() for kind in labels}
     loss = torch.stack([F.cross_entropy(scores[kind], label) for kind, label in labels.items()]).mean()
     right = torch.stack([(scores[kind].argmax(1) == label).float().mean() for kind, label in labels.items()]).mean()

@@ -51,8 +51,8 @@ def video_flow_loss(
     """Weighted mean squared error of the velocity. Latents are scaled to unit variance; `boxed` are those of the clip
     whose box was hidden before it was encoded: what surrounds a box must not tell what was in it.
     """
-    time_B = shifted(normal_like_whole(generator, len(tasks)), TIME_SHIFT, TIME_SPREAD)
-    noise = normal_like_whole(generator, *latents_BCThw.shape)
+    time_B = shifted(normal_like_whole(generator, len(tasks)), TIME_SHIFT, TIME_SPREAD).to(latents_BCThw.device)
+    noise = normal_like_whole(generator, *latents_BCThw.shape).to(latents_BCThw.device)
     return video_flow_error(
         dit, latents_BCThw, boxed_BCThw, boxes_B4, tasks, text_BMC, text_mask_BM, weights_C, time_B, noise
     )
@@ -70,10 +70,10 @@ def video_flow_error(
     time_B: Tensor,
     noise: Tensor,
 ) -> tuple[Tensor, dict[str, float]]:
-    """The same at these times and with this noise."""
-    t = time_B[:, None, None, None, None]
-    known = known_mask(tasks, boxes_B4, tuple(latents_BCThw.shape[2:]))  # type: ignore[arg-type]
-    inside = torch.tensor([task == "inpainting" for task in tasks])[:, None, None, None, None]
+    """The same at these times and with this noise; all tensors are on one device, the model's."""
+    device, t = latents_BCThw.device, time_B[:, None, None, None, None]
+    known = known_mask(tasks, boxes_B4, tuple(latents_BCThw.shape[2:])).to(device)  # type: ignore[arg-type]
+    inside = torch.tensor([task == "inpainting" for task in tasks], device=device)[:, None, None, None, None]
     given = torch.where(inside, boxed_BCThw, latents_BCThw)
     condition = condition_of(given, known, dit.config["condition_channels"] - latents_BCThw.shape[1])
     velocity = dit((1 - t) * latents_BCThw + t * noise, time_B, text_BMC, text_mask_BM, condition)

@@ -37,7 +37,7 @@ def video_vae_loss(
     with whole(vae):
         mean, logvar = moments(vae, video_BCTHW)
         logvar = logvar.clamp(-20, 10)
-        noise = normal_like_whole(generator, *mean.shape)
+        noise = normal_like_whole(generator, *mean.shape).to(mean.device)
         made_BCTHW = reconstructed(vae, mean + torch.exp(logvar / 2) * noise).float()
     square = F.mse_loss(made_BCTHW, video_BCTHW)
     kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
@@ -67,6 +67,13 @@ class Principal:
         found = [(_blocks(part, time) - mean) @ directions / size for part, time, (mean, directions, size) in parts]
         return torch.cat(found, 1).permute(0, 4, 1, 2, 3)
 
+    def to(self, device: torch.device) -> Principal:
+        """The same on a device: they are fitted on the CPU, since components of another device may have other signs."""
+        parts = (self.first, self.later)
+        return Principal(
+            *((mean.to(device), directions.to(device), size.to(device)) for mean, directions, size in parts)
+        )
+
     @property
     def weights(self) -> Tensor:
         """[C], mean about 1: latents have equal variance, but one of 16 holds three quarters of the picture's. Each
@@ -95,7 +102,7 @@ def principal_loss(
     target = principal.latents(video_BCTHW)
     with whole(vae):
         mean, _ = moments(vae, video_BCTHW)
-        noisy = target + LATENT_NOISE * normal_like_whole(generator, *target.shape)
+        noisy = target + LATENT_NOISE * normal_like_whole(generator, *target.shape).to(target.device)
         made_BCTHW = reconstructed(vae, noisy).float()
     components, square = F.mse_loss(mean, target), F.mse_loss(made_BCTHW, video_BCTHW)
     loss = square + ABSOLUTE * F.l1_loss(made_BCTHW, video_BCTHW) + COMPONENTS * components

@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
+from engine.device import device_of
 from engine.parallel.apply import Parallel
 from engine.parallel.collectives import offsets, part_sizes
 from engine.parallel.sequence import PLANS, SequenceSharding
@@ -216,7 +217,7 @@ class Spread:
 
     @property
     def _device(self) -> torch.device:
-        return next(self.net.parameters()).device
+        return device_of(self.net)
 
 
 class _Means:
