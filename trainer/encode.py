@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ from trainer.settings import override
 KIND = "video latents"
 RECORDS = 32  # of a shard: a pause comes behind a whole one
 PARTS = ("vae.json", "vae.safetensors", "text.json", "text.safetensors", "tokenizer.json")
+WAN = "WanPipeline"  # of the imported ones, that which makes latents and text as these recipes read them
 SMOKES = {"single_dit_2b_smoke": single_dit_2b_smoke, "multimodal_dit_13b_smoke": multimodal_dit_13b_smoke}
 RECIPES = {**LARGE, **SMOKES}
 
@@ -48,6 +49,16 @@ class Job:
 
     film: int
     grid: Grid
+
+
+class Encodes(Protocol):
+    """What latents and features are made by."""
+
+    def latents(self, frames_THW3: np.ndarray) -> np.ndarray:
+        """[C, t, h, w] float16 of frames uint8."""
+
+    def features(self, prompts: Sequence[str]) -> list[np.ndarray]:
+        """Of each prompt [M, C] float16."""
 
 
 class Encoder:
@@ -79,14 +90,37 @@ class Encoder:
 def encoder_digest(bundle: Bundle) -> str:
     """Of what encodes, whichever transformers lie beside it: equal digests, equal latents and features.
 
-    ValueError where the bundle is none of latent video.
+    ValueError where the bundle is neither one of latent video nor an imported pipeline of Wan.
     """
+    if bundle.layout == "diffusers":
+        return _digest([[name, bundle.files[name]] for name in encoding_files(bundle)])
     missing = [name for name in PARTS if name not in bundle.files]
     if missing:
         raise ValueError(f"The bundle {bundle.name} cannot encode: it has no {', '.join(missing)}.")
     told = [[name, bundle.files[name]] for name in PARTS]
     statistics = {key: bundle.capabilities.get("latents", {}).get(key) for key in ("mean", "std")}
-    return "sha256:" + hashlib.sha256(json.dumps([told, statistics], sort_keys=True).encode()).hexdigest()
+    return _digest([told, statistics])
+
+
+def _digest(told: Any) -> str:
+    return "sha256:" + hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def encoding_files(bundle: Bundle) -> list[str]:
+    """What encodes of an imported pipeline; ValueError where our transformers cannot read what it makes."""
+    pipeline = bundle.capabilities.get("pipeline")
+    if pipeline != WAN:
+        raise ValueError(f"The bundle {bundle.name} cannot encode: it is a {pipeline}, and a {WAN} could.")
+    return sorted(name for name in bundle.files if name.split("/")[0] in ("vae", "text_encoder", "tokenizer"))
+
+
+def encoder_of(bundle: Bundle) -> Encodes:
+    """What encodes, loaded."""
+    if bundle.layout != "diffusers":
+        return Encoder(bundle)
+    from trainer.wan_encoder import WanEncoder  # and with it the pipelines of diffusers
+
+    return WanEncoder(bundle)
 
 
 def encode(
@@ -116,7 +150,7 @@ def encode(
     }
     if is_finished(out, about):
         return True
-    encoder = Encoder(bundle)
+    encoder = encoder_of(bundle)
     with ShardWriter(out, about, records=RECORDS) as shards:
         begun = shards.count
         for number in track(range(begun, len(jobs) + 1), f"encode {out.name}"):
@@ -181,7 +215,7 @@ def box_of(film: int, grid: Grid) -> tuple[int, int, int, int]:
     return top, left, top + sides[0], left + sides[1]
 
 
-def _encoded(encoder: Encoder, source: ShardSet, job: Job) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _encoded(encoder: Encodes, source: ShardSet, job: Job) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """A film's latents, whole and with its box hidden before they were made, and the features of its captions."""
     record, (_, h, w) = source[job.film], job.grid
     captions = record.facts["captions"]
@@ -196,7 +230,7 @@ def _encoded(encoder: Encoder, source: ShardSet, job: Job) -> tuple[dict[str, np
     return values, {"film": job.film, "grid": list(job.grid), "box": list(box), "captions": captions}
 
 
-def _unsaid(encoder: Encoder) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _unsaid(encoder: Encodes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The last record: what is read where nothing is said, which guidance needs."""
     return _text(encoder.features([""])), {"unsaid": True}
 
@@ -229,6 +263,8 @@ def _asked(what: str, settings: list[str]) -> tuple[Bundle, list[Sequence[Grid]]
     if settings:
         raise ValueError("--set is for recipes: a bundle has no settings.")
     bundle = read_bundle(what)
+    if bundle.layout == "diffusers":
+        raise ValueError(f"Say for which recipe {bundle.name} is to encode: encode RECIPE --set encoder={what}.")
     native = bundle.capabilities.get("latents", {})
     sides = (native.get("height", 64) // SPACE, native.get("width", 64) // SPACE)
     return bundle, [[(1 + (native.get("frames", 17) - 1) // TIME, *sides)]]

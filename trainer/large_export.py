@@ -24,6 +24,11 @@ def export_large(
     if not config.encoder:
         raise ValueError("Say whose video VAE and text encoder go into the bundle: --set encoder=BUNDLE.")
     shards, encoder = derived(config), read_bundle(config.encoder)
+    if encoder.layout == "diffusers":
+        raise ValueError(
+            f"{encoder.name} is an imported pipeline: a bundle of ours holds no encoders of diffusers yet, so what was "
+            f"trained on it stays a run."
+        )
     runs = {config.part: dit_run(config, folder, shards)}
     check_trained(folder, runs, {}, unfinished)
 

@@ -7,7 +7,7 @@ library to keep some weights in float32; here a missing or misshapen weight is a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,13 +30,7 @@ def load_pipelines(
 
     BundleError names the part that is not what it should be.
     """
-    parts = {}
-    fine = dtype if directory.family.one_dtype or dtype == torch.float64 else torch.float32
-    for name in directory.configs:
-        with explained(bundle, name):
-            load = _load_diffusers if directory.index[name][0] == "diffusers" else _load_transformers
-            model = load(directory, name, fine if name == "vae" else dtype)
-            parts[name] = model.eval().requires_grad_(False).to(device)
+    parts = {name: part.to(device) for name, part in load_parts(bundle, directory, directory.configs, dtype).items()}
     with explained(bundle, INDEX):
         declared = getattr(diffusers, directory.index["_class_name"])
         pipe = declared.from_pretrained(
@@ -50,6 +44,24 @@ def load_pipelines(
     for pipe in pipelines.values():
         pipe.set_progress_bar_config(disable=True)
     return pipelines
+
+
+def load_parts(bundle: Bundle, directory: Directory, names: Iterable[str], dtype: torch.dtype) -> dict[str, nn.Module]:
+    """These models of a pipeline alone, frozen, on the CPU; as `load_pipelines` has them otherwise."""
+    parts: dict[str, nn.Module] = {}
+    fine = dtype if directory.family.one_dtype or dtype == torch.float64 else torch.float32
+    for name in names:
+        with explained(bundle, name):
+            load = _load_diffusers if directory.index[name][0] == "diffusers" else _load_transformers
+            parts[name] = load(directory, name, fine if name == "vae" else dtype).eval().requires_grad_(False)
+    return parts
+
+
+def load_tokenizer(bundle: Bundle, directory: Directory) -> Any:
+    """The pipeline's own tokenizer, by files alone."""
+    with explained(bundle, "tokenizer"):
+        kind = getattr(transformers, directory.index["tokenizer"][1])
+        return kind.from_pretrained(str(directory.path / "tokenizer"), local_files_only=True)
 
 
 def _fitting(pipe: Any, name: str) -> dict[str, Any]:
