@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.models.motion_vae import Reference
+from engine.models.scene_depth import MIDDLE, SPREAD
 
 CAMERA_IDS = (
     "auto",
@@ -33,12 +34,12 @@ GRIDS: dict[str, tuple[int, int]] = {"9:16": (80, 48), "1:1": (64, 64), "4:5": (
 KEYS = 17  # key times of the motion, the first being the photo itself
 LATENT_TIMES = 4
 REFERENCE_CHANNELS = 96
-CONDITION_CHANNELS = REFERENCE_CHANNELS + 4 * 64 + 2
+CONDITION_CHANNELS = REFERENCE_CHANNELS + 4 * 64 + 2 + 16
 
 
-def dense_condition(photo_BCHW: Tensor, reference: Reference) -> Tensor:
+def dense_condition(photo_BCHW: Tensor, reference: Reference, disparity_B1hw: Tensor) -> Tensor:
     """Condition channels [B, C, T, H/8, W/8]: reference features, the photo and mask themselves, where each cell
-    lies.
+    lies, and the scene's disparity on half the photo's grid: how far a cell travels is its multiple of the move.
     """
     batch, _, height, width = photo_BCHW.shape
     pixels = F.pixel_unshuffle(photo_BCHW, 8)
@@ -48,7 +49,8 @@ def dense_condition(photo_BCHW: Tensor, reference: Reference) -> Tensor:
     place = torch.stack(torch.meshgrid(y, x, indexing="ij")).expand(batch, -1, -1, -1)
     features = reference.eighth.float()  # of any scale, whatever the autoencoder found convenient
     features = (features - features.mean(1, keepdim=True)) / (features.std(1, keepdim=True) + 1e-4)
-    flat = torch.cat([features, pixels, place.to(pixels.dtype)], 1)
+    depths = F.pixel_unshuffle((disparity_B1hw.float() - MIDDLE) / SPREAD, 4)
+    flat = torch.cat([features, pixels, place.to(pixels.dtype), depths.to(pixels.dtype)], 1)
     return flat[:, :, None].expand(-1, -1, LATENT_TIMES, -1, -1)
 
 

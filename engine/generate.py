@@ -34,6 +34,7 @@ from engine.media.photo import Photo, open_photo
 from engine.media.video import render_video
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE, Reference
+from engine.models.scene_depth import SceneDepth
 from engine.models.single_dit import SingleDiT
 from engine.recent import Recent
 from engine.requests import MAX_SEED, ImageToVideo
@@ -65,6 +66,7 @@ class Engine:
             raise BundleError(f"The bundle {bundle.name} does not make videos from photos.")
         self.bundle, self.sampling = bundle, sampling_of(bundle)
         self.vae = load_model(bundle, MotionVAE, "motion_vae")
+        self.depth = load_model(bundle, SceneDepth, "scene_depth")
         self.denoiser: Denoises = denoiser or Denoiser(bundle, cache=cache, strict=strict)
         if isinstance(self.denoiser, Denoiser):
             check_parts(bundle, self.vae, self.dit, self.text)
@@ -200,10 +202,14 @@ class Engine:
 
         def look() -> Seen:
             reference = self.vae.reference(picture_BCHW)
-            return Seen(reference, self._plate(reference), dense_condition(picture_BCHW, reference)[0])
+            return Seen(reference, self._plate(reference), self.condition(picture_BCHW, reference)[0])
 
         pixels = picture_BCHW.numpy()
         return self.photos.get(f"{pixels.shape} {hashlib.sha256(pixels.tobytes()).hexdigest()}", look)
+
+    def condition(self, picture_BCHW: Tensor, reference: Reference) -> Tensor:
+        """What the transformer reads of photos and masks beside the noise: see `dense_condition`."""
+        return dense_condition(picture_BCHW, reference, self.depth(picture_BCHW))
 
     def _fields(self, data_CTHW: Tensor, seen: Seen) -> MotionFields:
         fields_BCThw = self.vae.decode(self.vae.unscale_latents(data_CTHW[None]), seen.reference)

@@ -47,6 +47,7 @@ class FormatBank:
     def __init__(self, folder: Path) -> None:
         self.photo = np.load(folder / "photo.npy", mmap_mode="r")  # [N, H, W, 4] uint8: rgb, mask
         self.plate = np.load(folder / "plate.npy", mmap_mode="r")  # [N, H, W, 3] uint8
+        self.disparity = np.load(folder / "disparity.npy", mmap_mode="r")  # [N, h, w] float16: 1 / depth of the scene
         self.fields = np.load(folder / "fields.npy", mmap_mode="r")  # [N, M, 5, 16, h, w] float16
         self.alpha = np.load(folder / "alpha.npy", mmap_mode="r")  # [N, M, 16, h, w] uint8
         self.words: list[dict[str, str]] = []
@@ -128,6 +129,7 @@ def _shapes(format: str, config: BankConfig) -> dict[str, tuple[tuple[int, ...],
     return {
         "photo": ((n, height, width, 4), np.uint8),
         "plate": ((n, height, width, 3), np.uint8),
+        "disparity": ((n, height // 2, width // 2), np.float16),
         "fields": ((n, m, 5, keys, height // 2, width // 2), np.float16),
         "alpha": ((n, m, keys, height // 2, width // 2), np.uint8),
     }
@@ -151,6 +153,7 @@ def _build_chunk(task: tuple[Path, str, BankConfig, int]) -> None:
         picture, scene, clips = make_clips(seed, format, config.motions)
         arrays["photo"][i] = np.concatenate([picture.rgb, picture.mask[..., None]], -1)
         arrays["plate"][i] = picture.plate
+        arrays["disparity"][i] = picture.disparity
         for j, (_, fields) in enumerate(clips):
             arrays["fields"][i, j, 0:2] = fields.scene_flow.transpose(3, 0, 1, 2)
             arrays["fields"][i, j, 2:4] = fields.product_flow.transpose(3, 0, 1, 2)

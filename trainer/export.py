@@ -57,6 +57,7 @@ def export_nano(
     check_folders(folder, out)
     runs = {
         "motion_vae": nano.motion_vae_run(config, folder),
+        "scene_depth": nano.scene_depth_run(config, folder),
         "single_dit": nano.single_dit_run(config, folder),
         "product_mask": _recorded_mask(mask) if mask else nano.product_mask_run(config, folder),
     }

@@ -1,4 +1,4 @@
-"""The nano run, stage by stage: bank, tokenizer, Motion VAE, latents, Single-DiT, automatic mask, bundle.
+"""The nano run, stage by stage: bank, tokenizer, Motion VAE, depth, latents, Single-DiT, automatic mask, bundle.
 
 Every stage keeps what it made in the run's folder; a run that is started again goes on where it stopped.
 """
@@ -22,6 +22,7 @@ from engine.device import CPU, device_of
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE
 from engine.models.product_mask import ProductMask
+from engine.models.scene_depth import SceneDepth
 from engine.models.single_dit import SingleDiT
 from trainer.batches import motion_batch, photo_tensor
 from trainer.claim import claim
@@ -30,11 +31,12 @@ from trainer.loop import LossValue, Run, train
 from trainer.objectives.motion_vae import fit_linear, motion_vae_loss
 from trainer.objectives.product_mask import product_mask_loss
 from trainer.objectives.rectified_flow import rectified_flow_loss, sample_captions, sample_conditions
+from trainer.objectives.scene_depth import scene_depth_loss
 from trainer.photos import build_photos, open_photos
 from trainer.recipes.nano import NanoConfig
 from trainer.tokenizer import motion_prompts, train_tokenizer
 
-STAGES = ("bank", "motion_vae", "single_dit", "product_mask")
+STAGES = ("bank", "motion_vae", "scene_depth", "single_dit", "product_mask")
 ENCODED_TOGETHER = 128  # clips
 TOKENIZER, STATISTICS = "tokenizer.json", "latents/statistics.pt"  # within a run's folder
 
@@ -53,11 +55,19 @@ def run_nano(
     """
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     clips, photos = config.bank.scenes * config.bank.motions, config.photos.count
-    batches = {"motion_vae": config.vae.batch, "single_dit": config.dit.batch, "product_mask": config.mask.batch}
-    check_batches({name: (n, photos if name == "product_mask" else clips) for name, n in batches.items()}, stages)
+    check_batches(
+        {
+            "motion_vae": (config.vae.batch, clips),
+            "scene_depth": (config.scene_depth.batch, config.bank.scenes),
+            "single_dit": (config.dit.batch, clips),
+            "product_mask": (config.mask.batch, photos),
+        },
+        stages,
+    )
     makers: dict[str, Callable[..., bool]] = {
         "bank": make_data,
         "motion_vae": partial(train_motion_vae, device=device),
+        "scene_depth": partial(train_scene_depth, device=device),
         "single_dit": partial(train_single_dit, device=device),
         "product_mask": partial(train_product_mask, device=device),
     }
@@ -99,11 +109,49 @@ def motion_vae_run(config: NanoConfig, folder: Path, device: torch.device = CPU)
     return Run(folder / "motion_vae", modules, config.vae, data, device=device)
 
 
+def train_scene_depth(config: NanoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU) -> bool:
+    run = scene_depth_run(config, folder, device)
+    if run.finished:
+        return True
+    banks = open_bank(folder / "bank", config.bank)
+    model, sizes = run.modules["scene_depth"], dict.fromkeys(banks, config.bank.scenes)
+    assert isinstance(model, SceneDepth)
+
+    def loss(step: int, generator: torch.Generator) -> LossValue:
+        format, scenes = batch_indices(config.seed + 3, step, sizes, config.scene_depth.batch)
+        photo = photo_tensor(banks[format].photo[scenes]).to(run.device)
+        disparity = torch.from_numpy(banks[format].disparity[scenes]).float()[:, None].to(run.device)
+        return scene_depth_loss(model, photo, disparity, generator)
+
+    return train(run, loss, deadline=deadline)
+
+
+def scene_depth_run(config: NanoConfig, folder: Path, device: torch.device = CPU) -> Run:
+    torch.manual_seed(config.seed + 3)
+    modules: dict[str, nn.Module] = {"scene_depth": SceneDepth().to(memory_format=torch.channels_last)}
+    data = {"seed": config.seed, "bank": config.bank.described}
+    return Run(folder / "scene_depth", modules, config.scene_depth, data, device=device)
+
+
+def finished_depth(config: NanoConfig, folder: Path, device: torch.device = CPU) -> SceneDepth:
+    """The averaged depth model, frozen; ValueError where it is not trained to its end."""
+    run = scene_depth_run(config, folder, device)
+    if not run.finished:
+        raise ValueError(
+            f"The Single-DiT reads the depths of a finished model; {run.folder} has {run.step} of {run.config.steps} "
+            f"steps. Run the stage `scene_depth` to its end first."
+        )
+    run.use_average()
+    model = run.modules["scene_depth"]
+    assert isinstance(model, SceneDepth)
+    return model.eval().requires_grad_(False)
+
+
 def train_single_dit(config: NanoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU) -> bool:
     run = single_dit_run(config, folder, device)
     if run.finished:
         return True
-    vae = finished_vae(config, folder, device)
+    vae, depth = finished_vae(config, folder, device), finished_depth(config, folder, device)
     banks = open_bank(folder / "bank", config.bank)
     if not encode_bank(config, folder, banks, vae, deadline) or time.monotonic() >= deadline:
         return False
@@ -122,7 +170,7 @@ def train_single_dit(config: NanoConfig, folder: Path, deadline: float = math.in
         rows = sample_conditions(banks[format], items, (config.seed, step))
         batch = vae.scale_latents(torch.from_numpy(latents[format][items]).float().to(run.device))
         captions = sample_captions(banks[format].words, config.extra_captions, (config.seed, 1, step))
-        return rectified_flow_loss(dit, text, tokenizer, vae, batch, photo, rows, captions, generator)
+        return rectified_flow_loss(dit, text, tokenizer, vae, depth, batch, photo, rows, captions, generator)
 
     return train(run, loss, deadline=deadline)
 

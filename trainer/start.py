@@ -13,6 +13,7 @@ from typing import Any
 
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from engine.bundles import read_bundle
 from trainer.checkpoint import read_average, saved_files
@@ -62,9 +63,18 @@ def load_start(start: dict[str, Any], modules: dict[str, nn.Module]) -> None:
         raise ValueError(f"{source} is not what this run was to begin at any more: begin a new run.")
     for name in set(start["modules"]) & set(modules):
         try:
-            modules[name].load_state_dict(_weights(source, name))
+            modules[name].load_state_dict(_widened(_weights(source, name), modules[name]))
         except RuntimeError as error:
             raise ValueError(f"The weights of {name} in {source} do not fit this recipe: {error}") from error
+
+
+def _widened(weights: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """Of a transformer that reads more condition channels than its start did, the new ones begin with no influence."""
+    name = "condition_in.weight"
+    wanted = dict(module.named_parameters()).get(name)
+    if wanted is None or name not in weights or wanted.shape[1] <= weights[name].shape[1]:
+        return weights
+    return weights | {name: F.pad(weights[name], (0, wanted.shape[1] - weights[name].shape[1]))}
 
 
 def _described(source: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from datapipe.worlds.film import caption, make_films
 from datapipe.worlds.motion import Motion, sample_motion
 from datapipe.worlds.scene import sample_scene
 from engine.bundles import Bundle, read_bundle
-from engine.conditions import GRIDS, LATENT_TIMES, control_tensors, dense_condition
+from engine.conditions import GRIDS, LATENT_TIMES, control_tensors
 from engine.denoise import FREE
 from engine.device import CPU, device_of
 from engine.generate import Engine
@@ -140,7 +140,7 @@ class MotionTeacher:
     @torch.no_grad()
     def inputs(self, given: np.ndarray, wishes: Sequence[Wish], *, unasked: bool = False) -> Inputs:
         photo = photo_tensor(given)
-        condition = dense_condition(photo, self.engine.vae.reference(photo))
+        condition = self.engine.condition(photo, self.engine.vae.reference(photo))
         controls = [tuple(wish["controls"]) for wish in wishes]
         if unasked:
             controls += [FREE] * len(wishes)

@@ -41,6 +41,7 @@ class Picture:
     rgb: np.ndarray  # [H, W, 3]
     mask: np.ndarray  # [H, W]
     plate: np.ndarray  # [H, W, 3], the scene without the product
+    disparity: np.ndarray  # [H / 2, W / 2] float32, 1 / depth of the scene, behind the product too; the product's is 1
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,21 @@ def draw_picture(scene: Scene, height: int, width: int) -> tuple[Picture, Layers
     """The photo of a scene at height x width, and the layers it is made of (with margin, for `exact_fields`)."""
     layers = render_layers(scene, height, width, margin=MARGIN)
     inner = np.s_[layers.pad_y : layers.pad_y + height, layers.pad_x : layers.pad_x + width]
-    return Picture(layers.composite[inner], layers.product_alpha[inner], layers.plate[inner]), layers
+    disparity = exact_disparity(scene, layers, height // 2, width // 2)
+    return Picture(layers.composite[inner], layers.product_alpha[inner], layers.plate[inner], disparity), layers
+
+
+def exact_disparity(scene: Scene, layers: Layers, height: int, width: int) -> np.ndarray:
+    """1 / depth [h, w] (float32, product depths) of whatever scene plane shows in the photo, behind the product too."""
+    points_HW2 = grid_points(scene.aspect, height, width)
+    nearest_HW = np.zeros(points_HW2.shape[:2], np.float32)
+    for index, (plane, (_, alpha)) in enumerate(zip(scene.planes, layers.planes, strict=True)):
+        normal, distance = plane_equation(plane)
+        rays_HW3 = np.concatenate([points_HW2 / FOCAL, np.ones_like(points_HW2[..., :1])], -1)
+        disparity_HW = (rays_HW3 @ normal / distance).astype(np.float32)
+        shows_HW = sample_canvas(alpha, points_HW2[None], scene.aspect, layers)[0] > 127
+        nearest_HW = np.where(shows_HW | (index == 0), disparity_HW, nearest_HW)
+    return nearest_HW.clip(0)
 
 
 def exact_fields(scene: Scene, layers: Layers, motion: Motion, height: int, width: int, keys: int = KEYS) -> Fields:

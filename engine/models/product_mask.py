@@ -1,81 +1,24 @@
-"""Which pixels are the product: a small U-Net with global attention at its lowest grid.
-
-Legend: B batch, H W input grid (sides divide by 16).
-"""
+"""Which pixels are the product."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from engine.models.base import Model
-from engine.models.blocks import FeedForward, SelfAttention, rotary_table
-from engine.models.motion_vae import ResBlock
+from engine.models.photo_unet import PhotoUNet
 
 SIDE = 160  # photos are squeezed to SIDE x SIDE whatever their shape
 
 
-class ProductMask(Model):
-    """Logits [B, 1, H, W] of 'this is the product' for rgb in [-1, 1], [B, 3, H, W]."""
+class ProductMask(PhotoUNet):
+    """Logits [B, 1, H, W] of 'this is the product' for rgb in [-1, 1], [B, 3, H, W]; H and W divide by 16."""
 
     @register_to_config
     def __init__(self, widths: tuple[int, ...] = (32, 64, 96, 128), layers: int = 2, heads: int = 4) -> None:
         super().__init__()
-        self.heads = heads
-        # Nothing is computed at the full grid, which would cost more than all the rest: it is folded into channels.
-        self.stem = nn.Conv2d(5, widths[0], 4, stride=2, padding=1)
-        self.down = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(a, b, 4, stride=2, padding=1), ResBlock(b, b)) for a, b in pairwise(widths)
-        )
-        self.middle = nn.ModuleList(GlobalLayer(widths[-1], heads) for _ in range(layers))
-        self.up = nn.ModuleList(ResBlock(a + b, b) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self._make(3, widths, layers, heads)
         self.out = nn.Conv2d(widths[0], 4, 3, padding=1)
 
     def forward(self, rgb_B3HW: Tensor) -> Tensor:
-        x = self.stem(torch.cat([rgb_B3HW, _places(rgb_B3HW)], 1))
-        sides = []
-        for down in self.down:
-            sides.append(x)
-            x = down(x)
-        x = self._look_around(x)
-        for up, side in zip(self.up, reversed(sides), strict=True):
-            x = F.interpolate(x, size=side.shape[-2:], mode="bilinear", align_corners=False)
-            x = up(torch.cat([x, side], 1))
-        return F.pixel_shuffle(self.out(F.silu(x)), 2)
-
-    def _look_around(self, x_BCHW: Tensor) -> Tensor:
-        height, width = x_BCHW.shape[-2:]
-        axes = [torch.arange(n, device=x_BCHW.device, dtype=torch.float32) for n in (height, width)]
-        position = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, 1)
-        head = x_BCHW.shape[1] // self.heads
-        rotary = rotary_table(position, (head // 2, head // 2))
-        x_BLD = x_BCHW.flatten(2).transpose(1, 2)
-        for layer in self.middle:
-            x_BLD = layer(x_BLD, rotary)
-        return x_BLD.transpose(1, 2).unflatten(-1, (height, width))
-
-
-class GlobalLayer(nn.Module):
-    """Pre-norm transformer layer over all cells of the lowest grid."""
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(dim)
-        self.attention = SelfAttention(dim, heads)
-        self.norm2 = nn.LayerNorm(dim)
-        self.mlp = FeedForward(dim, 3)
-
-    def forward(self, x_BLD: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-        x_BLD = x_BLD + self.attention(self.norm1(x_BLD), rotary)
-        return x_BLD + self.mlp(self.norm2(x_BLD))
-
-
-def _places(like_BCHW: Tensor) -> Tensor:
-    batch, _, height, width = like_BCHW.shape
-    y = torch.linspace(-1, 1, height, device=like_BCHW.device, dtype=like_BCHW.dtype)
-    x = torch.linspace(-1, 1, width, device=like_BCHW.device, dtype=like_BCHW.dtype)
-    return torch.stack(torch.meshgrid(y, x, indexing="ij")).expand(batch, -1, -1, -1)
+        return F.pixel_shuffle(self.out(self.features(rgb_B3HW)), 2)

@@ -28,10 +28,8 @@ from datapipe.worlds.clip import ASPECTS, GRIDS, Fields, draw_picture, exact_fie
 from datapipe.worlds.motion import CAMERA_MOVES, Motion  # noqa: E402
 from datapipe.worlds.scene import sample_scene  # noqa: E402
 from engine.bundles import SHIPPED, read_bundle  # noqa: E402
-from engine.conditions import dense_condition  # noqa: E402
-from engine.denoise import Denoiser, Row  # noqa: E402
-from engine.models.motion_vae import MotionVAE  # noqa: E402
-from engine.weights import load_model  # noqa: E402
+from engine.denoise import Row  # noqa: E402
+from engine.generate import Engine  # noqa: E402
 from trainer.batches import photo_tensor  # noqa: E402
 from trainer.evaluate import flow  # noqa: E402
 from trainer.evaluate.motion import PARALLAX  # noqa: E402
@@ -75,21 +73,21 @@ def make_cases(count: int) -> list[Case]:
 
 
 @torch.inference_mode()
-def generate(vae: MotionVAE, denoiser: Denoiser, cases: list[Case], steps: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def generate(engine: Engine, cases: list[Case], steps: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Scene and product flow [h, w, 2] at the last key, of each case."""
     made: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for format in GRIDS:
         chosen = [index for index, case in enumerate(cases) if case.format == format]
         photo = photo_tensor(np.stack([cases[index].photo for index in chosen]))
-        reference = vae.reference(photo)
-        conditions = dense_condition(photo, reference)
+        reference = engine.vae.reference(photo)
+        conditions = engine.condition(photo, reference)
         motions = [cases[index].motion for index in chosen]
         controls = [(m.camera, m.camera_strength, m.subject, m.subject_strength) for m in motions]
         rows = [
             Row("", asked, condition, seed) for seed, asked, condition in zip(chosen, controls, conditions, strict=True)
         ]
-        *_, data = denoiser.denoise(rows, steps)
-        fields = vae.decode(vae.unscale_latents(data), reference).float().numpy()[:, :4, -1]
+        *_, data = engine.denoiser.denoise(rows, steps)
+        fields = engine.vae.decode(engine.vae.unscale_latents(data), reference).float().numpy()[:, :4, -1]
         for index, last in zip(chosen, fields, strict=True):
             made[index] = np.moveaxis(last[:2], 0, -1), np.moveaxis(last[2:], 0, -1)
     return [made[index] for index in range(len(cases))]
@@ -142,14 +140,14 @@ def main() -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     bundle = read_bundle(options.bundle)
-    vae, denoiser, cases = load_model(bundle, MotionVAE, "motion_vae"), Denoiser(bundle), make_cases(options.scenes)
+    engine, cases = Engine(bundle), make_cases(options.scenes)
     names = ("shift", "guidance", "temperature")
-    own = denoiser.sampling
+    own = engine.local.sampling
     choices = itertools.product(*(getattr(options, name) or [own[name]] for name in names), options.steps)
     for *sampling, steps in choices:
-        denoiser.sampling = own | dict(zip(names, sampling, strict=True))
+        engine.local.sampling = own | dict(zip(names, sampling, strict=True))
         told = ", ".join(f"{name} {value:g}" for name, value in zip(names, sampling, strict=True))
-        print(f"{steps} steps, {told}: {score(cases, generate(vae, denoiser, cases, steps))}", flush=True)
+        print(f"{steps} steps, {told}: {score(cases, generate(engine, cases, steps))}", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import torch
 from engine.conditions import CONDITION_CHANNELS, CONTROL_SIZES, GRIDS, control_tensors, dense_condition
 from engine.models.ernie import ErnieEncoder
 from engine.models.motion_vae import MotionVAE
+from engine.models.scene_depth import SceneDepth
 from engine.models.single_dit import SingleDiT
 from engine.samplers import euler, guided, heun, shifted_times
 
@@ -87,7 +88,10 @@ def test_motion_vae_serves_every_format(format):
     assert mean.shape == (1, 8, 4, height // 8, width // 8)
     assert vae.decode(mean, reference).shape == fields.shape
     assert vae.plate(reference).shape == (1, 3, height // 2, width // 2)
-    assert dense_condition(torch.randn(1, 4, height, width), reference).shape[1] == CONDITION_CHANNELS
+    photo = torch.randn(1, 4, height, width)
+    disparity = SceneDepth().eval()(photo)
+    assert disparity.shape == (1, 1, height // 2, width // 2)
+    assert dense_condition(photo, reference, disparity).shape[1] == CONDITION_CHANNELS
 
 
 def test_controls_become_ids_in_the_order_of_the_tables():

@@ -116,7 +116,9 @@ def test_photographs_of_an_earlier_version_are_known_by_their_number(run_folder,
     ("stage", "parts", "says"),
     [
         ("motion_vae", (), "no clip bank"),
+        ("scene_depth", (), "no clip bank"),
         ("single_dit", ("bank",), r"finished Motion VAE; .* 0 of 4 steps"),
+        ("single_dit", ("bank", "motion_vae"), r"depths of a finished model; .* 0 of 4 steps"),
         ("product_mask", ("bank",), "no photographs"),
     ],
 )
@@ -203,7 +205,7 @@ main(["run", "nano_smoke", "--out", sys.argv[1], "--stage", "single_dit"])
 
 
 def test_a_run_that_was_killed_ends_with_the_same_bits(run_folder, tmp_path):
-    folder = copy_of(run_folder, tmp_path, "bank", "motion_vae", "latents", "tokenizer.json")
+    folder = copy_of(run_folder, tmp_path, "bank", "motion_vae", "scene_depth", "latents", "tokenizer.json")
     killed = subprocess.run([sys.executable, "-c", KILLED, str(folder)], cwd=ROOT, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert single_dit_run(CONFIG, folder).step == 2
@@ -224,7 +226,7 @@ def test_a_bundle_is_not_written_over_another(run_folder, bundle):
         export_nano(CONFIG, run_folder, bundle, version="0", command="test")
 
 
-PARTS = ("bank", "motion_vae", "single_dit", "product_mask", "latents", "tokenizer.json")
+PARTS = ("bank", "motion_vae", "scene_depth", "single_dit", "product_mask", "latents", "tokenizer.json")
 
 
 def test_a_folder_that_holds_no_run_is_not_exported_and_nothing_is_left(tmp_path):
@@ -239,6 +241,7 @@ def test_a_folder_that_holds_no_run_is_not_exported_and_nothing_is_left(tmp_path
     [
         ("product_mask", "not trained: product_mask has 0 of 2 steps"),
         ("single_dit", "not trained: single_dit has 0 of 4 steps"),
+        ("scene_depth", "not trained: scene_depth has 0 of 4 steps"),
         ("tokenizer.json", r"lacks tokenizer\.json"),
         ("latents", r"lacks latents/statistics\.pt"),
     ],

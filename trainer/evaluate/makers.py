@@ -13,7 +13,7 @@ from torch import Tensor
 from datapipe.worlds.clip import Fields, make_clips
 from datapipe.worlds.film import make_films
 from engine.bundles import Bundle, BundleError, read_bundle, steps_of
-from engine.conditions import control_tensors, dense_condition
+from engine.conditions import control_tensors
 from engine.generate import Engine
 from engine.latent_video import LatentVideo, condition_of
 from engine.media.compose import Compositor
@@ -100,7 +100,7 @@ class MotionMaker:
         motions = [motion for _, _, [(motion, _)] in drawn]
         rows = [(m.camera, m.camera_strength, m.subject, m.subject_strength) for m in motions]
         ids, strengths = control_tensors(rows)
-        condition = dense_condition(photo, reference)
+        condition = self.engine.condition(photo, reference)
         token_ids, token_mask = self.engine.tokenizer([""] * clips)
         text = self.engine.text(token_ids, token_mask)
 

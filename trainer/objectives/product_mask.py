@@ -47,6 +47,16 @@ def augment(rgb: Tensor, mask: Tensor, generator: torch.Generator, side: int) ->
     grid = F.affine_grid(theta, [batch, 3, side, side], align_corners=False)
     rgb = F.grid_sample(rgb, grid, padding_mode="reflection", align_corners=False)
     mask = F.grid_sample(mask, grid, padding_mode="reflection", align_corners=False)
+    return photographed(rgb, generator), mask
+
+
+def photographed(rgb_B3HW: Tensor, generator: torch.Generator) -> Tensor:
+    """Photos in [0, 1] as other cameras might have taken them: blur, colour, exposure and noise by the generator."""
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return (low + (high - low) * torch.rand(shape, generator=generator)).to(rgb_B3HW.device)
+
+    rgb, batch = rgb_B3HW, rgb_B3HW.shape[0]
     if torch.rand((), generator=generator) < 0.4:
         rgb = F.avg_pool2d(rgb, 3, stride=1, padding=1, count_include_pad=False)
     gray = rgb.mean(1, keepdim=True)
@@ -54,4 +64,4 @@ def augment(rgb: Tensor, mask: Tensor, generator: torch.Generator, side: int) ->
     rgb = rgb * uniform(0.7, 1.3, batch, 3, 1, 1) + uniform(-0.1, 0.1, batch, 1, 1, 1)
     rgb = rgb.clamp(1e-3, 1) ** uniform(0.6, 1.6, batch, 1, 1, 1)
     rgb = rgb + torch.randn(rgb.shape, generator=generator).to(rgb.device) * uniform(0, 0.06, batch, 1, 1, 1)
-    return rgb.clamp(0, 1), mask
+    return rgb.clamp(0, 1)

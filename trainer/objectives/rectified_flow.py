@@ -16,6 +16,7 @@ from datapipe.worlds.motion import sample_motion
 from engine.conditions import LATENT_TIMES, control_tensors, dense_condition
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE
+from engine.models.scene_depth import SceneDepth
 from engine.models.single_dit import SingleDiT
 from trainer.data import FormatBank
 from trainer.objectives.times import shifted
@@ -59,6 +60,7 @@ def rectified_flow_loss(
     text: ErnieEncoder,
     tokenizer: PromptTokenizer,
     vae: MotionVAE,
+    depth: SceneDepth,
     latents_BCThw: Tensor,
     photo_BCHW: Tensor,
     rows: list[Controls],
@@ -74,7 +76,7 @@ def rectified_flow_loss(
     t = time_B[:, None, None, None, None]
     noisy = (1 - t) * latents_BCThw + t * noise
     with torch.no_grad():
-        condition = dense_condition(photo_BCHW, vae.reference(photo_BCHW))
+        condition = dense_condition(photo_BCHW, vae.reference(photo_BCHW), depth(photo_BCHW))
     every = [*rows, *captions]
     token_ids, token_mask = (x.to(device) for x in tokenizer([row.prompt for row in every]))
     features = text(token_ids, token_mask)

@@ -12,7 +12,7 @@ from trainer.recipes.sampling import Sampling
 
 @dataclass(frozen=True)
 class NanoConfig:
-    """All of a nano run: data, sizes and the optimisation of its three stages."""
+    """All of a nano run: data, sizes and the optimisation of its stages."""
 
     seed: int = 0
     sampling: Sampling = field(default_factory=Sampling)
@@ -29,6 +29,9 @@ class NanoConfig:
     text_width: int = 128
     vae: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=300, batch=32, learning_rate=1e-3, ema=0.98, save_every=100)
+    )
+    scene_depth: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=600, batch=32, learning_rate=2e-3, save_every=100, ema=0.99)
     )
     dit: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=4000, batch=32, learning_rate=1e-3, save_every=100, ema=0.998)
@@ -51,6 +54,7 @@ def nano_smoke() -> NanoConfig:
         bank=BankConfig(scenes=4, motions=2, seed=1, processes=1),
         photos=PhotosConfig(count=16, processes=1),
         vae=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
+        scene_depth=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
         dit=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
         mask=LoopConfig(steps=2, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
     )

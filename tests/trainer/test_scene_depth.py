@@ -1,0 +1,90 @@
+"""The depth model learns to tell floors from walls, and a transformer may begin at one that was not told depths."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from datapipe.worlds.clip import ASPECTS, draw_picture
+from datapipe.worlds.scene import sample_scene
+from engine.bundles import write_bundle
+from engine.conditions import CONDITION_CHANNELS
+from engine.models.scene_depth import SPREAD, SceneDepth
+from engine.models.single_dit import SingleDiT
+from trainer.batches import photo_tensor
+from trainer.objectives.scene_depth import augment, scene_depth_loss
+from trainer.start import begin_at, load_start, start_of
+
+FORMAT, GRID = "1:1", (64, 64)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    """Photos [12, 4, H, W] and their disparities [12, 1, h, w]."""
+    pictures = [
+        draw_picture(sample_scene(np.random.default_rng(seed), ASPECTS[FORMAT]), *GRID)[0] for seed in range(16)
+    ]
+    photos = photo_tensor(np.stack([np.concatenate([one.rgb, one.mask[..., None]], -1) for one in pictures]))
+    return photos, torch.from_numpy(np.stack([one.disparity for one in pictures]))[:, None]
+
+
+def learnt(photos, disparities, steps=40):
+    torch.manual_seed(0)
+    model, draws = SceneDepth(widths=(16, 24, 32, 48), layers=1, heads=2), torch.Generator().manual_seed(0)
+    optimiser = torch.optim.AdamW(model.parameters(), 4e-3)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        loss, _ = scene_depth_loss(model, photos, disparities, draws)
+        loss.backward()
+        optimiser.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def off(model, photos, disparities):
+    """Mean absolute error beside that of each picture's own mean depth."""
+    flat = disparities.mean((1, 2, 3), keepdim=True)
+    return ((model(photos) - disparities).abs().mean() / (flat - disparities).abs().mean()).item()
+
+
+def test_depths_are_learnt_and_are_not_when_they_are_another_photos(scenes):
+    photos, disparities = scenes
+    assert off(learnt(photos, disparities), photos, disparities) < 0.8
+    assert off(learnt(photos, disparities.roll(1, 0)), photos, disparities) > 1.0
+
+
+def test_a_mirrored_photo_has_the_mirrored_depths(scenes):
+    photos, _ = scenes
+    ramp = torch.linspace(0, 1, 64).expand(12, 1, 64, 64)
+    given = torch.cat([photos[:, :3], ramp], 1)  # the mask's place: no colours are changed there
+    made, depths = augment(given, ramp[..., ::2, ::2] * SPREAD, torch.Generator().manual_seed(3))
+    mirrored = made[:, 3, 0, 0] > 0.5
+    assert 0 < mirrored.sum() < 12
+    assert torch.equal(depths[:, 0, 0, 0] > 0.5 * SPREAD, mirrored)
+
+
+def test_a_transformer_that_begins_at_one_without_depths_is_that_one(tmp_path):
+    torch.manual_seed(0)
+    sizes = {"in_channels": 8, "patch_size": (4, 1, 1), "hidden": 32, "depth": 1, "heads": 2, "rope_axes": (4, 6, 6)}
+    untold = SingleDiT(**sizes, condition_channels=CONDITION_CHANNELS - 16, text_dim=16)
+    for parameter in untold.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    run, start = tmp_path / "run", tmp_path / "start"
+    for folder in (run, start):
+        folder.mkdir()
+    save_file(untold.state_dict(), start / "single_dit.safetensors")
+    write_bundle(start, name="untold", version="1", kinds=(), capabilities={}, provenance={})
+    begin_at(run, start)
+    told = SingleDiT(**sizes, condition_channels=CONDITION_CHANNELS, text_dim=16)
+    load_start(start_of(run, {"single_dit": told}), {"single_dit": told})
+    x, time, text, mask = (
+        torch.randn(1, 8, 4, 4, 4),
+        torch.tensor([0.5]),
+        torch.randn(1, 3, 16),
+        torch.ones(1, 3).bool(),
+    )
+    condition = torch.randn(1, CONDITION_CHANNELS, 4, 4, 4)
+    torch.testing.assert_close(told(x, time, text, mask, condition), untold(x, time, text, mask, condition[:, :-16]))
+    narrower = SingleDiT(**sizes, condition_channels=CONDITION_CHANNELS - 32, text_dim=16)
+    with pytest.raises(ValueError, match="do not fit this recipe"):
+        load_start(start_of(run, {"single_dit": narrower}), {"single_dit": narrower})
