@@ -31,7 +31,7 @@ class NanoConfig:
         default_factory=lambda: LoopConfig(steps=300, batch=32, learning_rate=1e-3, ema=0.98, save_every=100)
     )
     scene_depth: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=600, batch=32, learning_rate=2e-3, save_every=100, ema=0.99)
+        default_factory=lambda: LoopConfig(steps=1500, batch=32, learning_rate=2e-3, save_every=100, ema=0.99)
     )
     dit: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=4000, batch=32, learning_rate=1e-3, save_every=100, ema=0.998)
