@@ -206,7 +206,7 @@ def _stages(name: str, asked: list[str] | None) -> tuple[str, ...]:
 
 
 def _command(recipe: str, version: str, settings: list[str], is_begun: bool, has_mask: bool) -> str:
-    """What makes such a bundle, in the folders RUN and BUNDLE; from START and with the mask of MASK_RUN, where the
+    """What makes such a bundle, in the folders RUN and BUNDLE; from START and with the mask of MASK, where the
     provenance of its stages names them. Of a setting that was given several times the last holds. Files and folders of
     this machine are BASE, DATA, PAIRS, ENCODER.
     """
@@ -215,7 +215,7 @@ def _command(recipe: str, version: str, settings: list[str], is_begun: bool, has
     asked = [f"--set {shlex.quote(one)}" for one in last.values()]
     run = [f"python -m trainer run {recipe} --out RUN", *(["--from START"] if is_begun else []), *asked]
     out = [f"python -m trainer export {recipe} --out RUN --bundle BUNDLE --version {shlex.quote(version)}"]
-    return " && ".join([" ".join(run), " ".join([*out, *(["--mask MASK_RUN"] if has_mask else [])])])
+    return " && ".join([" ".join(run), " ".join([*out, *(["--mask MASK"] if has_mask else [])])])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -256,7 +256,7 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--threads", type=int)
     out.add_argument("--bundle", type=Path, required=True, help="new folder for the bundle")
     out.add_argument("--version", default="0.1.0")
-    out.add_argument("--mask", type=Path, metavar="RUN", help="nano: the automatic mask of this other run")
+    out.add_argument("--mask", type=Path, metavar="RUN", help="nano: the automatic mask of this other run or bundle")
     out.add_argument("--unfinished", action="store_true", help="also stages that stopped early; the bundle says so")
     return parser
 

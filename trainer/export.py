@@ -14,7 +14,7 @@ import torch
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import save_file
 
-from engine.bundles import Bundle, read_bundle, write_bundle
+from engine.bundles import MANIFEST, Bundle, read_bundle, write_bundle
 from engine.conditions import CAMERA_IDS, GRIDS, SUBJECT_IDS
 from engine.requests import ImageToVideo
 from trainer import nano, tiny_video
@@ -50,28 +50,42 @@ def export_nano(
 ) -> Bundle:
     """Write the bundle of the run in `folder` to the new folder `out`, whole or not at all.
 
-    `mask` is another run of nano that the stage product_mask is taken from, with the settings that it was trained with.
+    `mask` is another run of nano that the stage product_mask is taken from, with the settings that it was trained with,
+    or a bundle whose automatic mask is kept as it is.
     ValueError where `out` holds files, where a stage is not trained, or stopped before its last step and `unfinished`
     does not allow for it; the bundle then says so.
     """
     check_folders(folder, out)
+    kept = read_bundle(mask) if mask and (mask / MANIFEST).exists() else None
     runs = {
         "motion_vae": nano.motion_vae_run(config, folder),
         "scene_depth": nano.scene_depth_run(config, folder),
         "single_dit": nano.single_dit_run(config, folder),
-        "product_mask": _recorded_mask(mask) if mask else nano.product_mask_run(config, folder),
     }
+    if not kept:
+        runs["product_mask"] = _recorded_mask(mask) if mask else nano.product_mask_run(config, folder)
     check_trained(folder, runs, {nano.TOKENIZER: "single_dit", nano.STATISTICS: "single_dit"}, unfinished)
 
     def write_parts(made: Path) -> None:
         nano.use_statistics(nano.averaged_vae(runs["motion_vae"]), folder)
         _write_models(made, runs, but=("motion_vae",))
         shutil.copyfile(folder / nano.TOKENIZER, made / nano.TOKENIZER)
+        if kept:
+            for name in ("product_mask.json", "product_mask.safetensors"):
+                shutil.copyfile(kept.file(name), made / name)
 
     provenance = provenance_of("trainer.recipes.nano", asdict(config), runs, command)
-    if mask:
+    if kept:
+        provenance["stages"]["product_mask"] = _kept(kept)
+    elif mask:
         provenance["stages"]["product_mask"] |= _recorded(mask)
     return write_whole(out, _nano_card(config.sampling), version, provenance, write_parts)
+
+
+def _kept(bundle: Bundle) -> dict[str, Any]:
+    """How the automatic mask of a bundle was made, as that bundle tells it."""
+    stage: dict[str, Any] = bundle.provenance["stages"]["product_mask"]
+    return stage | {"kept_from": bundle.digest}
 
 
 def _recorded_mask(folder: Path) -> Run:

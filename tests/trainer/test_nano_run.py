@@ -308,6 +308,13 @@ def test_the_mask_of_another_run_is_exported_with_the_settings_that_made_it(run_
     assert (made.path / name).read_bytes() != (bundle / name).read_bytes(), "the run's own mask was taken"
     for name in ("single_dit.safetensors", "motion_vae.safetensors"):
         assert (made.path / name).read_bytes() == (bundle / name).read_bytes()
+    assert (
+        main(["export", "nano_smoke", *options[:2], "--mask", str(made.path), "--bundle", str(tmp_path / "kept")]) == 0
+    )
+    kept = read_bundle(tmp_path / "kept")
+    assert kept.files[name] == made.files[name]
+    told = made.provenance["stages"]["product_mask"] | {"kept_from": made.digest}
+    assert kept.provenance["stages"]["product_mask"] == told
     with pytest.raises(ValueError, match="no recorded run of nano"):
         export_nano(CONFIG, run_folder, tmp_path / "b", version="0", command="test", mask=tmp_path / "nothing")
     assert main(["export", "tiny_video_smoke", "--out", str(other), "--mask", str(other), "--bundle", "b"]) == 2
