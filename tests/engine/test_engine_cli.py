@@ -208,11 +208,11 @@ def test_inspect_verifies_and_tells_everything(capsys):
     assert command_line.main(["inspect", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["name"], found["kinds"]) == ("aquarius-nano", ["image_to_video", "product_mask"])
-    assert found["parts"]["single_dit"]["parameters"] == 4_240_544
+    assert found["parts"]["single_dit"]["parameters"] == 4_252_832
     assert set(found["parts"]) == {"motion_vae", "product_mask", "scene_depth", "single_dit", "text"}
     assert found["provenance"]["recipe"] == "trainer.recipes.nano"
     assert command_line.main(["inspect"]) == 0
-    assert "single_dit: 4,240,544 parameters" in capsys.readouterr().out
+    assert "single_dit: 4,252,832 parameters" in capsys.readouterr().out
 
 
 def test_bench_hands_its_options_on_and_says_where_it_is_missing(monkeypatch, tmp_path, capsys):
