@@ -100,10 +100,10 @@ def _from_photo(
     if options.photo is None and "text_to_video" not in bundle.kinds:
         raise ValueError(f"The bundle {bundle.name} makes videos from photos: name a photo.")
     request = (image_to_video if options.photo else text_to_video)(vars(options))
+    _refuse_unused(bundle, options)
     if request.kind not in bundle.kinds:
         served = ", ".join(bundle.kinds)
         raise ValueError(f"The bundle {bundle.name} does not serve {request.kind}: it serves {served}.")
-    _refuse_unused(bundle, options)
 
     def on_event(event: events.Progress | events.Preview | events.Notice) -> None:
         if isinstance(event, events.Progress):

@@ -21,9 +21,8 @@ FORMAT, GRID = "1:1", (64, 64)
 @pytest.fixture(scope="module")
 def scenes():
     """Photos [12, 4, H, W] and their disparities [12, 1, h, w]."""
-    pictures = [
-        draw_picture(sample_scene(np.random.default_rng(seed), ASPECTS[FORMAT]), *GRID)[0] for seed in range(16)
-    ]
+    drawn = [sample_scene(np.random.default_rng(seed), ASPECTS[FORMAT]) for seed in range(12)]
+    pictures = [draw_picture(scene, *GRID)[0] for scene in drawn]
     photos = photo_tensor(np.stack([np.concatenate([one.rgb, one.mask[..., None]], -1) for one in pictures]))
     return photos, torch.from_numpy(np.stack([one.disparity for one in pictures]))[:, None]
 

@@ -67,10 +67,14 @@ async def test_lists_hear_of_every_job_of_their_workspace_and_of_no_other(
         await asyncio.sleep(0.2)
         await in_database(make_job)(abroad)
         mine = await in_database(make_job)()
-        assert await one.hear() == {
-            "type": "job_changed", "job_id": str(mine.pk), "kind": KIND, "state": "queued"
-        }  # fmt: skip
-        assert await one.hear() == {"type": "queue_moved", "queue": QUEUE}
+        moved, changed = {"type": "queue_moved", "queue": QUEUE}, {"type": "job_changed", "job_id": str(mine.pk)}
+        first = await one.hear()
+        if (
+            first == moved
+        ):  # the other workspace's job has moved the queue that both wait in; or both moves are told as one
+            first = await one.hear()
+        assert first == {**changed, "kind": KIND, "state": "queued"}
+        assert await one.hear() == moved
         assert await one.receive_nothing(0.3)
 
 
