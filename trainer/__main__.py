@@ -27,8 +27,7 @@ from trainer.ranks import Ranks, in_turn, joined, own_device
 from trainer.record import Record
 from trainer.run import Stopped
 from trainer.settings import PLACES, configuration, override
-from trainer.start import NAME as START
-from trainer.start import begin_at, forget
+from trainer.start import begin_at, bring_back, kept_start
 
 RUNS = Path("var/runs")
 
@@ -154,18 +153,18 @@ def export(options: argparse.Namespace) -> int:
 
 
 def _train(name: str, config: Any, folder: Path, options: argparse.Namespace, asked: str) -> int:
-    stages, began, has_start = _stages(name, options.stage), time.time(), (folder / START).exists()
+    stages, began, start = _stages(name, options.stage), time.time(), kept_start(folder)
     device = own_device(asked)
     with joined(device) as ranks:
         record = Record(folder)
-        _begin(record, name, config, options, ranks, asked, device)
         try:
+            _begin(record, name, config, options, ranks, asked, device)
             finished = RECIPES[name].part("run")(config, folder, stages, options.minutes, device)
         except ValueError:
             if ranks.rank == 0 and not _worked(folder, began):
                 record.take_back()
-                if options.start and not has_start:
-                    forget(folder)
+                if options.start:
+                    bring_back(folder, start)
             raise
         if ranks.rank == 0:
             record.end()

@@ -37,8 +37,8 @@ class BankConfig:
 
     @property
     def described(self) -> dict[str, int]:
-        """What its bytes depend on."""
-        return {"scenes": self.scenes, "motions": self.motions, "seed": self.seed}
+        """What its bytes depend on. `holds`: which arrays there are of a scene; 2 has disparities."""
+        return {"scenes": self.scenes, "motions": self.motions, "seed": self.seed, "holds": 2}
 
 
 class FormatBank:

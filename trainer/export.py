@@ -57,6 +57,8 @@ def export_nano(
     """
     check_folders(folder, out)
     kept = read_bundle(mask) if mask and (mask / MANIFEST).exists() else None
+    if kept:
+        kept.file("product_mask.safetensors")  # BundleError where it has none
     runs = {
         "motion_vae": nano.motion_vae_run(config, folder),
         "scene_depth": nano.scene_depth_run(config, folder),
@@ -77,15 +79,16 @@ def export_nano(
     provenance = provenance_of("trainer.recipes.nano", asdict(config), runs, command)
     if kept:
         provenance["stages"]["product_mask"] = _kept(kept)
+        provenance["unfinished"] += {"product_mask"} & set(kept.provenance.get("unfinished", ()))
     elif mask:
         provenance["stages"]["product_mask"] |= _recorded(mask)
     return write_whole(out, _nano_card(config.sampling), version, provenance, write_parts)
 
 
 def _kept(bundle: Bundle) -> dict[str, Any]:
-    """How the automatic mask of a bundle was made, as that bundle tells it."""
-    stage: dict[str, Any] = bundle.provenance["stages"]["product_mask"]
-    return stage | {"kept_from": bundle.digest}
+    """How the automatic mask of a bundle was made, as far as that bundle tells it."""
+    stage = bundle.provenance.get("stages", {}).get("product_mask", {"steps": "?", "of": "?", "losses": {}})
+    return {**stage, "kept_from": bundle.digest}
 
 
 def _recorded_mask(folder: Path) -> Run:

@@ -193,6 +193,7 @@ def single_dit_run(config: NanoConfig, folder: Path, device: torch.device = CPU)
         "seed": config.seed,
         "bank": config.bank.described,
         "motion_vae_steps": config.vae.steps,
+        "scene_depth_steps": config.scene_depth.steps,
         "captions": config.captions,
         "extra_captions": config.extra_captions,
     }

@@ -49,6 +49,21 @@ def forget(folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
+def kept_start(folder: Path) -> dict[str, bytes | None]:
+    """What says where the run in `folder` began, for `bring_back`."""
+    paths = {name: folder / name for name in (NAME, TOKENIZER)}
+    return {name: path.read_bytes() if path.exists() else None for name, path in paths.items()}
+
+
+def bring_back(folder: Path, kept: dict[str, bytes | None]) -> None:
+    """The call that was to begin elsewhere was refused: all is as it was."""
+    for name, content in kept.items():
+        if content is None:
+            (folder / name).unlink(missing_ok=True)
+        else:
+            (folder / name).write_bytes(content)
+
+
 def start_of(folder: Path, modules: dict[str, nn.Module]) -> dict[str, Any]:
     """What a stage of the run in `folder` with these modules begins at; empty where at nothing."""
     path = folder / NAME

@@ -11,9 +11,9 @@ def let_others_go_first(niceness: int) -> None:
     """Lowers this process beside the others of the machine, as nice(1) does.
 
     Linux may share the processor between sessions first and between processes second (sched_autogroup). A niceness then
-    counts only within its session, and every worker leads one, so the session gets it too.
+    counts only within its session, so the session of a process that leads one gets it too, as a supervised worker's.
     """
-    niceness = os.nice(niceness)
-    if niceness and AUTOGROUP.exists():
+    os.nice(niceness)
+    if niceness and os.getsid(0) == os.getpid() and AUTOGROUP.exists():
         with suppress(OSError):  # a kernel without autogroups; those with them refuse a second change at once
             AUTOGROUP.write_text(str(niceness))

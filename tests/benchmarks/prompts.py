@@ -1,9 +1,10 @@
 """Whether a bundle does what a sentence says, with camera and subject left to it: `python tests/benchmarks/prompts.py`
 
-Held-out scenes of all formats; sentences of the words that training uses, in combinations that its captions do not
-hold. No pixel is moved: a case is obeyed where, of the exact fields of every move that could have been asked, those of
-the asked one are nearest to what the bundle made. Beside it the sentences of another case (chance), no sentence,
-sentences of words that training never saw, and controls that say otherwise than the sentence (they are to win).
+Held-out scenes of all formats; sentences of the phrases that training uses, in combinations drawn anew and not among
+100,000 of its captions. No pixel is moved: a case is obeyed where, of the exact fields of every move that could have
+been asked, those of the asked one are nearest to what the bundle made. Beside it the sentences of another case
+(chance), no sentence, phrases that training never saw, and controls that say otherwise than the sentence, which are to
+win.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from trainer.batches import photo_tensor  # noqa: E402
 FIRST_SEED = 906_500_000  # training never draws scenes from 900,000,000 on
 TRAINING_LIKE = 100_000  # captions drawn as training draws them, which a tried sentence is none of
 USUAL = captions.USUAL
-# Of no caption: what people say who have not read ours.
+# Phrases of no caption: what people say who have not read ours. Some of their words, as "left", are in captions too.
 OTHER_WORDS = {
     "static": "keep everything frozen on a stand",
     "pan-left": "swivel the lens toward the left side",
@@ -44,8 +45,8 @@ OTHER_WORDS = {
     "tilt-down": "lower the gaze to the ground",
     "dolly-in": "creep nearer for an intimate look",
     "dolly-out": "retreat so more of the room shows",
-    "orbit-left": "walk around it, going left",
-    "orbit-right": "walk around it, going right",
+    "orbit-left": "take a stroll about the item, leftwards",
+    "orbit-right": "take a stroll about the item, rightwards",
     "roll-left": "cant the horizon toward the left",
     "roll-right": "cant the horizon toward the right",
 }
@@ -184,7 +185,7 @@ def main() -> None:
     order = np.random.default_rng(2).permutation(len(cases))
     try_out("control: another case's sentence", [prompts[index] for index in order])
     try_out("control: no sentence", [""] * len(cases))
-    try_out("words that training never saw", [OTHER_WORDS[case.asked.camera] for case in cases], subjects=False)
+    try_out("phrases that training never saw", [OTHER_WORDS[case.asked.camera] for case in cases], subjects=False)
     others = [cases[index].asked for index in order]
     controls = [(one.camera, USUAL, one.subject, USUAL) for one in others]
     try_out("a control that says otherwise, followed", prompts, controls, others)

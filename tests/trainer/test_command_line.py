@@ -1,6 +1,7 @@
 """`run`, `resume` and `compare`: typed settings, the record of a run, a warm start. The recipe is a toy."""
 
 import json
+import shutil
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -209,3 +210,26 @@ def test_who_began_at_the_wrong_weights_may_begin_again(tmp_path, capsys):
     assert record(tuned)["from"]["path"] == str(tmp_path / "right")
     assert call("run", "tiny", "--out", tuned, "--from", tmp_path / "wide") == 2
     assert f"began at {tmp_path / 'right'}" in capsys.readouterr().err, "it has learnt from it"
+
+
+def test_a_refused_beginning_leaves_the_one_before(tmp_path, capsys):
+    for name in ("first", "second"):
+        assert call("run", "tiny", "--out", tmp_path / name, "--set", "loop.steps=2") == 0
+    tuned = tmp_path / "tuned"
+    assert call("run", "tiny", "--out", tuned, "--from", tmp_path / "first", "--minutes", "0") == 3
+    for stage in [path for path in tuned.iterdir() if path.is_dir()]:
+        shutil.rmtree(stage)  # nothing has been learnt: it may begin elsewhere
+    before = files(tuned)
+    assert call("run", "tiny", "--out", tuned, "--from", tmp_path / "second", "--set", "width=32") == 2
+    assert "do not fit this recipe" in capsys.readouterr().err
+    assert files(tuned) == before
+    (tuned / "record.json").write_text(json.dumps({**record(tuned), "recipe": "nano"}))
+    before = files(tuned)
+    assert call("run", "tiny", "--out", tuned, "--from", tmp_path / "second") == 2
+    assert "holds a run of nano, not of tiny" in capsys.readouterr().err
+    assert files(tuned) == before
+
+
+def files(folder) -> dict[str, bytes]:
+    """The files that lie in a folder itself."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.bundles import BundleError, read_bundle
+from engine.bundles import BundleError, read_bundle, write_bundle
 from engine.events import Canceled, Preview, Progress
 from engine.generate import Engine
 from engine.media.video import probe_video
@@ -135,6 +135,17 @@ def test_the_single_dit_does_not_learn_on_an_unfinished_motion_vae(run_folder, t
     longer = replace(CONFIG, vae=replace(CONFIG.vae, steps=6))
     with pytest.raises(ValueError, match=r"finished Motion VAE; .* 4 of 6 steps"):
         run_nano(longer, folder, ("single_dit",))
+
+
+def test_a_bank_from_before_depths_is_another_bank(run_folder, tmp_path):
+    folder = copy_of(run_folder, tmp_path, "bank")
+    noted = folder / "bank" / "bank.json"
+    noted.write_text(json.dumps({key: value for key, value in json.loads(noted.read_text()).items() if key != "holds"}))
+    (folder / "bank" / "1x1" / "disparity.npy").unlink()
+    for stage in ("bank", "scene_depth"):
+        with pytest.raises(ValueError, match="holds another bank: holds is None, asked for 2"):
+            run_nano(CONFIG, folder, (stage,))
+    assert not (folder / "bank" / "1x1" / "disparity.npy").exists()
 
 
 def test_a_bank_with_a_missing_chunk_is_not_learnt_from(run_folder, tmp_path):
@@ -314,9 +325,23 @@ def test_the_mask_of_another_run_is_exported_with_the_settings_that_made_it(run_
     assert kept.files["product_mask.safetensors"] == made.files["product_mask.safetensors"]
     told = made.provenance["stages"]["product_mask"] | {"kept_from": made.digest}
     assert kept.provenance["stages"]["product_mask"] == told
+    _as_if_derived(made.path, unfinished=["product_mask"])
+    silent = export_nano(CONFIG, run_folder, tmp_path / "silent", version="0", command="test", mask=made.path)
+    assert silent.provenance["unfinished"] == ["product_mask"]
+    (made.path / "product_mask.safetensors").unlink()
+    _as_if_derived(made.path)
+    with pytest.raises(ValueError, match="has no file product_mask"):
+        export_nano(CONFIG, run_folder, tmp_path / "b", version="0", command="test", mask=made.path)
     with pytest.raises(ValueError, match="no recorded run of nano"):
         export_nano(CONFIG, run_folder, tmp_path / "b", version="0", command="test", mask=tmp_path / "nothing")
     assert main(["export", "tiny_video_smoke", "--out", str(other), "--mask", str(other), "--bundle", "b"]) == 2
+
+
+def _as_if_derived(folder, **provenance):
+    """The manifest of what lies there now, telling nothing of the stages that made it."""
+    manifest = json.loads((folder / "bundle.json").read_text())
+    kept = {key: manifest[key] for key in ("name", "version", "kinds", "capabilities")}
+    write_bundle(folder, **kept, provenance=provenance)
 
 
 def test_photo_to_video(engine, photo, tmp_path):

@@ -33,6 +33,18 @@ def test_who_lets_others_go_first_gets_less_of_a_processor():
     assert seconds[0] < 0.5 * seconds[1]
 
 
+def test_a_process_that_leads_no_session_leaves_the_others_of_its_session_alone():
+    # given a process of a session that is not its own, as one begun by hand in a terminal
+    asks = "from studio.jobs.priority import AUTOGROUP, let_others_go_first as go\nimport os\n"
+    shows = "print(AUTOGROUP.exists() and AUTOGROUP.read_text().strip())\n"
+    # when it lets others go first
+    told = subprocess.check_output(
+        [sys.executable, "-c", f"{asks}{shows}go(7)\n{shows}print(os.nice(0))"], text=True, start_new_session=False
+    ).splitlines()
+    # then it is nice itself, and its session is what it was
+    assert told[0] == told[1] and told[2] == str(os.nice(0) + 7)
+
+
 def _start(niceness: str, processor: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-c", BUSY, niceness, processor],
