@@ -81,10 +81,10 @@ def draw_picture(scene: Scene, height: int, width: int) -> tuple[Picture, Layers
 def exact_disparity(scene: Scene, layers: Layers, height: int, width: int) -> np.ndarray:
     """1 / depth [h, w] (float32, product depths) of whatever scene plane shows in the photo, behind the product too."""
     points_HW2 = grid_points(scene.aspect, height, width)
+    rays_HW3 = np.concatenate([points_HW2 / FOCAL, np.ones_like(points_HW2[..., :1])], -1)
     nearest_HW = np.zeros(points_HW2.shape[:2], np.float32)
     for index, (plane, (_, alpha)) in enumerate(zip(scene.planes, layers.planes, strict=True)):
         normal, distance = plane_equation(plane)
-        rays_HW3 = np.concatenate([points_HW2 / FOCAL, np.ones_like(points_HW2[..., :1])], -1)
         disparity_HW = (rays_HW3 @ normal / distance).astype(np.float32)
         shows_HW = sample_canvas(alpha, points_HW2[None], scene.aspect, layers)[0] > 127
         nearest_HW = np.where(shows_HW | (index == 0), disparity_HW, nearest_HW)

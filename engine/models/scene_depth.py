@@ -1,7 +1,7 @@
 """How far away the scene behind the product is: a table that runs towards the camera, a wall, things that stand about.
 
 The size of a move at a place is that of the camera times the disparity there, so the motion model is told it. Left to
-find it by itself, it took a wall for a floor and a floor for a wall: its dollies were off by 40 %.
+find it by itself, it took a wall for a floor and a floor for a wall: its dollies were of any size.
 """
 
 from __future__ import annotations

@@ -15,5 +15,5 @@ def let_others_go_first(niceness: int) -> None:
     """
     os.nice(niceness)
     if niceness and os.getsid(0) == os.getpid() and AUTOGROUP.exists():
-        with suppress(OSError):  # a kernel without autogroups; those with them refuse a second change at once
+        with suppress(OSError):  # the kernel takes few such changes a second, and the process is nice anyway
             AUTOGROUP.write_text(str(niceness))

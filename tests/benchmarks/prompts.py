@@ -96,8 +96,9 @@ def _sentence(asked: Motion, words: dict[str, str], rng: np.random.Generator) ->
 
 
 @torch.inference_mode()
-def generate(engine: Engine, cases: list[Case], prompts: list[str], controls: list[tuple[str, float, str, float]],
-             steps: int) -> list[np.ndarray]:  # fmt: skip
+def generate(
+    engine: Engine, cases: list[Case], prompts: list[str], controls: list[tuple[str, float, str, float]], steps: int
+) -> list[np.ndarray]:
     """Of each case the fields [5, T, h, w] that its sentence and controls make."""
     made: dict[int, np.ndarray] = {}
     for format in GRIDS:
@@ -177,8 +178,13 @@ def main() -> None:
     asked, prompts = [case.asked for case in cases], [case.prompt for case in cases]
     free = [("auto", 0.0, "auto", 0.0)] * len(cases)
 
-    def try_out(name: str, prompts: list[str], controls: list[tuple[str, float, str, float]] = free,
-                wishes: list[Motion] = asked, subjects: bool = True) -> None:  # fmt: skip
+    def try_out(
+        name: str,
+        prompts: list[str],
+        controls: list[tuple[str, float, str, float]] = free,
+        wishes: list[Motion] = asked,
+        subjects: bool = True,
+    ) -> None:
         score(name, cases, generate(engine, cases, prompts, controls, options.steps), wishes, subjects=subjects)
 
     try_out("unseen sentences of seen words", prompts)

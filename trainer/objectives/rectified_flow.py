@@ -117,8 +117,8 @@ def alignment_loss(dit: SingleDiT, features_BMC: Tensor, mask_BM: Tensor, rows: 
 def channel_weights(vae: MotionVAE) -> Tensor:
     """[C, T, 1, 1], mean about 1: what a latent's error costs in the fields, the square of how far it moves them.
 
-    Latents have equal variance, and two of 32 hold 85 % of all motion. Where each counted by its size only, clamped at
-    4, they made 2 % of the loss, and the sizes of moves stayed off by 7 to 40 %.
+    Latents have equal variance, and two of 32 hold 85 % of all motion. Counted by their size
+    and clamped at 4, they had a quarter of the weight.
     """
     synthesis = vae.decoder.synthesis.weight  # [C * T, fields * times, 4, 4]
     size = synthesis.flatten(1).norm(dim=1) * vae.latent_std.repeat_interleave(LATENT_TIMES)
