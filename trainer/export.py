@@ -18,6 +18,7 @@ from engine.bundles import MANIFEST, Bundle, read_bundle, write_bundle
 from engine.conditions import CAMERA_IDS, GRIDS, SUBJECT_IDS
 from engine.requests import ImageToVideo
 from trainer import nano, tiny_video
+from trainer.film_latents import STATISTICS, statistics
 from trainer.films import open_films
 from trainer.loop import Run
 from trainer.objectives.video_flow import TASKS
@@ -119,8 +120,9 @@ def export_tiny_video(
         "single_dit": tiny_video.single_dit_run(config, folder),
         "multimodal_dit": tiny_video.multimodal_dit_run(config, folder),
     }
-    check_trained(folder, runs, {tiny_video.TOKENIZER: "text", tiny_video.STATISTICS: "latents"}, unfinished)
-    found = tiny_video.statistics(folder)
+    latents = f"{tiny_video.LATENTS}/{STATISTICS}"
+    check_trained(folder, runs, {tiny_video.TOKENIZER: "text", latents: "latents"}, unfinished)
+    found = statistics(folder / tiny_video.LATENTS)
 
     def write_parts(made: Path) -> None:
         vae = runs["video_vae"].modules["vae"]

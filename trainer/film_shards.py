@@ -10,7 +10,7 @@ import numpy as np
 from rich.progress import track
 
 from datapipe.shards import ShardWriter
-from datapipe.worlds.film import caption, make_films
+from datapipe.worlds.film import caption, make_films, shown_words
 from trainer.data_options import FILMS_SEED
 
 
@@ -41,7 +41,7 @@ def write_films(
             scene, films = make_films(seed + index, *sizes[index % len(sizes)], motions)
             for number, (motion, frames) in enumerate(films):
                 rng = np.random.default_rng((seed + index, number))
-                said = [caption(motion, scene.words, rng)[0] for _ in range(captions)]
+                said = [caption(motion, shown_words(scene, frames[0]), rng)[0] for _ in range(captions)]
                 shards.add({"frames": frames}, {"captions": said})
         return shards.finish()
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from datapipe.worlds.film import make_films
+from datapipe.worlds.film import make_films, shown_words
 from datapipe.worlds.motion import KEYS, Motion
 from trainer.chunks import build_chunks
 from trainer.claim import check_claim, claim
@@ -92,7 +92,7 @@ def _film_chunk(task: tuple[Path, FilmsConfig, int]) -> None:
         scene, films = make_films(config.seed + i, config.height, config.width, config.motions)
         for j, (_, made) in enumerate(films):
             frames[i * config.motions + j] = made
-        rows.append({"words": scene.words, "motions": [asdict(motion) for motion, _ in films]})
+        rows.append({"words": shown_words(scene, films[0][1][0]), "motions": [asdict(motion) for motion, _ in films]})
     frames.flush()
     temporary = folder / "chunks" / f".{start:06d}.tmp"
     temporary.write_text(json.dumps(rows))

@@ -161,7 +161,9 @@ def schedule_of(config: LargeVideoConfig, shards: ShardSet) -> Schedule:
 def dit_run(config: LargeVideoConfig, folder: Path, shards: ShardSet, device: torch.device = CPU) -> Run:
     """The transformer, and how far it is."""
     if config.states.optimiser != "adamw":
-        raise ValueError(f"The loop trains with adamw; states.optimiser={config.states.optimiser} is for plans only.")
+        raise ValueError(
+            "states.optimiser is what plans count with; a run has moments of 8 bits by loop.optimiser=8bit."
+        )
     if config.loop.steps or config.loop.batch:
         raise ValueError(
             "Steps and batches are those of the recipe's stages: set stages, not loop.steps or loop.batch."

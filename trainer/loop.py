@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from engine.device import CPU, mixed
 from trainer.draws import Draws
 from trainer.optimisation import FREE, LoopConfig
+from trainer.parallel.optimiser import set_rate
 from trainer.report import Report
 from trainer.run import Run, Stopped, learning_rate
 from trainer.watch import Watch
@@ -63,8 +65,7 @@ def train(run: Run, loss: Loss, *, deadline: float = math.inf, size: Callable[[i
 def _train_step(run: Run, loss: Loss, size: Callable[[int], int], watch: Watch, report: Report) -> None:
     """One step on the next batch; or none, where the batch is left out or steps are taken back."""
     config, batch = run.config, run.cursor
-    for group in run.optimiser.param_groups:
-        group["lr"] = learning_rate(config, run.step)
+    set_rate(run.optimiser, learning_rate(config, run.step))
     run.optimiser.zero_grad(set_to_none=True)
     report.begin_step()
     whole = size(batch)
@@ -93,7 +94,7 @@ class _Part:
         run, began = self.run, time.monotonic()
         draws = Draws.of(run.config.seed, self.batch, self.rows, self.whole)
         self.watch.enter("loss", run.step)
-        with _kernels(run.device.type):
+        with _kernels(run.device):
             value, metrics = self.of(self.batch, draws)
         if len(self.rows) < self.whole and not draws.asked:
             raise ValueError(f"The stage {run.folder.name} takes whole batches: run it as one process and microbatch.")
@@ -128,12 +129,12 @@ def _late(run: Run, deadline: float) -> bool:
 
 
 @contextmanager
-def _kernels(device: str) -> Iterator[None]:
-    """bf16 where it is safe; on CPU the plain attention: with short sequences flash attention's backward is several
-    times slower.
+def _kernels(device: torch.device) -> Iterator[None]:
+    """bf16 where it is safe and fast; on CPU the plain attention: with short sequences flash attention's backward is
+    several times slower.
     """
-    with torch.autocast(device, torch.bfloat16):
-        if device == "cpu":
+    with mixed(device):
+        if device.type == CPU.type:
             with sdpa_kernel(SDPBackend.MATH):
                 yield
         else:

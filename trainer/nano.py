@@ -18,7 +18,7 @@ from rich.progress import track
 from torch import nn
 
 from engine.conditions import CONDITION_CHANNELS, CONTROL_SIZES, GRIDS
-from engine.device import CPU, device_of
+from engine.device import CPU, device_of, mixed
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE
 from engine.models.product_mask import ProductMask
@@ -259,7 +259,7 @@ def encode_bank(
 def _encode_chunk(path: Path, bank: FormatBank, items: np.ndarray, total: int, vae: MotionVAE) -> None:
     device = device_of(vae)
     photo, _, fields, _ = (x.to(device) for x in motion_batch(bank, items))
-    with torch.autocast(device.type, torch.bfloat16):
+    with mixed(device):
         mean, _ = vae.encode(fields, vae.reference(photo))
     if not path.exists():
         open_memmap(path, mode="w+", dtype=np.float16, shape=(total, *mean.shape[1:])).flush()

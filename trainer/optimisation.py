@@ -30,6 +30,8 @@ class LoopConfig:
     # Of one device, dense: what MFU and HFU are shares of. None: by the data sheet, where the device's is known.
     peak_tflops: float | None = None
     microbatches: int = 1  # of a rank's part of the batch, one after another
+    # AdamW as plain steps, as one fused kernel, or with moments of 8 bits (torchao).
+    optimiser: Literal["adamw", "fused", "8bit"] = "adamw"
     faults: FaultsConfig = field(default_factory=FaultsConfig)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from engine.device import AUTO, CPU, name_of
+from engine.device import AUTO, CPU, name_of, narrow
 from trainer.claim import differences
 from trainer.ranks import restarts
 
@@ -56,6 +56,7 @@ class Record:
             )
         settings = json.loads(json.dumps(asdict(config)))
         here = {**environment(), "world": world, "device": name_of(device)}
+        here["computes_in"] = "bfloat16" if narrow(device) else "float32"
         now = {**code(), "environment": here, "data": data_digest(self.path.parent)}
         changes = differences(self.kept["config"], settings) if self.kept else []
         changes += differences(_compared(self.kept), _compared(now)) if self.kept else []

@@ -19,6 +19,7 @@ from trainer.ema import Average
 from trainer.faults import FaultLog, Spikes
 from trainer.log import STEPS, Log, Tally
 from trainer.optimisation import FREE, LoopConfig
+from trainer.parallel.optimiser import make_optimiser
 from trainer.ranks import Ranks
 from trainer.replicas import Replicas, Spreading
 from trainer.start import load_start, start_of
@@ -58,9 +59,7 @@ class Run:
             module.to(device)
         self.spread = spread(modules)
         self.net = self.spread.net
-        self.optimiser = torch.optim.AdamW(
-            _groups(self.net, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98)
-        )
+        self.optimiser = make_optimiser(_groups(self.net, config.weight_decay), config.optimiser, config.learning_rate)
         self.restart_average()
         self.step = self.cursor = 0
         self.tally, self.spikes = Tally(), Spikes(config.faults)
@@ -251,6 +250,8 @@ def _recipe(
 ) -> dict[str, Any]:
     """What has to stay the same from one call to the next, as JSON would give it back."""
     loop = {key: value for key, value in asdict(config).items() if key not in FREE}
+    if config.optimiser == "adamw":  # as checkpoints say it from before there was a choice
+        loop.pop("optimiser")
     shapes = {
         name: {key: value for key, value in dict(getattr(module, "config", {})).items() if not key.startswith("_")}
         for name, module in modules.items()

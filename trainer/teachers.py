@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from datapipe.worlds.clip import ASPECTS, draw_picture, exact_fields, sample_controls
-from datapipe.worlds.film import caption, make_films
+from datapipe.worlds.film import caption, make_films, shown_words
 from datapipe.worlds.motion import Motion, sample_motion
 from datapipe.worlds.scene import sample_scene
 from engine.bundles import Bundle, read_bundle
@@ -199,7 +199,7 @@ class LatentTeacher:
         """Given is the condition [C + mask, T, h, w], float16: what a task of the training knows of the film."""
         scene, [(motion, film)] = make_films(seed, self.height, self.width, 1)
         rng = np.random.default_rng((seed, 1))
-        prompt, [task] = caption(motion, scene.words, rng)[0], sample_tasks(1, rng)
+        prompt, [task] = caption(motion, shown_words(scene, film[0]), rng)[0], sample_tasks(1, rng)
         known = {"text_to_video": 0, "image_to_video": 1, "continuation": 1 + TIME, "inpainting": self.frames}[task]
         hidden = _box(rng, self.height, self.width) if task == "inpainting" else None
         shape = self.kinds[kind][1:]

@@ -6,7 +6,6 @@ latents are there, `single_dit` and `multimodal_dit` may be run by two processes
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -16,33 +15,36 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
-from numpy.lib.format import open_memmap
-from rich.progress import track
-from torch import Tensor, nn
 
 from datapipe.worlds.film import caption
 from engine.device import CPU
-from engine.latent_video import HIDDEN_GREY, SPACE, TIME
+from engine.latent_video import SPACE, TIME
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
 from engine.models.video_dit import VideoDiT
-from trainer.claim import claim
 from trainer.data import batch_indices, check_batches
 from trainer.draws import Draws
+from trainer.film_latents import encode_bank, open_latents, with_boxes
 from trainer.films import FilmBank, build_films, open_films
 from trainer.loop import LossValue, Run, train
 from trainer.objectives.text_facts import FactHeads, facts_of, text_facts_loss
 from trainer.objectives.video_flow import DROP_TEXT, sample_tasks, video_flow_loss
-from trainer.objectives.video_vae import Principal, begin, moments, principal_loss, video_vae_loss, whole
+from trainer.objectives.video_vae import (
+    Principal,
+    begin,
+    principal_loss,
+    video_tensor,
+    video_vae_loss,
+    wide_layout,
+)
 from trainer.ranks import in_turn
 from trainer.recipes.tiny_video import TinyVideoConfig
 from trainer.replicas import spread_over
 from trainer.tokenizer import train_tokenizer
 
 STAGES = ("bank", "text", "video_vae", "latents", "single_dit", "multimodal_dit")
-ENCODED_TOGETHER = 16  # films
-TOKENIZER, STATISTICS = "tokenizer.json", "latents/statistics.json"  # within a run's folder
+TOKENIZER, LATENTS = "tokenizer.json", "latents"  # within a run's folder
 
 
 def run_tiny_video(
@@ -154,88 +156,20 @@ def make_vae(config: TinyVideoConfig) -> AutoencoderKLWan:
         scale_factor_spatial=SPACE,
     )
     begin(vae)
-    # The layout that the CPU's convolutions want; Module.to would refuse the other ranks.
-    for module in vae.modules():
-        if isinstance(module, nn.Conv3d):
-            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last_3d)
-    return vae
-
-
-def video_tensor(frames_BTHW3: np.ndarray) -> Tensor:
-    """uint8 frames to [B, 3, T, H, W] in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(frames_BTHW3)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    return wide_layout(vae)
 
 
 def encode_films(config: TinyVideoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU) -> bool:
-    """Latents of every film, whole and with a box hidden [items, 2, C, t, h, w] (float16), and their statistics.
-
-    True when all are encoded, False when the deadline came first. ValueError where latents of another VAE lie.
-    """
-    films = open_films(folder / "bank", config.films)
+    """The films as latents; True when all are encoded, False when the deadline came first."""
+    open_films(folder / "bank", config.films)
     run = video_vae_run(config, folder, device)  # by all ranks: a checkpoint of several is read together
     if run.step == 0:
         raise ValueError(f"There is no video VAE in {run.folder}. Run the stage `video_vae` first.")
     run.use_average()
-    with in_turn():
-        return _encode_films(config, folder, films, run, deadline)
-
-
-@torch.no_grad()
-def _encode_films(config: TinyVideoConfig, folder: Path, films: FilmBank, run: Run, deadline: float) -> bool:
-    home = folder / "latents"
-    claim(home / "latents.json", {"films": config.films.described, "video_vae_steps": run.step}, "set of latents")
-    if (folder / STATISTICS).exists():
-        return True
     vae = run.modules["vae"].eval()
     assert isinstance(vae, AutoencoderKLWan)
-    boxes = boxes_of(config, len(films))
-    shape = (len(films), 2, config.latent_channels, *latent_shape(config))
-    if not (home / "latents.npy").exists():
-        open_memmap(home / "latents.npy", mode="w+", dtype=np.float16, shape=shape).flush()
-    (home / "chunks").mkdir(exist_ok=True)
-    values = np.load(home / "latents.npy", mmap_mode="r+")
-    for start in track(range(0, len(films), ENCODED_TOGETHER), "latents"):
-        mark = home / "chunks" / f"{start}"
-        if mark.exists():
-            continue
-        if time.monotonic() >= deadline:
-            return False
-        chunk = slice(start, start + ENCODED_TOGETHER)
-        frames = np.stack([films.frames[chunk], _boxed(films.frames[chunk], boxes[chunk])], 1)
-        with whole(vae), torch.autocast(run.device.type, torch.bfloat16):
-            mean, _ = moments(vae, video_tensor(frames.reshape(-1, *frames.shape[2:])).to(run.device))
-        values[chunk] = mean.unflatten(0, (-1, 2)).half().cpu().numpy()
-        values.flush()
-        mark.touch()
-    _write_statistics(folder / STATISTICS, values[:, 0])
-    return True
-
-
-def latent_shape(config: TinyVideoConfig) -> tuple[int, int, int]:
-    return 5, config.films.height // SPACE, config.films.width // SPACE
-
-
-def boxes_of(config: TinyVideoConfig, count: int) -> np.ndarray:
-    """[count, 4]: top, left, bottom, right of each film's hidden box, in latents; a half to three quarters a side."""
-    _, height, width = latent_shape(config)
-    rng = np.random.default_rng((config.seed, 5))
-    sides = np.stack([rng.integers(n // 2, max(n // 2, 3 * n // 4) + 1, count) for n in (height, width)], 1)
-    first = rng.integers(0, np.array([height, width]) - sides + 1)
-    return np.concatenate([first, first + sides], 1)
-
-
-def _boxed(frames_BTHW3: np.ndarray, boxes_B4: np.ndarray) -> np.ndarray:
-    hidden = frames_BTHW3.copy()
-    for film, (top, left, bottom, right) in zip(hidden, boxes_B4 * SPACE, strict=True):
-        film[:, top:bottom, left:right] = HIDDEN_GREY
-    return hidden
-
-
-def _write_statistics(path: Path, latents: np.ndarray) -> None:
-    channels = latents.astype(np.float32).swapaxes(0, 1).reshape(latents.shape[1], -1)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"mean": channels.mean(1).tolist(), "std": channels.std(1).tolist()}))
-    temporary.replace(path)
+    with in_turn():
+        return encode_bank(config, folder / LATENTS, vae, run.step, deadline, device)
 
 
 def train_single_dit(
@@ -272,12 +206,9 @@ def _dit_run(
 def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadline: float) -> bool:
     if run.finished:
         return True
-    if not (folder / STATISTICS).exists():
-        raise ValueError(f"There are no latents in {folder}. Run the stage `latents` to its end first.")
+    latents = open_latents(config, folder / LATENTS)
     films = open_films(folder / "bank", config.films)
-    values = np.load(folder / "latents" / "latents.npy", mmap_mode="r")
-    mean, std = (torch.tensor(part).reshape(-1, 1, 1, 1) for part in statistics(folder).values())
-    boxes, text = boxes_of(config, len(films)), trained_text(config, folder, films, run.device)
+    text = trained_text(config, folder, films, run.device)
     tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config["max_tokens"])
     dit, weights_C = run.modules[name], principal_of(config, films).weights.to(run.device)
     assert isinstance(dit, VideoDiT)
@@ -285,23 +216,18 @@ def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadl
     def loss(step: int, draws: Draws) -> LossValue:
         _, items = batch_indices(config.seed + 3, step, {"all": len(films)}, config.dit_loop.batch)
         rng = np.random.default_rng((config.seed, 2, step))
+        tasks = sample_tasks(len(items), rng)
+        items = with_boxes(items, tasks)
         prompts = [caption(*films.shown(item), rng)[0] if rng.random() >= DROP_TEXT else "" for item in items]
-        tasks = sample_tasks(len(items), rng)[draws.slice]
-        prompts, items = prompts[draws.slice], items[draws.slice]
+        tasks, prompts = tasks[draws.slice], prompts[draws.slice]
+        clips, boxed, boxes = latents.batch(items[draws.slice], tasks)
         token_ids, token_mask = (x.to(run.device) for x in tokenizer(prompts))
         with torch.no_grad():
             features = text(token_ids, token_mask)
-        latents = ((torch.from_numpy(values[items]).float() - mean) / std).to(run.device)
-        boxed = latents[:, 1]
-        return video_flow_loss(dit, latents[:, 0], boxed, boxes[items], tasks, features, token_mask, weights_C, draws)
+        clips, boxed = clips.to(run.device), boxed.to(run.device)
+        return video_flow_loss(dit, clips, boxed, boxes, tasks, features, token_mask, weights_C, draws)
 
     return train(run, loss, deadline=deadline)
-
-
-def statistics(folder: Path) -> dict[str, list[float]]:
-    """Mean and deviation of the latents' channels."""
-    found: dict[str, list[float]] = json.loads((folder / STATISTICS).read_text())
-    return found
 
 
 def trained_text(config: TinyVideoConfig, folder: Path, films: FilmBank, device: torch.device = CPU) -> ErnieEncoder:

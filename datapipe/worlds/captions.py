@@ -137,6 +137,13 @@ WHOLE_SCENES = (
     "{colour} {product} and {place}",
     "our new {colour} {product} in a {style} with {place}",
 )
+BACKDROPS = (
+    "on {tone}",
+    "a {tone} background",
+    "before a {tone} backdrop",
+    "set against {tone}",
+    "{tone} behind it",
+)
 
 
 def adverb(strength: float, rng: np.random.Generator) -> str:
@@ -193,6 +200,11 @@ def scene_phrase(words: dict[str, str], rng: np.random.Generator) -> str:
 def whole_scene_phrase(words: dict[str, str], rng: np.random.Generator) -> str:
     """All that the words say of the scene: for models that have to paint it."""
     return str(rng.choice(WHOLE_SCENES)).format(**words)
+
+
+def backdrop_phrase(tone: str, rng: np.random.Generator) -> str:
+    """What is behind, as `tones.backdrop_tone` says it, in words."""
+    return str(rng.choice(BACKDROPS)).format(tone=tone)
 
 
 def _with_adverb(phrase: str, word: str, rng: np.random.Generator) -> str:

@@ -12,6 +12,9 @@ from datapipe.worlds.clip import draw_picture, plane_equation, sample_canvas, sw
 from datapipe.worlds.motion import KEYS, Motion, grid_points, plane_map, product_map, sample_motion, world_pose
 from datapipe.worlds.render import Layers
 from datapipe.worlds.scene import Scene, sample_scene
+from datapipe.worlds.tones import backdrop_tone
+
+BACKDROP_SAID = 0.7  # of captions
 
 
 def make_films(seed: int, height: int, width: int, films: int) -> tuple[Scene, list[tuple[Motion, np.ndarray]]]:
@@ -52,10 +55,16 @@ def film(scene: Scene, layers: Layers, motion: Motion, height: int, width: int, 
     return np.concatenate([photo[None], np.round(made_THW3).astype(np.uint8)])
 
 
-def caption(motion: Motion, words: dict[str, str], rng: np.random.Generator) -> tuple[str, dict[str, str]]:
-    """What a film shows, in words, and what of it they say: scene, camera and subject, of which one may go unsaid.
+def shown_words(scene: Scene, photo_HW3: np.ndarray) -> dict[str, str]:
+    """`Scene.words`, and the tone of what is behind the product: most of what words can tell of a picture's pixels."""
+    return {**scene.words, "backdrop": backdrop_tone(photo_HW3)}
 
-    Said are `Scene.words` that occur in the caption, and of camera and subject the motion and how forceful it is.
+
+def caption(motion: Motion, words: dict[str, str], rng: np.random.Generator) -> tuple[str, dict[str, str]]:
+    """What a film shows, in words, and what of it they say: scene, camera and subject, of which one may go unsaid, and
+    mostly the backdrop, where `words` are those of `shown_words`.
+
+    Said are `words` that occur in the caption, and of camera and subject the motion and how forceful it is.
     """
     parts = {
         "scene": captions.whole_scene_phrase(words, rng),
@@ -63,6 +72,8 @@ def caption(motion: Motion, words: dict[str, str], rng: np.random.Generator) -> 
         "subject": captions.subject_phrase(motion, words["product"], rng),
     }
     parts.pop([*parts, *[""] * 9][int(rng.integers(12))], None)
+    if "backdrop" in words and rng.random() < BACKDROP_SAID:
+        parts["backdrop"] = captions.backdrop_phrase(words["backdrop"], rng)
     prompt = captions.compose(list(parts.values()), rng)
     said = {key: word for key, word in words.items() if word in prompt.lower()}
     if "camera" in parts:

@@ -10,6 +10,7 @@ import numpy as np
 
 from datapipe.worlds import captions
 from datapipe.worlds.film import film as exact_film
+from datapipe.worlds.film import shown_words
 from engine.requests import Format
 from trainer.evaluate.motion import Answers
 from trainer.evaluate.plan import Clip, plan_clips
@@ -52,11 +53,12 @@ def make_case(clip: Clip, side: int, formats: tuple[Format, ...]) -> Case:
     width, height = world.size
     exact = exact_film(world.scene, world.layers, clip.asked, height, width, TIMES)
     rng = np.random.default_rng(5_000_000 + clip.index)
-    noun = world.scene.words["product"]
+    words = shown_words(world.scene, exact[0])
     said = [
-        captions.whole_scene_phrase(world.scene.words, rng),
+        captions.whole_scene_phrase(words, rng),
         captions.camera_phrase(clip.asked, rng),
-        captions.subject_phrase(clip.asked, noun, rng),
+        captions.subject_phrase(clip.asked, words["product"], rng),
+        captions.backdrop_phrase(words["backdrop"], rng),
     ]
     return Case(clip, world, Answers(world, clip.asked), exact, captions.compose(said, rng))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datapipe.worlds.film import caption, make_films
+from datapipe.worlds.film import caption, make_films, shown_words
 
 HELD_OUT = 930_000_000  # seed of the first scene: none of it is in a training set
 
@@ -24,5 +24,5 @@ class HeldOutFilms:
         for seed in range(HELD_OUT + first, HELD_OUT + first + count):
             scene, [(motion, made)] = make_films(seed, height, width, 1)
             frames.append(made)
-            prompts.append(caption(motion, scene.words, np.random.default_rng(seed))[0])
+            prompts.append(caption(motion, shown_words(scene, made[0]), np.random.default_rng(seed))[0])
         return cls(np.stack(frames), prompts)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan, WanResample, patchify, unpatchify
@@ -107,6 +108,19 @@ def principal_loss(
     components, square = F.mse_loss(mean, target), F.mse_loss(made_BCTHW, video_BCTHW)
     loss = square + ABSOLUTE * F.l1_loss(made_BCTHW, video_BCTHW) + COMPONENTS * components
     return loss, {"psnr": psnr(square.item()), "components": components.item()}
+
+
+def video_tensor(frames_BTHW3: np.ndarray) -> Tensor:
+    """uint8 frames to [B, 3, T, H, W] in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(frames_BTHW3)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+
+
+def wide_layout(vae: AutoencoderKLWan) -> AutoencoderKLWan:
+    """With 3D weights laid out as the CPU's convolutions want them; Module.to would refuse those of other ranks."""
+    for module in vae.modules():
+        if isinstance(module, nn.Conv3d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last_3d)
+    return vae
 
 
 @torch.no_grad()

@@ -1,0 +1,177 @@
+"""The films of a bank as latents of their video VAE: every film whole, every third once more with a box hidden.
+
+In chunks, by as many processes as film; what is there is not made again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+from numpy.lib.format import open_memmap
+from torch import Tensor
+
+from engine.device import CPU, mixed
+from engine.latent_video import HIDDEN_GREY, SPACE
+from trainer.chunks import build_chunks
+from trainer.claim import claim
+from trainer.films import FilmBank, open_films
+from trainer.objectives.video_vae import moments, video_tensor, whole, wide_layout
+from trainer.recipes.tiny_video import TinyVideoConfig
+
+# Inpainting is a quarter of what is learnt, and boxes cost as much to encode as films.
+BOXED_EVERY = 3
+CHUNK, TOGETHER = 8 * BOXED_EVERY, 8  # films that are marked as done, and that are encoded, together
+WHOLE, BOXED, STATISTICS, VAE = "latents.npy", "boxed.npy", "statistics.json", "vae"
+
+
+@dataclass(frozen=True)
+class FilmLatents:
+    """Latents as the transformers learn them: no mean, unit deviation of each channel."""
+
+    films: np.ndarray  # [items, C, t, h, w] float16, as they were encoded
+    boxed: np.ndarray  # [items / BOXED_EVERY, C, t, h, w]: of every BOXED_EVERY-th film, its box hidden beforehand
+    boxes: np.ndarray  # [items, 4]: top, left, bottom, right, in latents
+    mean_C111: Tensor
+    std_C111: Tensor
+
+    def batch(self, items: np.ndarray, tasks: list[str]) -> tuple[Tensor, Tensor, np.ndarray]:
+        """Latents and, where inpainting is asked for, those of the hidden boxes [B, C, t, h, w], and boxes [B, 4].
+
+        The items are those of `with_boxes`.
+        """
+        latents = self._scaled(self.films[items])
+        boxed, rows = latents.clone(), _inpainting(tasks)
+        boxed[rows] = self._scaled(self.boxed[items[rows] // BOXED_EVERY])
+        return latents, boxed, self.boxes[items]
+
+    def _scaled(self, latents: np.ndarray) -> Tensor:
+        return (torch.from_numpy(latents).float() - self.mean_C111) / self.std_C111
+
+
+def with_boxes(items: np.ndarray, tasks: list[str]) -> np.ndarray:
+    """The items, and in place of one without a box that is to be inpainted the last one before it that has a box."""
+    return np.where(_inpainting(tasks), items - items % BOXED_EVERY, items)
+
+
+def open_latents(config: TinyVideoConfig, folder: Path) -> FilmLatents:
+    """What `encode_bank` has made. ValueError where it has not come to its end."""
+    if not (folder / STATISTICS).exists():
+        raise ValueError(f"There are no latents in {folder.parent}. Run the stage `latents` to its end first.")
+    films, boxed = (np.load(folder / name, mmap_mode="r") for name in (WHOLE, BOXED))
+    mean, std = (torch.tensor(part).reshape(-1, 1, 1, 1) for part in statistics(folder).values())
+    return FilmLatents(films, boxed, boxes_of(config, len(films)), mean, std)
+
+
+def statistics(folder: Path) -> dict[str, list[float]]:
+    """Mean and deviation of the latents' channels."""
+    found: dict[str, list[float]] = json.loads((folder / STATISTICS).read_text())
+    return found
+
+
+def encode_bank(
+    config: TinyVideoConfig,
+    folder: Path,
+    vae: AutoencoderKLWan,
+    steps: int,
+    deadline: float = math.inf,
+    device: torch.device = CPU,
+) -> bool:
+    """Encode what is missing, by a VAE that learnt for `steps`: True when nothing is, False when the deadline came.
+
+    ValueError where latents of another VAE, or of other films, lie in `folder`.
+    """
+    bank = folder.parent / "bank"
+    count = len(open_films(bank, config.films))
+    made_of = {"films": config.films.described, "video_vae_steps": steps, "boxed_every": BOXED_EVERY}
+    claim(folder / "latents.json", made_of, "set of latents")
+    if (folder / STATISTICS).exists():
+        return True
+    vae.save_pretrained(folder / VAE)
+    _make_room(config, folder, count)
+    missing = [start for start in range(0, count, CHUNK) if not _mark(folder, start).exists()]
+    processes = config.films.processes if device.type == CPU.type else 1
+    tasks = [(folder, bank, config, start, str(device)) for start in missing]
+    if not build_chunks(_encode_chunk, tasks, processes, "latents", deadline):
+        return False
+    _write_statistics(folder / STATISTICS, np.load(folder / WHOLE, mmap_mode="r"))
+    return True
+
+
+def latent_shape(config: TinyVideoConfig) -> tuple[int, int, int]:
+    return 5, config.films.height // SPACE, config.films.width // SPACE
+
+
+def boxes_of(config: TinyVideoConfig, count: int) -> np.ndarray:
+    """[count, 4]: top, left, bottom, right of each film's hidden box, in latents; a half to three quarters a side."""
+    _, height, width = latent_shape(config)
+    rng = np.random.default_rng((config.seed, 5))
+    sides = np.stack([rng.integers(n // 2, max(n // 2, 3 * n // 4) + 1, count) for n in (height, width)], 1)
+    first = rng.integers(0, np.array([height, width]) - sides + 1)
+    return np.concatenate([first, first + sides], 1)
+
+
+def _make_room(config: TinyVideoConfig, folder: Path, count: int) -> None:
+    (folder / "chunks").mkdir(exist_ok=True)
+    shape = (config.latent_channels, *latent_shape(config))
+    for name, items in ((WHOLE, count), (BOXED, -(-count // BOXED_EVERY))):
+        if not (folder / name).exists():
+            open_memmap(folder / name, mode="w+", dtype=np.float16, shape=(items, *shape)).flush()
+
+
+def _encode_chunk(task: tuple[Path, Path, TinyVideoConfig, int, str]) -> None:
+    folder, bank, config, start, device = task
+    films, vae = _opened(bank, folder / VAE, device)
+    frames = films.frames[start : start + CHUNK]
+    boxes = boxes_of(config, len(films))[start : start + CHUNK]
+    _encode(vae, folder / WHOLE, start, frames)
+    _encode(vae, folder / BOXED, start // BOXED_EVERY, _hidden(frames[::BOXED_EVERY], boxes[::BOXED_EVERY]))
+    _mark(folder, start).touch()
+
+
+@cache
+def _opened(bank: Path, vae: Path, device: str) -> tuple[FilmBank, AutoencoderKLWan]:
+    """What a process needs for all of its chunks."""
+    torch.set_num_threads(1)
+    model = AutoencoderKLWan.from_pretrained(vae, local_files_only=True, use_safetensors=True)
+    return FilmBank(bank), wide_layout(model.eval().to(device))
+
+
+@torch.no_grad()
+def _encode(vae: AutoencoderKLWan, path: Path, first: int, frames_BTHW3: np.ndarray) -> None:
+    """Write the latents of these films from row `first` on."""
+    values, device = np.load(path, mmap_mode="r+"), vae.device
+    for start in range(0, len(frames_BTHW3), TOGETHER):
+        video = video_tensor(frames_BTHW3[start : start + TOGETHER]).to(device)
+        with whole(vae), mixed(device):
+            mean, _ = moments(vae, video)
+        values[first + start : first + start + len(mean)] = mean.half().cpu().numpy()
+    values.flush()
+
+
+def _hidden(frames_BTHW3: np.ndarray, boxes_B4: np.ndarray) -> np.ndarray:
+    hidden = frames_BTHW3.copy()
+    for film, (top, left, bottom, right) in zip(hidden, boxes_B4 * SPACE, strict=True):
+        film[:, top:bottom, left:right] = HIDDEN_GREY
+    return hidden
+
+
+def _inpainting(tasks: list[str]) -> np.ndarray:
+    return np.array([task == "inpainting" for task in tasks])
+
+
+def _mark(folder: Path, start: int) -> Path:
+    return folder / "chunks" / f"{start}"
+
+
+def _write_statistics(path: Path, latents: np.ndarray) -> None:
+    channels = latents.astype(np.float32).swapaxes(0, 1).reshape(latents.shape[1], -1)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"mean": channels.mean(1).tolist(), "std": channels.std(1).tolist()}))
+    temporary.replace(path)
