@@ -188,15 +188,17 @@ class Engine:
     ) -> Generator[list[MotionFields], None, None]:
         """`denoise` for several requests of one format and number of steps in one batch; empty for None."""
         seen = [self._see(prepared.picture_BCHW) for _, prepared, _ in asked]
-        rows = [
-            Row(request.prompt, _controls(request, prepared), photo.condition_CTHW, seed)
-            for (request, prepared, seed), photo in zip(asked, seen, strict=True)
-        ]
+        rows = [self.row(*one) for one in asked]
         steps = self.settled(asked[0][0]).steps
         with closing(self.denoiser.denoise(rows, steps, visit)) as denoised:
             for step, data_NCTHW in enumerate(denoised, 1):
                 is_shown = step == steps or step % PREVIEW_EVERY == 0
                 yield [self._fields(*one) for one in zip(data_NCTHW, seen, strict=True)] if is_shown else []
+
+    @torch.inference_mode()
+    def row(self, request: ImageToVideo, prepared: Prepared, seed: int) -> Row:
+        """What the denoiser is asked for one request."""
+        return Row(request.prompt, _controls(request, prepared), self._see(prepared.picture_BCHW).condition_CTHW, seed)
 
     def _see(self, picture_BCHW: Tensor) -> Seen:
         """The photo for the models, kept by what they see of it."""

@@ -22,16 +22,18 @@ class WanEncoder:
 
     def __init__(self, bundle: Bundle) -> None:
         directory = read_directory(bundle.path)
-        parts = load_parts(bundle, directory, ("vae", "text_encoder"), torch.float32)
-        tokenizer = load_tokenizer(bundle, directory)
-        self.pipe = cast(Any, WanPipeline(tokenizer=tokenizer, **parts, scheduler=None, transformer=None))
+        parts = load_parts(bundle, directory, ("vae",), torch.float32)
         self.vae = cast(Any, parts["vae"])
-        sizes = (self.pipe.vae_scale_factor_spatial, self.pipe.vae_scale_factor_temporal)
+        sizes = (self.vae.config.scale_factor_spatial, self.vae.config.scale_factor_temporal)
         if sizes != (SPACE, TIME):
             raise ValueError(
                 f"The video VAE of {bundle.name} makes latents of {sizes[0]} pixels and {sizes[1]} frames; what is "
                 f"trained here reads those of {SPACE} and {TIME}. Encode by a pipeline of Wan 2.1's kind."
             )
+        # The text encoder comes last: at its real size it takes minutes.
+        parts |= load_parts(bundle, directory, ("text_encoder",), torch.float32)
+        tokenizer = load_tokenizer(bundle, directory)
+        self.pipe = cast(Any, WanPipeline(tokenizer=tokenizer, **parts, scheduler=None, transformer=None))
         config = self.vae.config
         self.mean, self.std = (
             torch.tensor(x).reshape(1, -1, 1, 1, 1) for x in (config.latents_mean, config.latents_std)

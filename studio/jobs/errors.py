@@ -60,7 +60,9 @@ WORKER_LOST = Failure(
     "worker_lost", "The worker stopped before the job was done, as often as it was tried. Try again.", True
 )
 MODEL_UNAVAILABLE = Failure(
-    "model_unavailable", "The model is missing or damaged. Ask the studio's administrator to install it again.", True
+    "model_unavailable",
+    "The model is missing, damaged or too old. Ask the studio's administrator to renew it.",
+    True,
 )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from engine.bundles import MANIFEST, Bundle, BundleError, read_bundle
+from engine.bundles import MANIFEST, Bundle, BundleError, check_sees_depths, read_bundle
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ class ModelUnavailable(BundleError):
 
 
 def installed_models() -> list[Bundle]:
-    """The bundles that jobs may use, verified. Raises ModelUnavailable when one is missing or damaged."""
+    """The bundles that jobs may use, verified. Raises ModelUnavailable when one is missing, damaged or too old."""
     return [default_model()]
 
 
@@ -28,11 +28,14 @@ def default_model() -> Bundle:
         return _verified(settings.AQ_BUNDLE, changed)
     except BundleError as error:
         logger.error("the model cannot be used: %s", error)
-        sentence = "The studio's model is missing or damaged. Ask the studio's administrator to install it again."
+        sentence = "The studio's model is missing, damaged or too old. Ask the studio's administrator to renew it."
         raise ModelUnavailable(sentence) from error
 
 
 @lru_cache(maxsize=4)
 def _verified(path: Path, changed: int) -> Bundle:
     """Every weight is hashed once for each version of the manifest, not once for each request."""
-    return read_bundle(path)
+    bundle = read_bundle(path)
+    if "image-to-video" in bundle.kinds:
+        check_sees_depths(bundle)
+    return bundle

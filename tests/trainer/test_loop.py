@@ -17,9 +17,9 @@ from trainer.loop import LoopConfig, Run, learning_rate, train
 CONFIG = LoopConfig(steps=12, batch=4, learning_rate=1e-2, warmup=3, save_every=5, log_every=2, seed=7)
 
 
-def make(folder: Path, config: LoopConfig = CONFIG) -> tuple[Run, object]:
+def make(folder: Path, config: LoopConfig = CONFIG, width: int = 16) -> tuple[Run, object]:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(6, 16), nn.GELU(), nn.Linear(16, 1))
+    model = nn.Sequential(nn.Linear(6, width), nn.GELU(), nn.Linear(width, 1))
     run = Run(folder, {"model": model}, config)
 
     def loss(step: int, generator: torch.Generator):
@@ -43,6 +43,32 @@ def test_a_run_that_was_cut_ends_with_the_same_bits(tmp_path):
     assert resumed.step == 5
     assert train(resumed, loss)
     assert torch.equal(weights(whole), weights(resumed))
+
+
+@pytest.mark.parametrize("kind", ["fused", "8bit"])
+@pytest.mark.parametrize("checkpoints", ["file", "sync"])
+def test_every_optimiser_goes_on_with_the_same_bits(tmp_path, kind, checkpoints):
+    config = replace(CONFIG, optimiser=kind, checkpoints=checkpoints)
+    whole, loss = make(tmp_path / "whole", config, width=1024)  # moments of 8 bits begin at 4,096 numbers
+    assert train(whole, loss)
+    cut, loss = make(tmp_path / "cut", config, width=1024)
+    stop_at(cut, loss, 5)
+    resumed, loss = make(tmp_path / "cut", config, width=1024)
+    assert resumed.step == 5
+    assert train(resumed, loss)
+    assert torch.equal(weights(whole), weights(resumed))
+    plain, loss = make(tmp_path / "plain", width=1024)  # the control: it is another optimiser
+    train(plain, loss)
+    assert not torch.equal(weights(whole), weights(plain))
+
+
+def test_a_run_goes_on_with_the_optimiser_that_it_began_with(tmp_path):
+    run, loss = make(tmp_path / "run")
+    stop_at(run, loss, 5)
+    with pytest.raises(ValueError, match="optimiser"):
+        make(tmp_path / "run", replace(CONFIG, optimiser="fused"))
+    with pytest.raises(ValueError, match="no optimiser 'sgd'"):
+        make(tmp_path / "other", replace(CONFIG, optimiser="sgd"))
 
 
 def test_control_forgetting_the_optimiser_changes_the_bits(tmp_path):

@@ -14,8 +14,12 @@ from datapipe.worlds.motion import Motion
 from datapipe.worlds.scene import sample_scene
 from engine.__main__ import main as make
 from engine.bundles import SHIPPED, BundleError, write_bundle
+from engine.generate import Engine
 from engine.latent_video import LatentVideo
 from trainer.__main__ import main
+from trainer.evaluate.films import prepare
+from trainer.evaluate.plan import plan_clips
+from trainer.evaluate.scenes import make_world
 from trainer.objectives.video_flow import known_mask
 from trainer.objectives.video_vae import moments, reconstructed, whole
 from trainer.recipes.tiny_video import tiny_video, tiny_video_smoke
@@ -191,6 +195,26 @@ def test_a_calibrated_bundle_is_the_bundle_with_its_caches_measured(bundle, tmp_
     assert "calibrated on its Single-DiT" in capsys.readouterr().err
 
 
-def test_only_latent_video_is_calibrated(tmp_path, capsys):
-    assert main(["calibrate", str(SHIPPED), "--out", str(tmp_path / "new"), "--steps", "4"]) == 2
-    assert "has no Single-DiT of latent video" in capsys.readouterr().err
+def test_what_has_no_transformer_of_its_own_is_not_calibrated(bundle, tmp_path, capsys):
+    shutil.copytree(bundle, tmp_path / "b")
+    manifest = json.loads((tmp_path / "b" / "bundle.json").read_text())
+    for name in ("single_dit.json", "single_dit.safetensors"):
+        (tmp_path / "b" / name).unlink()
+        del manifest["files"][name]
+    (tmp_path / "b" / "bundle.json").write_text(json.dumps(manifest))
+    assert main(["calibrate", str(tmp_path / "b"), "--out", str(tmp_path / "new"), "--steps", "4"]) == 2
+    assert "has no Single-DiT" in capsys.readouterr().err
+
+
+def test_a_bundle_that_moves_a_photo_is_calibrated_too(tmp_path):
+    out = tmp_path / "calibrated"
+    assert main(["calibrate", str(SHIPPED), "--out", str(out), "--steps", "4", "--requests", "1"]) == 0
+    clip = plan_clips(5, large=False)[-1]
+    prepared = prepare(make_world(clip.index, clip.format, 160), clip.request())
+    made, work = {}, {}
+    for budget in (0.0, 10.0):
+        engine = Engine.load(out, cache=budget)
+        *_, made[budget] = engine.local.denoise([engine.row(clip.request(), prepared, 1)], 4)
+        work[budget] = engine.denoiser.saved.get("work", 1.0)
+    assert work[10.0] < work[0.0] == 1.0
+    assert not torch.equal(made[0.0], made[10.0]), "the control: a cache is no exact computation"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -34,10 +36,7 @@ def hard_iou(logits_B1HW: Tensor, mask_B1HW: Tensor) -> Tensor:
 
 def augment(rgb: Tensor, mask: Tensor, generator: torch.Generator, side: int) -> tuple[Tensor, Tensor]:
     """Flip, crop, blur, noise, colour and exposure by the generator, at side x side; the mask follows flip and crop."""
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return (low + (high - low) * torch.rand(shape, generator=generator)).to(rgb.device)
-
+    uniform = partial(_uniform, generator, rgb.device)
     batch = rgb.shape[0]
     theta = torch.zeros(batch, 2, 3, device=rgb.device)
     flip = torch.where(uniform(0.0, 1.0, batch) < 0.5, -1.0, 1.0)
@@ -52,10 +51,7 @@ def augment(rgb: Tensor, mask: Tensor, generator: torch.Generator, side: int) ->
 
 def photographed(rgb_B3HW: Tensor, generator: torch.Generator) -> Tensor:
     """Photos in [0, 1] as other cameras might have taken them: blur, colour, exposure and noise by the generator."""
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return (low + (high - low) * torch.rand(shape, generator=generator)).to(rgb_B3HW.device)
-
+    uniform = partial(_uniform, generator, rgb_B3HW.device)
     rgb, batch = rgb_B3HW, rgb_B3HW.shape[0]
     if torch.rand((), generator=generator) < 0.4:
         rgb = F.avg_pool2d(rgb, 3, stride=1, padding=1, count_include_pad=False)
@@ -65,3 +61,7 @@ def photographed(rgb_B3HW: Tensor, generator: torch.Generator) -> Tensor:
     rgb = rgb.clamp(1e-3, 1) ** uniform(0.6, 1.6, batch, 1, 1, 1)
     rgb = rgb + torch.randn(rgb.shape, generator=generator).to(rgb.device) * uniform(0, 0.06, batch, 1, 1, 1)
     return rgb.clamp(0, 1)
+
+
+def _uniform(generator: torch.Generator, device: torch.device, low: float, high: float, *shape: int) -> Tensor:
+    return (low + (high - low) * torch.rand(shape, generator=generator)).to(device)

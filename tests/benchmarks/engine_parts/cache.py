@@ -27,7 +27,7 @@ from engine.conditions import GRIDS
 from engine.costs import forward_flops, token_count
 from engine.denoise import Row
 from engine.film import Prepared
-from engine.generate import Engine, Seen, _controls, picture_tensor
+from engine.generate import Engine, Seen, picture_tensor
 from engine.latent_video import LatentVideo
 from engine.media.compose import Compositor
 from engine.media.layers import build_layers
@@ -331,8 +331,7 @@ def nano() -> Subject:
         world = make_world(i, request.format, 160)
         layers = build_layers(Photo(world.photo, None), world.mask, world.framing, world.size)
         taken = Prepared(layers, world.framing, picture_tensor(layers, request.format), request.camera, [])
-        seen = engine._see(taken.picture_BCHW)
-        return Row(request.prompt, _controls(request, taken), seen.condition_CTHW, i), taken, seen
+        return engine.row(request, taken, i), taken, engine._see(taken.picture_BCHW)
 
     def denoise(i: int, steps: int) -> Tensor:
         engine.local.dit = subject.model  # whichever is measured

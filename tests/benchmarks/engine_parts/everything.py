@@ -1,7 +1,8 @@
 """Everything on against the plain reference settings, and what each contributes.
 
 The reference: float32, 50 steps, guidance in all of them, no compilation, no cache. Added one after another: as few
-steps as stay within 40 dB of the 100-step film, bfloat16, blocks compiled where a C++ compiler is found, the cache.
+steps as stay within 40 dB of the 100-step film, bfloat16 where the processor has instructions
+for it, blocks compiled where a C++ compiler is found, the cache.
 Each is kept only where it is faster: on small models bfloat16 may cost more than it saves. Quality is the PSNR of
 decoded frames to the reference's own.
 """
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from engine.cache.calibrate import calibrate
+from engine.device import CPU, narrow
 from tests.benchmarks.engine_parts.cache import (
     COUNTS,
     GOOD,
@@ -106,7 +108,8 @@ def changes(
     exact = films(subject, Settings(REFERENCE), learn)
     steps = next((n for n in COUNTS if mean_psnr(exact, films(subject, Settings(n), learn)) >= NEAR), COUNTS[-1])
     yield f"{steps} steps for {PLAIN_STEPS}", lambda best: replace(best, steps=steps)
-    yield "bfloat16", lambda best: replace(best, bf16=True)
+    if narrow(CPU):
+        yield "bfloat16", lambda best: replace(best, bf16=True)
     if any(map(shutil.which, COMPILERS)):
         yield "blocks compiled", lambda best: replace(best, compiled=True)
     yield "cache", lambda best: replace(best, cache=cache_for(subject, best, learn, rounds))

@@ -1,4 +1,5 @@
-"""Seconds a step of our loop beside a plain PyTorch loop and `accelerate`: same DiT, same batches, CPU, bf16 autocast.
+"""Seconds a step of our loop beside a plain PyTorch loop and `accelerate`: same DiT, same batches, on the CPU, in bf16
+where it has instructions for that.
 
 All three do what a run needs: the rate's schedule, clipping, AdamW, averaged weights, the loss read. Ours writes its
 logs beside. They take turns of a few steps, in changing order; a ratio is of one turn to the turns beside it, and the
@@ -22,6 +23,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from engine.device import CPU, mixed, narrow
 from engine.models.presets import SINGLE_DIT
 from engine.models.single_dit import SingleDiT
 from trainer.loop import LoopConfig, Run, learning_rate, train
@@ -94,7 +96,7 @@ class Plain:
         self.update()
 
     def loss(self) -> Tensor:
-        with kernels(), torch.autocast("cpu", torch.bfloat16):
+        with kernels(), mixed(CPU):
             return flow_loss(self.model, batch_of(self.step))
 
     def backward(self, value: Tensor) -> None:
@@ -115,7 +117,7 @@ class Accelerated(Plain):
 
     def __init__(self) -> None:
         super().__init__()
-        self.accelerator = Accelerator(mixed_precision="bf16", cpu=True)
+        self.accelerator = Accelerator(mixed_precision="bf16" if narrow(CPU) else "no", cpu=True)
         self.model, self.optimiser = self.accelerator.prepare(self.model, self.optimiser)
 
     def loss(self) -> Tensor:

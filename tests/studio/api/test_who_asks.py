@@ -1,9 +1,11 @@
 """Sessions, API keys, roles and workspaces at the door of the API."""
 
 import json
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from engine.bundles import MANIFEST, SHIPPED
 from studio.accounts.models import User
 from studio.api.models import FailedSignIn
 from studio.jobs.identity import redeem_ticket
@@ -237,8 +240,24 @@ def test_what_goes_wrong_on_our_side_is_told_without_a_traceback(api: Api, monke
     assert "secret" not in answer.content.decode()
 
 
-def test_a_studio_without_its_model_says_so(api: Api, settings: Any, tmp_path: Any) -> None:
-    settings.AQ_BUNDLE = tmp_path / "gone"
+def gone(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def too_old(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    for name in [name for name in manifest["files"] if name.startswith("scene_depth")]:
+        (folder / name).unlink()
+        del manifest["files"][name]
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("spoil", [gone, too_old])
+def test_a_studio_without_its_model_says_so(api: Api, settings: Any, tmp_path: Path, spoil: Any) -> None:
+    settings.AQ_BUNDLE = tmp_path / "bundle"
+    shutil.copytree(SHIPPED, settings.AQ_BUNDLE)
+    assert api.get("/models").status_code == 200, "the control"
+    spoil(settings.AQ_BUNDLE)
     answer = api.get("/models")
     assert (answer.status_code, answer.json()["code"]) == (503, "model_unavailable")
     photo = api.photo()
