@@ -4,7 +4,8 @@
 file. A reader verifies all of it before any weight is loaded. Torch-free.
 
 Files lie flat in the folder. A manifest with `"layout": "diffusers"` has one folder a component (`transformer/...`), as
-diffusers saves a pipeline; `engine.pretrained` makes and loads those.
+diffusers saves a pipeline; `engine.pretrained` makes and loads those. One with `"layout": "folders"` is of ours, with
+the text encoder of such a pipeline in folders beside: see `engine.pretrained.t5`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import hashlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Layout = Literal["flat", "diffusers"]
+Layout = Literal["flat", "folders", "diffusers"]
 
 FORMAT = "aquarius-bundle/1"
 MANIFEST = "bundle.json"
@@ -149,6 +151,14 @@ def steps_of(bundle: Bundle, usual: int) -> int:
     return int(sampling_of(bundle).get("steps", usual))
 
 
+def share(source: Path, target: Path) -> None:
+    """The file once more, at no cost where the disk can link it."""
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(source, target)
+
+
 @contextmanager
 def explained(bundle: Bundle, name: str) -> Iterator[None]:
     """Whatever goes wrong while a bundle's file is put to use is a BundleError: the file is foreign, not our code."""
@@ -184,7 +194,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     for key, expected in types.items():
         if not isinstance(manifest.get(key), expected):
             raise BundleError(f"{path / MANIFEST} needs {key!r} as a {expected.__name__}.")
-    if manifest.get("layout", "flat") not in ("flat", "diffusers"):
+    if manifest.get("layout", "flat") not in get_args(Layout):
         raise BundleError(f"{path / MANIFEST} has the layout {manifest['layout']!r}, which this engine does not know.")
     return manifest
 
@@ -210,10 +220,10 @@ def _refuse_unlisted(path: Path, files: dict[str, str], layout: Layout) -> None:
 
 def _check_file(path: Path, name: str, digest: str | None, layout: Layout) -> None:
     parts = name.split("/")
-    deep = 2 if layout == "diffusers" else 1
+    deep = 1 if layout == "flat" else 2
     if len(parts) > deep or any(part in ("", ".", "..") or Path(part).name != part for part in parts):
         raise BundleError(f"The bundle names a file outside its folder: {name!r}.")
-    is_text = layout == "diffusers" and parts[0].startswith("tokenizer") and parts[-1] in TOKENIZER_FILES
+    is_text = layout != "flat" and parts[0].startswith("tokenizer") and parts[-1] in TOKENIZER_FILES
     if Path(name).suffix not in ALLOWED_SUFFIXES and not is_text:
         raise BundleError(f"The bundle holds {name}: weights are read as safetensors only. Convert it first.")
     file = path / name

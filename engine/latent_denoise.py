@@ -18,13 +18,12 @@ from engine.adapters import put_on
 from engine.bundles import Bundle, BundleError, read_bundle, sampling_of
 from engine.cache.bundled import BundledCache
 from engine.denoise import Visit, visited
-from engine.models.ernie import ErnieEncoder
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
 from engine.models.video_dit import VideoDiT
 from engine.parallel.mesh import Mesh
 from engine.samplers import euler, guided, shifted_times
-from engine.weights import load_model, load_tokenizer
+from engine.weights import load_model, load_text
 
 DITS: dict[str, type[VideoDiT]] = {"single": SingleDiT, "multimodal": MultimodalDiT}
 Step = tuple[Tensor, Tensor]
@@ -85,13 +84,12 @@ class LatentDenoiser:
             raise ValueError("A cache is calibrated on the bundle without an adapter: leave --cache or --adapter out.")
         self.sampling, self.cache = sampling_of(bundle), BundledCache(bundle, cache, mesh)
         self.dit = load_model(bundle, DITS[dit], f"{dit}_dit")
-        self.text = load_model(bundle, ErnieEncoder, "text")
-        self.tokenizer = load_tokenizer(bundle, self.text)
+        self.text, self.tokenizer = load_text(bundle)
         reads, makes = self.dit.config["text_dim"], self.text.config["nlu_width"]
         if reads != makes:
             raise BundleError(
-                f"The bundle {bundle.name} cannot be used: {dit}_dit.json reads text of another width than text.json "
-                f"makes ({reads} and {makes}). Export it again."
+                f"The bundle {bundle.name} cannot be used: {dit}_dit.json reads text of another width than its "
+                f"text encoder makes ({reads} and {makes}). Export it again."
             )
         if adapter is not None:
             put_on(self.dit, read_bundle(adapter), bundle, f"{dit}_dit")

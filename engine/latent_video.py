@@ -22,7 +22,6 @@ from torch import Tensor
 from engine.bundles import Bundle, BundleError, read_bundle, sampling_of, steps_of
 from engine.denoise import Visit
 from engine.latent_denoise import DITS, Asked, DenoisesLatents, LatentDenoiser
-from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.video_dit import VideoDiT
 from engine.weights import config_of, load_model
 
@@ -56,11 +55,12 @@ class LatentVideo:
         return self.local.dit
 
     @property
-    def text(self) -> ErnieEncoder:
+    def text(self) -> Any:
+        """See `weights.load_text`."""
         return self.local.text
 
     @property
-    def tokenizer(self) -> PromptTokenizer:
+    def tokenizer(self) -> Any:
         return self.local.tokenizer
 
     def denoise(

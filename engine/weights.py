@@ -54,6 +54,19 @@ def load_tokenizer(bundle: Bundle, text: ErnieEncoder) -> PromptTokenizer:
     return tokenizer
 
 
+def load_text(bundle: Bundle) -> tuple[Any, Any]:
+    """The text encoder of a bundle of ours, and its tokenizer: ERNIE's, or those of an imported pipeline.
+
+    `tokenizer(prompts)` gives ids and mask [B, M], `text(ids, mask)` features [B, M, text.config["nlu_width"]].
+    """
+    if bundle.layout == "flat":
+        text = load_model(bundle, ErnieEncoder, "text")
+        return text, load_tokenizer(bundle, text)
+    from engine.pretrained.t5 import load_t5  # and with it the models of transformers
+
+    return load_t5(bundle)
+
+
 def check_parts(bundle: Bundle, vae: MotionVAE, dit: SingleDiT, text: ErnieEncoder) -> None:
     """BundleError where the parts are whole, but not of one model or not of this engine."""
     pairs = {

@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,8 +26,7 @@ from torch import Tensor
 from datapipe.shards import ShardError, ShardSet, ShardWriter
 from engine.bundles import Bundle, read_bundle
 from engine.latent_video import HIDDEN_GREY, SPACE, TIME, statistics_of
-from engine.models.ernie import ErnieEncoder
-from engine.weights import load_model, load_tokenizer
+from engine.weights import load_model, load_text
 from trainer.lora import cropped
 from trainer.plan.command import RECIPES as LARGE
 from trainer.recipes.large import Grid, LargeVideoConfig
@@ -37,7 +36,9 @@ from trainer.settings import override
 
 KIND = "video latents"
 RECORDS = 32  # of a shard: a pause comes behind a whole one
-PARTS = ("vae.json", "vae.safetensors", "text.json", "text.safetensors", "tokenizer.json")
+VAE = ("vae.json", "vae.safetensors")
+PARTS = (*VAE, "text.json", "text.safetensors", "tokenizer.json")
+TEXT = ("text_encoder", "tokenizer")  # folders of an imported text encoder
 WAN = "WanPipeline"  # of the imported ones, that which makes latents and text as these recipes read them
 SMOKES = {"single_dit_2b_smoke": single_dit_2b_smoke, "multimodal_dit_13b_smoke": multimodal_dit_13b_smoke}
 RECIPES = {**LARGE, **SMOKES}
@@ -51,24 +52,18 @@ class Job:
     grid: Grid
 
 
-class Encodes(Protocol):
-    """What latents and features are made by."""
-
-    def latents(self, frames_THW3: np.ndarray) -> np.ndarray:
-        """[C, t, h, w] float16 of frames uint8."""
-
-    def features(self, prompts: Sequence[str]) -> list[np.ndarray]:
-        """Of each prompt [M, C] float16."""
-
-
 class Encoder:
-    """The video VAE and the text encoder of a bundle of latent video."""
+    """The video VAE and the text encoder of a bundle of latent video, or of an imported pipeline of Wan."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self.vae = load_model(bundle, AutoencoderKLWan, "vae")
-        self.text = load_model(bundle, ErnieEncoder, "text")
-        self.tokenizer = load_tokenizer(bundle, self.text)
-        self.mean, self.std = statistics_of(bundle, self.vae.config["z_dim"])
+        if bundle.layout == "diffusers":
+            from trainer.wan_encoder import wan_vae  # and with it the pipelines of diffusers
+
+            self.vae, (self.mean, self.std) = wan_vae(bundle)
+        else:
+            self.vae = load_model(bundle, AutoencoderKLWan, "vae")
+            self.mean, self.std = statistics_of(bundle, self.vae.config["z_dim"])
+        self.text, self.tokenizer = load_text(bundle)
 
     @torch.inference_mode()
     def latents(self, frames_THW3: np.ndarray) -> np.ndarray:
@@ -94,12 +89,20 @@ def encoder_digest(bundle: Bundle) -> str:
     """
     if bundle.layout == "diffusers":
         return _digest([[name, bundle.files[name]] for name in encoding_files(bundle)])
-    missing = [name for name in PARTS if name not in bundle.files]
+    parts = parts_of(bundle)
+    missing = [name for name in parts if name not in bundle.files]
     if missing:
         raise ValueError(f"The bundle {bundle.name} cannot encode: it has no {', '.join(missing)}.")
-    told = [[name, bundle.files[name]] for name in PARTS]
+    told = [[name, bundle.files[name]] for name in parts]
     statistics = {key: bundle.capabilities.get("latents", {}).get(key) for key in ("mean", "std")}
     return _digest([told, statistics])
+
+
+def parts_of(bundle: Bundle) -> list[str]:
+    """The files of a bundle of ours that encode."""
+    if bundle.layout == "flat":
+        return list(PARTS)
+    return [*VAE, *sorted(name for name in bundle.files if name.split("/")[0] in TEXT)]
 
 
 def _digest(told: Any) -> str:
@@ -111,16 +114,7 @@ def encoding_files(bundle: Bundle) -> list[str]:
     pipeline = bundle.capabilities.get("pipeline")
     if pipeline != WAN:
         raise ValueError(f"The bundle {bundle.name} cannot encode: it is a {pipeline}, and a {WAN} could.")
-    return sorted(name for name in bundle.files if name.split("/")[0] in ("vae", "text_encoder", "tokenizer"))
-
-
-def encoder_of(bundle: Bundle) -> Encodes:
-    """What encodes, loaded."""
-    if bundle.layout != "diffusers":
-        return Encoder(bundle)
-    from trainer.wan_encoder import WanEncoder  # and with it the pipelines of diffusers
-
-    return WanEncoder(bundle)
+    return sorted(name for name in bundle.files if name.split("/")[0] in ("vae", *TEXT))
 
 
 def encode(
@@ -150,7 +144,7 @@ def encode(
     }
     if is_finished(out, about):
         return True
-    encoder = encoder_of(bundle)
+    encoder = Encoder(bundle)
     with ShardWriter(out, about, records=RECORDS) as shards:
         begun = shards.count
         for number in track(range(begun, len(jobs) + 1), f"encode {out.name}"):
@@ -215,7 +209,7 @@ def box_of(film: int, grid: Grid) -> tuple[int, int, int, int]:
     return top, left, top + sides[0], left + sides[1]
 
 
-def _encoded(encoder: Encodes, source: ShardSet, job: Job) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _encoded(encoder: Encoder, source: ShardSet, job: Job) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """A film's latents, whole and with its box hidden before they were made, and the features of its captions."""
     record, (_, h, w) = source[job.film], job.grid
     captions = record.facts["captions"]
@@ -230,7 +224,7 @@ def _encoded(encoder: Encodes, source: ShardSet, job: Job) -> tuple[dict[str, np
     return values, {"film": job.film, "grid": list(job.grid), "box": list(box), "captions": captions}
 
 
-def _unsaid(encoder: Encodes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _unsaid(encoder: Encoder) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The last record: what is read where nothing is said, which guidance needs."""
     return _text(encoder.features([""])), {"unsaid": True}
 

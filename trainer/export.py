@@ -14,7 +14,7 @@ import torch
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import save_file
 
-from engine.bundles import MANIFEST, Bundle, read_bundle, write_bundle
+from engine.bundles import MANIFEST, Bundle, Layout, read_bundle, write_bundle
 from engine.conditions import CAMERA_IDS, GRIDS, SUBJECT_IDS
 from engine.requests import ImageToVideo
 from trainer import nano, tiny_video
@@ -37,6 +37,7 @@ class Card:
     kinds: tuple[str, ...]
     capabilities: dict[str, Any]
     about: str
+    layout: Layout = "flat"
 
 
 def export_nano(
@@ -176,6 +177,7 @@ def write_whole(
             kinds=card.kinds,
             capabilities=card.capabilities,
             provenance=provenance,
+            layout=card.layout,
         )
         made.replace(out)
     return read_bundle(out)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
+import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from engine.bundles import Bundle, read_bundle
+from safetensors.torch import save_file
+
+from engine.bundles import Bundle, read_bundle, share
 from engine.latent_video import SPACE, TIME
-from trainer.encode import PARTS
+from engine.pretrained.t5 import classes_of
+from trainer.encode import TEXT, VAE, encoding_files, parts_of
 from trainer.export import Card, check_folders, check_trained, provenance_of, write_model, write_whole
 from trainer.large import derived, dit_run
 from trainer.objectives.video_flow import TASKS
 from trainer.recipes.large import LargeVideoConfig
 from trainer.recipes.sampling import Sampling
+from trainer.wan_encoder import wan_vae
 
 
 def export_large(
@@ -24,32 +30,54 @@ def export_large(
     if not config.encoder:
         raise ValueError("Say whose video VAE and text encoder go into the bundle: --set encoder=BUNDLE.")
     shards, encoder = derived(config), read_bundle(config.encoder)
-    if encoder.layout == "diffusers":
-        raise ValueError(
-            f"{encoder.name} is an imported pipeline: a bundle of ours holds no encoders of diffusers yet, so what was "
-            f"trained on it stays a run."
-        )
     runs = {config.part: dit_run(config, folder, shards)}
     check_trained(folder, runs, {}, unfinished)
 
     def write_parts(made: Path) -> None:
-        for name in PARTS:
-            shutil.copyfile(encoder.file(name), made / name)
+        if encoder.layout == "diffusers":
+            _take_wan(encoder, made)
+        else:
+            _take(encoder, parts_of(encoder), made)
         run = runs[config.part]
         run.use_average()
         write_model(made, config.part, run.modules[config.part])
 
     frames, height, width = config.stages[-1].grid
-    latents = {key: encoder.capabilities["latents"][key] for key in ("mean", "std")}
+    told = _told_of_wan(encoder) if encoder.layout == "diffusers" else encoder.capabilities
+    latents = {key: told["latents"][key] for key in ("mean", "std")}
     latents |= {"frames": 1 + TIME * (frames - 1), "height": height * SPACE, "width": width * SPACE}
     sampling = {**asdict(Sampling()), "shift": config.shift(config.stages[-1].grid)}
     card = Card(
         name=config.name.replace("_", "-"),
         kinds=tuple(TASKS),
-        capabilities={"sampling": sampling, "latents": latents},
+        capabilities={"sampling": sampling, "latents": latents} | ({"text": told["text"]} if "text" in told else {}),
         about=f"Text, a photo, first frames or a hidden region to video: a transformer of {config.parameters:,} "
         f"parameters on the\nlatents and text features of {encoder.name} {encoder.version}.",
+        layout="flat" if encoder.layout == "flat" else "folders",
     )
     provenance = provenance_of("trainer.recipes.large", asdict(config), runs, command)
     provenance["data"] = f"{len(shards) - 1} records of derived shards, {shards.digest}"
+    provenance["encoder"] = encoder.identity
     return write_whole(out, card, version, provenance, write_parts)
+
+
+def _take(encoder: Bundle, names: Iterable[str], made: Path) -> None:
+    for name in names:
+        (made / name).parent.mkdir(exist_ok=True)
+        share(encoder.file(name), made / name)
+
+
+def _take_wan(encoder: Bundle, made: Path) -> None:
+    """Its VAE under our names, whole and in its own type, and its text encoder as it lies there."""
+    _take(encoder, [name for name in encoding_files(encoder) if name.split("/")[0] in TEXT], made)
+    vae, _ = wan_vae(encoder)
+    save_file({key: value.contiguous() for key, value in vae.state_dict().items()}, made / VAE[1])
+    config = {key: value for key, value in vae.config.items() if not key.startswith("_")}
+    (made / VAE[0]).write_text(json.dumps(config, indent=1) + "\n")
+
+
+def _told_of_wan(encoder: Bundle) -> dict[str, Any]:
+    _, (mean, std) = wan_vae(encoder)
+    reader, words = classes_of(encoder)
+    latents = {"mean": mean.flatten().tolist(), "std": std.flatten().tolist()}
+    return {"latents": latents, "text": {"encoder": reader, "tokenizer": words}}

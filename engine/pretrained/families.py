@@ -80,12 +80,12 @@ def _only(library: str, *classes: str) -> tuple[str, frozenset[str]]:
     return library, frozenset(classes)
 
 
-_TOKENIZERS = _only(
+TOKENIZERS = _only(
     "transformers", "T5Tokenizer", "T5TokenizerFast", "LlamaTokenizer", "LlamaTokenizerFast", "CLIPTokenizer",
     "CLIPTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend",
 )  # fmt: skip
 _WAN: dict[str, tuple[str, frozenset[str]]] = {
-    "tokenizer": _TOKENIZERS,
+    "tokenizer": TOKENIZERS,
     "text_encoder": _only("transformers", "UMT5EncoderModel"),
     "image_encoder": _only("transformers", "CLIPVisionModel", "CLIPVisionModelWithProjection"),
     "image_processor": _only("transformers", "CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPImageProcessorPil"),
@@ -94,7 +94,7 @@ _WAN: dict[str, tuple[str, frozenset[str]]] = {
     "vae": _only("diffusers", "AutoencoderKLWan"),
     "scheduler": _only("diffusers", "UniPCMultistepScheduler", _FLOW),
 }
-_T5 = {"tokenizer": _TOKENIZERS, "text_encoder": _only("transformers", "T5EncoderModel")}
+_T5 = {"tokenizer": TOKENIZERS, "text_encoder": _only("transformers", "T5EncoderModel")}
 
 FAMILIES = (
     Family(
@@ -131,8 +131,8 @@ FAMILIES = (
         "hunyuan_video",
         {"HunyuanVideoPipeline": {T2V: "HunyuanVideoPipeline"}},
         {
-            "tokenizer": _TOKENIZERS,
-            "tokenizer_2": _TOKENIZERS,
+            "tokenizer": TOKENIZERS,
+            "tokenizer_2": TOKENIZERS,
             "text_encoder": _only("transformers", "LlamaModel"),
             "text_encoder_2": _only("transformers", "CLIPTextModel"),
             "transformer": _only("diffusers", "HunyuanVideoTransformer3DModel"),

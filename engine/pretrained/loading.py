@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -52,16 +53,18 @@ def load_parts(bundle: Bundle, directory: Directory, names: Iterable[str], dtype
     fine = dtype if directory.family.one_dtype or dtype == torch.float64 else torch.float32
     for name in names:
         with explained(bundle, name):
-            load = _load_diffusers if directory.index[name][0] == "diffusers" else _load_transformers
-            parts[name] = load(directory, name, fine if name == "vae" else dtype).eval().requires_grad_(False)
+            library, kind = directory.index[name]
+            if library == "diffusers":
+                part = _load_diffusers(directory, name, fine if name == "vae" else dtype)
+            else:
+                part = load_transformers(directory.path / name, kind, dtype)
+            parts[name] = part.eval().requires_grad_(False)
     return parts
 
 
-def load_tokenizer(bundle: Bundle, directory: Directory) -> Any:
-    """The pipeline's own tokenizer, by files alone."""
-    with explained(bundle, "tokenizer"):
-        kind = getattr(transformers, directory.index["tokenizer"][1])
-        return kind.from_pretrained(str(directory.path / "tokenizer"), local_files_only=True)
+def load_words(path: Path, kind: str) -> Any:
+    """A tokenizer of this class of transformers, by files alone."""
+    return getattr(transformers, kind).from_pretrained(str(path), local_files_only=True)
 
 
 def _fitting(pipe: Any, name: str) -> dict[str, Any]:
@@ -88,10 +91,11 @@ def _load_diffusers(directory: Directory, name: str, dtype: torch.dtype) -> nn.M
     return model
 
 
-def _load_transformers(directory: Directory, name: str, dtype: torch.dtype) -> nn.Module:
-    kind = getattr(transformers, directory.index[name][1])
-    model, info = kind.from_pretrained(
-        str(directory.path / name), dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
+def load_transformers(path: Path, kind: str, dtype: torch.dtype) -> nn.Module:
+    """A model of this class of transformers. ValueError where weights are missing or of another shape."""
+    model: nn.Module
+    model, info = getattr(transformers, kind).from_pretrained(
+        str(path), dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
     )
     odd = sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]]))
     if odd:

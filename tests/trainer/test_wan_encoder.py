@@ -1,5 +1,7 @@
 """The video VAE and text encoder of an imported Wan pipeline make the shards that a large recipe learns from."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +9,13 @@ import pytest
 import torch
 
 from datapipe.shards import ShardSet
-from engine.bundles import Bundle, read_bundle
+from engine.__main__ import main as make
+from engine.bundles import Bundle, BundleError, read_bundle
+from engine.latent_video import LatentVideo
 from engine.pretrained.importing import import_directory
 from tests.engine.pretrained import tiny
 from trainer.__main__ import main
-from trainer.encode import encoder_digest, encoder_of
+from trainer.encode import Encoder, encoder_digest
 from trainer.film_shards import write_films
 
 MODEL = ["--set", "model.in_channels=16", "--set", "model.text_dim=16", "--set", "model.condition_channels=20"]
@@ -51,14 +55,51 @@ def test_latents_and_features_are_those_of_the_pipeline(home, pipe):
         wanted = (pipe.vae.encode(video).latent_dist.mode() - mean) / std
         text, _ = pipe.encode_prompt("a red cup turns", do_classifier_free_guidance=False, max_sequence_length=512)
     np.testing.assert_allclose(record.values["latents"].astype(np.float32), wanted[0].numpy(), atol=5e-3)
-    (made,) = encoder_of(read_bundle(home / "wan")).features(["a red cup turns"])
+    (made,) = Encoder(read_bundle(home / "wan")).features(["a red cup turns"])
     assert made.shape == (4, 16)
     np.testing.assert_allclose(made.astype(np.float32), text[0, :4].numpy(), atol=5e-3)
 
 
-def test_a_recipe_learns_from_them(home, tmp_path):
+@pytest.fixture(scope="module")
+def made(home) -> Path:
+    """The bundle of a transformer that learnt from them."""
     words = ["--set", f"data={home / 'data'}", "--set", f"encoder={home / 'wan'}", *MODEL]
-    assert main(["run", "single_dit_2b_smoke", "--out", str(tmp_path / "run"), *words]) == 0
+    assert main(["run", "single_dit_2b_smoke", "--out", str(home / "run"), *words]) == 0
+    export = ["export", "single_dit_2b_smoke", "--out", str(home / "run"), "--bundle", str(home / "made")]
+    assert main([*export, "--version", "0.1", *words]) == 0
+    return home / "made"
+
+
+def test_a_transformer_that_learnt_from_them_makes_films(made, tmp_path):
+    asked = ["generate", "--bundle", str(made), "--prompt", "a red cup turns", "--seed", "1", "--steps", "2"]
+    assert make([*asked, "-o", str(tmp_path / "film.mp4")]) == 0
+    assert (tmp_path / "film.mp4").stat().st_size > 1000
+    model = LatentVideo.load(made)
+    one, other = (
+        [*model.denoise(prompt, height=32, width=32, steps=2, seed=1)][-1][1] for prompt in ("a red cup", "turns left")
+    )
+    assert not torch.equal(one, other), "words are read"
+
+
+def test_its_bundle_encodes_as_the_pipeline_does(made, home):
+    ours, theirs = (Encoder(read_bundle(folder)) for folder in (made, home / "wan"))
+    frames = ShardSet(home / "films")[0].values["frames"].copy()
+    np.testing.assert_array_equal(ours.latents(frames), theirs.latents(frames))
+    for one, other in zip(ours.features(["a cup", ""]), theirs.features(["a cup", ""]), strict=True):
+        np.testing.assert_array_equal(one, other)
+    together, mask = ours.tokenizer(["a red cup turns", ""])
+    alone = theirs.features([""])[0].astype(np.float32)
+    np.testing.assert_allclose(ours.text(together, mask)[1, mask[1]].numpy(), alone, atol=5e-3)
+
+
+@pytest.mark.parametrize("told", [{"encoder": "BertModel", "tokenizer": "T5TokenizerFast"}, None])
+def test_a_text_encoder_of_an_unknown_class_is_not_loaded(made, tmp_path, told):
+    shutil.copytree(made, tmp_path / "b")
+    manifest = json.loads((tmp_path / "b" / "bundle.json").read_text())
+    manifest["capabilities"]["text"] = told
+    (tmp_path / "b" / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="reads text with"):
+        LatentVideo.load(tmp_path / "b")
 
 
 def test_the_key_is_that_of_what_encodes(home, tmp_path):
@@ -77,8 +118,3 @@ def test_what_cannot_be_done_is_said(home, tmp_path, capsys):
     again(tiny.ltx(), tmp_path / "ltx")
     assert main(["encode", "single_dit_2b_smoke", "--set", f"encoder={tmp_path / 'ltx' / 'bundle'}", *encoder]) == 2
     assert "cannot encode: it is a LTXPipeline" in capsys.readouterr().err
-    (tmp_path / "run").mkdir()
-    settings = ["--set", f"data={home / 'data'}", "--set", f"encoder={home / 'wan'}", *MODEL]
-    export = ["export", "single_dit_2b_smoke", "--out", str(tmp_path / "run"), "--bundle", str(tmp_path / "new")]
-    assert main([*export, *settings]) == 2
-    assert "stays a run" in capsys.readouterr().err

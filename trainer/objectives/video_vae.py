@@ -112,7 +112,7 @@ def principal_loss(
 
 def video_tensor(frames_BTHW3: np.ndarray) -> Tensor:
     """uint8 frames to [B, 3, T, H, W] in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(frames_BTHW3)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    return torch.from_numpy(np.array(frames_BTHW3)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
 
 def wide_layout(vae: AutoencoderKLWan) -> AutoencoderKLWan:
