@@ -24,10 +24,10 @@ ENCODERS = ("UMT5EncoderModel", "T5EncoderModel")
 class T5Text(nn.Module):
     """Features [B, M, C] of tokens; those behind the mask are of no meaning, as with every encoder here."""
 
-    def __init__(self, encoder: nn.Module) -> None:
+    def __init__(self, encoder: Any) -> None:
         super().__init__()
-        self.encoder: Any = encoder
-        self.config = {"nlu_width": self.encoder.config.d_model, "max_tokens": TEXT_TOKENS}
+        self.config = {"nlu_width": encoder.config.d_model, "max_tokens": TEXT_TOKENS}
+        self.encoder = encoder
 
     def forward(self, token_ids_BM: Tensor, token_mask_BM: Tensor) -> Tensor:
         features: Tensor = self.encoder(token_ids_BM, token_mask_BM.to(token_ids_BM.dtype)).last_hidden_state
