@@ -14,7 +14,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -149,14 +148,6 @@ def sampling_of(bundle: Bundle) -> dict[str, float]:
 def steps_of(bundle: Bundle, usual: int) -> int:
     """Denoising steps where a request leaves them: those that the bundle was distilled to, or else the usual ones."""
     return int(sampling_of(bundle).get("steps", usual))
-
-
-def share(source: Path, target: Path) -> None:
-    """The file once more, at no cost where the disk can link it."""
-    try:
-        os.link(source, target)
-    except OSError:  # another disk, or one without links
-        shutil.copyfile(source, target)
 
 
 @contextmanager

@@ -53,12 +53,12 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 def narrow(device: torch.device) -> bool:
-    """Whether bf16 is faster than float32 there. A processor without instructions for it imitates it: with AVX2 alone a
-    matrix product takes 50 times as long as in float32.
+    """Whether bf16 is faster than float32 there: on accelerators, and on processors with instructions for it. Others
+    imitate it: with AVX2 alone a matrix product takes 50 times as long as in float32.
     """
-    return device.type != CPU.type or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return device.type != CPU.type or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def mixed(device: torch.device) -> AbstractContextManager:
-    """Autocast to bf16 where it is `narrow`; elsewhere everything stays as it is."""
+    """Autocast to bf16 where it is `narrow`, elsewhere none."""
     return torch.autocast(device.type, torch.bfloat16, enabled=narrow(device))

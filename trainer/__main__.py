@@ -241,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
         # One thread: the models are small, and a barrier that waits for a busy core costs more than it gains.
         sub.add_argument("--threads", type=int, help="CPU threads of torch (1, or as the run began)")
     cache = verbs.add_parser("calibrate", help="measure what a diffusion cache costs a bundle, into a copy of it")
-    cache.add_argument("bundle", type=Path, help="the folder of a bundle of latent video")
+    cache.add_argument("bundle", type=Path, help="the folder of a bundle of ours")
     cache.add_argument("--out", type=Path, required=True, help="new folder for the calibrated bundle")
     cache.add_argument("--steps", type=int, required=True, help="denoising steps that the cache is to be used at")
     cache.add_argument("--requests", type=int, default=12, help="films that are made, about 60 times each (12)")

@@ -13,7 +13,9 @@ import shutil
 import time
 import warnings
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -203,7 +205,15 @@ def save_file(stage: Path, state: dict[str, Any]) -> None:
 
 def read_file(stage: Path) -> dict[str, Any]:
     """What `checkpoint.pt` holds, on the CPU."""
-    found: dict[str, Any] = torch.load(stage / FILE, map_location="cpu", weights_only=True)
+    load = partial(torch.load, stage / FILE, map_location="cpu", weights_only=True)
+    try:
+        found: dict[str, Any] = load()
+    except UnpicklingError as error:
+        if "torchao" not in str(error):
+            raise
+        import torchao.optim  # noqa: F401  # which makes moments of 8 bits known as safe
+
+        found = load()
     return found
 
 

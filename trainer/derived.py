@@ -37,7 +37,7 @@ def changed_card(bundle: Bundle, about: str, sampling: dict[str, Any]) -> Card:
         for can in capabilities.values():
             if isinstance(can, dict) and "steps" in can.get("defaults", {}):
                 can["defaults"]["steps"] = sampling["steps"]
-    return Card(bundle.name, bundle.kinds, capabilities, about)
+    return Card(bundle.name, bundle.kinds, capabilities, about, bundle.layout)
 
 
 def write_derived(out: Path, change: Change, card: Card, version: str, provenance: dict[str, Any]) -> Bundle:
@@ -52,6 +52,7 @@ def write_derived(out: Path, change: Change, card: Card, version: str, provenanc
 
     def write_parts(made: Path) -> None:
         for name in kept:
+            (made / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(base.path / name, made / name)
         write_model(made, change.part, change.model)
 

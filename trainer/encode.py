@@ -95,7 +95,8 @@ def encoder_digest(bundle: Bundle) -> str:
         raise ValueError(f"The bundle {bundle.name} cannot encode: it has no {', '.join(missing)}.")
     told = [[name, bundle.files[name]] for name in parts]
     statistics = {key: bundle.capabilities.get("latents", {}).get(key) for key in ("mean", "std")}
-    return _digest([told, statistics])
+    read_by = [bundle.capabilities["text"]] if bundle.layout == "folders" else []
+    return _digest([told, statistics, *read_by])
 
 
 def parts_of(bundle: Bundle) -> list[str]:

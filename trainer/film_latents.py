@@ -1,26 +1,30 @@
 """The films of a bank as latents of their video VAE: every film whole, every third once more with a box hidden.
 
-In chunks, by as many processes as film; what is there is not made again.
+In chunks, on a CPU by as many processes as film; what is there is not made again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from numpy.lib.format import open_memmap
-from torch import Tensor
+from rich.progress import track
+from torch import Tensor, nn
 
 from engine.device import CPU, mixed
 from engine.latent_video import HIDDEN_GREY, SPACE
 from trainer.chunks import build_chunks
-from trainer.claim import claim
+from trainer.claim import check_claim, claim
 from trainer.films import FilmBank, open_films
 from trainer.objectives.video_vae import moments, video_tensor, whole, wide_layout
 from trainer.recipes.tiny_video import TinyVideoConfig
@@ -28,7 +32,7 @@ from trainer.recipes.tiny_video import TinyVideoConfig
 # Inpainting is a quarter of what is learnt, and boxes cost as much to encode as films.
 BOXED_EVERY = 3
 CHUNK, TOGETHER = 8 * BOXED_EVERY, 8  # films that are marked as done, and that are encoded, together
-WHOLE, BOXED, STATISTICS, VAE = "latents.npy", "boxed.npy", "statistics.json", "vae"
+CLAIM, WHOLE, BOXED, STATISTICS, VAE = "latents.json", "latents.npy", "boxed.npy", "statistics.json", "vae"
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ def open_latents(config: TinyVideoConfig, folder: Path) -> FilmLatents:
     """What `encode_bank` has made. ValueError where it has not come to its end."""
     if not (folder / STATISTICS).exists():
         raise ValueError(f"There are no latents in {folder.parent}. Run the stage `latents` to its end first.")
+    check_claim(folder / CLAIM, _made_of(config, json.loads((folder / CLAIM).read_text()).get("vae")), "set of latents")
     films, boxed = (np.load(folder / name, mmap_mode="r") for name in (WHOLE, BOXED))
     mean, std = (torch.tensor(part).reshape(-1, 1, 1, 1) for part in statistics(folder).values())
     return FilmLatents(films, boxed, boxes_of(config, len(films)), mean, std)
@@ -79,27 +84,34 @@ def encode_bank(
     config: TinyVideoConfig,
     folder: Path,
     vae: AutoencoderKLWan,
-    steps: int,
     deadline: float = math.inf,
     device: torch.device = CPU,
 ) -> bool:
-    """Encode what is missing, by a VAE that learnt for `steps`: True when nothing is, False when the deadline came.
+    """Encode what is missing: True when nothing is, False when the deadline came.
 
     ValueError where latents of another VAE, or of other films, lie in `folder`.
     """
     bank = folder.parent / "bank"
     count = len(open_films(bank, config.films))
-    made_of = {"films": config.films.described, "video_vae_steps": steps, "boxed_every": BOXED_EVERY}
-    claim(folder / "latents.json", made_of, "set of latents")
+    claim(folder / CLAIM, _made_of(config, digest_of(vae)), "set of latents")
     if (folder / STATISTICS).exists():
         return True
     vae.save_pretrained(folder / VAE)
     _make_room(config, folder, count)
     missing = [start for start in range(0, count, CHUNK) if not _mark(folder, start).exists()]
-    processes = config.films.processes if device.type == CPU.type else 1
-    tasks = [(folder, bank, config, start, str(device)) for start in missing]
-    if not build_chunks(_encode_chunk, tasks, processes, "latents", deadline):
-        return False
+    if device.type == CPU.type:
+        processes = config.films.processes
+        threads = max(1, torch.get_num_threads() // processes)
+        tasks = [(folder, bank, config, start, threads) for start in missing]
+        if not build_chunks(_encode_task, tasks, processes, "latents", deadline):
+            return False
+    else:
+        films = FilmBank(bank)
+        nn.Module.to(vae, device)
+        for start in track(missing, "latents"):
+            if time.monotonic() >= deadline:
+                return False
+            _encode_chunk(films, vae, config, folder, start)
     _write_statistics(folder / STATISTICS, np.load(folder / WHOLE, mmap_mode="r"))
     return True
 
@@ -117,6 +129,18 @@ def boxes_of(config: TinyVideoConfig, count: int) -> np.ndarray:
     return np.concatenate([first, first + sides], 1)
 
 
+def _made_of(config: TinyVideoConfig, vae: str) -> dict[str, Any]:
+    return {"films": config.films.described, "vae": vae, "boxed_every": BOXED_EVERY}
+
+
+def digest_of(module: nn.Module) -> str:
+    """Of the weights, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
 def _make_room(config: TinyVideoConfig, folder: Path, count: int) -> None:
     (folder / "chunks").mkdir(exist_ok=True)
     shape = (config.latent_channels, *latent_shape(config))
@@ -125,9 +149,13 @@ def _make_room(config: TinyVideoConfig, folder: Path, count: int) -> None:
             open_memmap(folder / name, mode="w+", dtype=np.float16, shape=(items, *shape)).flush()
 
 
-def _encode_chunk(task: tuple[Path, Path, TinyVideoConfig, int, str]) -> None:
-    folder, bank, config, start, device = task
-    films, vae = _opened(bank, folder / VAE, device)
+def _encode_task(task: tuple[Path, Path, TinyVideoConfig, int, int]) -> None:
+    folder, bank, config, start, threads = task
+    torch.set_num_threads(threads)
+    _encode_chunk(*_opened(bank, folder / VAE), config, folder, start)
+
+
+def _encode_chunk(films: FilmBank, vae: AutoencoderKLWan, config: TinyVideoConfig, folder: Path, start: int) -> None:
     frames = films.frames[start : start + CHUNK]
     boxes = boxes_of(config, len(films))[start : start + CHUNK]
     _encode(vae, folder / WHOLE, start, frames)
@@ -136,11 +164,10 @@ def _encode_chunk(task: tuple[Path, Path, TinyVideoConfig, int, str]) -> None:
 
 
 @cache
-def _opened(bank: Path, vae: Path, device: str) -> tuple[FilmBank, AutoencoderKLWan]:
+def _opened(bank: Path, vae: Path) -> tuple[FilmBank, AutoencoderKLWan]:
     """What a process needs for all of its chunks."""
-    torch.set_num_threads(1)
     model = AutoencoderKLWan.from_pretrained(vae, local_files_only=True, use_safetensors=True)
-    return FilmBank(bank), wide_layout(model.eval().to(device))
+    return FilmBank(bank), wide_layout(model.eval())
 
 
 @torch.no_grad()

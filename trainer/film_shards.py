@@ -10,7 +10,7 @@ import numpy as np
 from rich.progress import track
 
 from datapipe.shards import ShardWriter
-from datapipe.worlds.film import caption, make_films, shown_words
+from datapipe.worlds.film import SAYS, caption, make_films, shown_words
 from trainer.data_options import FILMS_SEED
 
 
@@ -34,6 +34,7 @@ def write_films(
         "motions": motions,
         "captions": captions,
         "seed": seed,
+        "says": SAYS,
     }
     # A shard holds whole scenes: a scene is drawn once for all of its motions.
     with ShardWriter(out, about, records=motions * max(1, 64 // motions), size=1 << 40) as shards:

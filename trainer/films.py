@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from datapipe.worlds.film import make_films, shown_words
+from datapipe.worlds.film import SAYS, make_films, shown_words
 from datapipe.worlds.motion import KEYS, Motion
 from trainer.chunks import build_chunks
 from trainer.claim import check_claim, claim
@@ -36,7 +36,7 @@ class FilmsConfig:
     @property
     def described(self) -> dict[str, int]:
         """What its bytes depend on."""
-        return {key: value for key, value in asdict(self).items() if key != "processes"}
+        return {key: value for key, value in asdict(self).items() if key != "processes"} | {"says": SAYS}
 
 
 class FilmBank:

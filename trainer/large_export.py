@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from engine.bundles import Bundle, read_bundle, share
+from engine.bundles import Bundle, read_bundle
 from engine.latent_video import SPACE, TIME
+from engine.pretrained.directory import read_directory
 from engine.pretrained.t5 import classes_of
 from trainer.encode import TEXT, VAE, encoding_files, parts_of
 from trainer.export import Card, check_folders, check_trained, provenance_of, write_model, write_whole
@@ -19,7 +21,6 @@ from trainer.large import derived, dit_run
 from trainer.objectives.video_flow import TASKS
 from trainer.recipes.large import LargeVideoConfig
 from trainer.recipes.sampling import Sampling
-from trainer.wan_encoder import wan_vae
 
 
 def export_large(
@@ -64,20 +65,25 @@ def export_large(
 def _take(encoder: Bundle, names: Iterable[str], made: Path) -> None:
     for name in names:
         (made / name).parent.mkdir(exist_ok=True)
-        share(encoder.file(name), made / name)
+        shutil.copyfile(encoder.file(name), made / name)
 
 
 def _take_wan(encoder: Bundle, made: Path) -> None:
     """Its VAE under our names, whole and in its own type, and its text encoder as it lies there."""
-    _take(encoder, [name for name in encoding_files(encoder) if name.split("/")[0] in TEXT], made)
-    vae, _ = wan_vae(encoder)
-    save_file({key: value.contiguous() for key, value in vae.state_dict().items()}, made / VAE[1])
-    config = {key: value for key, value in vae.config.items() if not key.startswith("_")}
+    names = encoding_files(encoder)
+    _take(encoder, [name for name in names if name.split("/")[0] in TEXT], made)
+    files = [encoder.file(name) for name in names if name.startswith("vae/") and name.endswith(".safetensors")]
+    save_file({key: value for file in files for key, value in load_file(file).items()}, made / VAE[1])
+    (made / VAE[1]).chmod(0o644)
+    config = {key: value for key, value in _wan_config(encoder).items() if not key.startswith("_")}
     (made / VAE[0]).write_text(json.dumps(config, indent=1) + "\n")
 
 
 def _told_of_wan(encoder: Bundle) -> dict[str, Any]:
-    _, (mean, std) = wan_vae(encoder)
-    reader, words = classes_of(encoder)
-    latents = {"mean": mean.flatten().tolist(), "std": std.flatten().tolist()}
+    config, (reader, words) = _wan_config(encoder), classes_of(encoder)
+    latents = {"mean": config["latents_mean"], "std": config["latents_std"]}
     return {"latents": latents, "text": {"encoder": reader, "tokenizer": words}}
+
+
+def _wan_config(encoder: Bundle) -> dict[str, Any]:
+    return read_directory(encoder.path).configs["vae"]

@@ -36,6 +36,8 @@ class Spreading(Protocol):
     @property
     def recompute(self) -> Recompute: ...
     @property
+    def splits_weights(self) -> bool: ...
+    @property
     def data_size(self) -> int: ...
     def share(self, batch: int, parts: int = 1) -> list[range]: ...
     def backward(self, parts: Sequence[Part]) -> tuple[float, dict[str, float]]: ...
@@ -48,6 +50,7 @@ class Replicas:
     """Modules on every rank of the process group, or on this process alone: then the bits are those of a plain loop."""
 
     recompute: Recompute = "none"
+    splits_weights = False
 
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
         self.net = nn.ModuleDict(dict(modules))

@@ -19,7 +19,7 @@ from trainer.ema import Average
 from trainer.faults import FaultLog, Spikes
 from trainer.log import STEPS, Log, Tally
 from trainer.optimisation import FREE, LoopConfig
-from trainer.parallel.optimiser import make_optimiser
+from trainer.parallel.optimiser import make_optimiser, set_rate
 from trainer.ranks import Ranks
 from trainer.replicas import Replicas, Spreading
 from trainer.start import load_start, start_of
@@ -59,6 +59,8 @@ class Run:
             module.to(device)
         self.spread = spread(modules)
         self.net = self.spread.net
+        if config.optimiser == "8bit" and self.spread.splits_weights:
+            raise ValueError("Moments of 8 bits that `tensor` has split cannot be kept: use adamw or fused there.")
         self.optimiser = make_optimiser(_groups(self.net, config.weight_decay), config.optimiser, config.learning_rate)
         self.restart_average()
         self.step = self.cursor = 0
@@ -278,12 +280,11 @@ def _make_states(optimiser: torch.optim.Optimizer) -> None:
     """Have the optimiser make its states, of whatever kind they are, to be read into: a step at rate zero."""
     if optimiser.state:
         return
-    rates = [group["lr"] for group in optimiser.param_groups]
+    rate = float(optimiser.param_groups[0]["lr"])
+    set_rate(optimiser, 0.0)
     for group in optimiser.param_groups:
-        group["lr"] = 0.0
         for parameter in group["params"]:
             parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-    for group, rate in zip(optimiser.param_groups, rates, strict=True):
-        group["lr"] = rate
+    set_rate(optimiser, rate)

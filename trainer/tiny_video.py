@@ -25,7 +25,7 @@ from engine.models.single_dit import SingleDiT
 from engine.models.video_dit import VideoDiT
 from trainer.data import batch_indices, check_batches
 from trainer.draws import Draws
-from trainer.film_latents import encode_bank, open_latents, with_boxes
+from trainer.film_latents import BOXED_EVERY, STATISTICS, encode_bank, open_latents, with_boxes
 from trainer.films import FilmBank, build_films, open_films
 from trainer.loop import LossValue, Run, train
 from trainer.objectives.text_facts import FactHeads, facts_of, text_facts_loss
@@ -169,7 +169,9 @@ def encode_films(config: TinyVideoConfig, folder: Path, deadline: float = math.i
     vae = run.modules["vae"].eval()
     assert isinstance(vae, AutoencoderKLWan)
     with in_turn():
-        return encode_bank(config, folder / LATENTS, vae, run.step, deadline, device)
+        if run.ranks.rank == 0:
+            return encode_bank(config, folder / LATENTS, vae, deadline, device)
+        return (folder / LATENTS / STATISTICS).exists()
 
 
 def train_single_dit(
@@ -199,7 +201,7 @@ def _dit_run(
     channels = config.latent_channels
     sizes = {"in_channels": channels, "condition_channels": channels + config.mask_channels}
     dit = kind(**sizes, **getattr(config, name), text_dim=config.text["nlu_width"])
-    data = {"seed": config.seed, "films": config.films.described, "captions": config.captions}
+    data = {"seed": config.seed, "films": config.films.described, "captions": config.captions, "boxed": BOXED_EVERY}
     return Run(folder / name, {name: dit}, config.dit_loop, data, spread_over(config.layout, config.memory), device)
 
 

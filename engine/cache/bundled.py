@@ -5,6 +5,7 @@ The only place where the engine decides which policy runs; see `apply` for how r
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from torch import nn
 
-from engine.bundles import MANIFEST, Bundle, read_bundle, share, write_bundle
+from engine.bundles import MANIFEST, Bundle, read_bundle, write_bundle
 from engine.cache.apply import Cache, Report
 from engine.cache.budget import FILE, Calibration, of_bundle
 from engine.cache.policies import Exact
@@ -24,7 +25,7 @@ def with_calibration(bundle: Bundle, found: Calibration, out: Path) -> Bundle:
     unfinished = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        shutil.copytree(bundle.path, unfinished, ignore=shutil.ignore_patterns(MANIFEST, FILE), copy_function=_share)
+        shutil.copytree(bundle.path, unfinished, ignore=shutil.ignore_patterns(MANIFEST, FILE), copy_function=_shared)
         found.save(unfinished / FILE)
         write_bundle(
             unfinished,
@@ -41,8 +42,11 @@ def with_calibration(bundle: Bundle, found: Calibration, out: Path) -> Bundle:
     return read_bundle(out)
 
 
-def _share(source: str, target: str) -> None:
-    share(Path(source), Path(target))
+def _shared(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(source, target)
 
 
 class BundledCache:

@@ -74,8 +74,9 @@ def model_of(bundle: Bundle, dit: str | None) -> Model:
     if not there or "vae.json" not in bundle.files:
         raise ValueError(f"The bundle {bundle.name} has no such latent video transformer: there is nothing to plan.")
     config, vae = (json.loads(bundle.file(f"{part}.json").read_text()) for part in (there[0], "vae"))
-    text = bundle.file("text.safetensors").stat().st_size / 1e9 if "text.safetensors" in bundle.files else 0.0
-    return Model(f"{bundle.name} ({there[0]})", config, vae, text)
+    text = [name for name in bundle.files if name.startswith(("text.", "text_encoder/")) and "safetensors" in name]
+    text_gb = sum(bundle.file(name).stat().st_size for name in text) / 1e9
+    return Model(f"{bundle.name} ({there[0]})", config, vae, text_gb)
 
 
 def _cache(name: str, budget: float, devices: int) -> tuple[str, float]:

@@ -47,23 +47,40 @@ def read_directory(path: Path) -> Directory:
         family = family_of(index.get("_class_name"))
     except ValueError as error:
         raise BundleError(f"{path} cannot be used. {error}") from None
-    components = dict(_components(path, family, index))
-    configs, files = {}, [INDEX]
-    for name in components:
-        found = sorted(p.name for p in _folder(path, name).iterdir())
-        if any(file.endswith(".py") for file in found):
-            raise BundleError(f"{path / name} brings code of its own, which is never run. Remove it.")
-        wanted = [file for file in found if file in _CONFIGS or _is_words(name, file)]
-        if "config.json" in wanted:
-            configs[name] = _config(path, name)
-            wanted += _weights(path, name, found)
-        if not wanted:
-            raise BundleError(f"{path / name} is empty: the directory is half copied. Copy it again.")
-        for file in wanted:
-            if file.endswith(".json"):
-                _refuse_code(path, f"{name}/{file}")
+    configs: dict[str, dict[str, Any]] = {}
+    files = [INDEX]
+    for name, _ in _components(path, family, index):
+        config, wanted = _component(path, name)
+        configs |= {name: config} if config is not None else {}
         files += [f"{name}/{file}" for file in wanted]
     return Directory(path, family, index, configs, tuple(files))
+
+
+def check_text(path: Path) -> None:
+    """Check the folders `text_encoder` and `tokenizer` alone, as those of a directory that have nothing to spare."""
+    for name in ("text_encoder", "tokenizer"):
+        config, wanted = _component(path, name)
+        spare = sorted({file.name for file in (path / name).iterdir()} - set(wanted))
+        if spare or (config is None) != (name == "tokenizer"):
+            what = f"holds {', '.join(spare)}, which nothing reads" if spare else "is not what its name says"
+            raise BundleError(f"{path / name} {what}. Export the bundle again.")
+
+
+def _component(path: Path, name: str) -> tuple[dict[str, Any] | None, list[str]]:
+    """The configuration of a component that has weights, and the files of it that are needed."""
+    found = sorted(p.name for p in _folder(path, name).iterdir())
+    if any(file.endswith(".py") for file in found):
+        raise BundleError(f"{path / name} brings code of its own, which is never run. Remove it.")
+    wanted = [file for file in found if file in _CONFIGS or _is_words(name, file)]
+    config = _config(path, name) if "config.json" in wanted else None
+    if config is not None:
+        wanted += _weights(path, name, found)
+    if not wanted:
+        raise BundleError(f"{path / name} is empty: the directory is half copied. Copy it again.")
+    for file in wanted:
+        if file.endswith(".json"):
+            _refuse_code(path, f"{name}/{file}")
+    return config, wanted
 
 
 def _components(path: Path, family: Family, index: dict[str, Any]) -> Iterator[tuple[str, str]]:

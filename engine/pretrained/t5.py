@@ -13,7 +13,7 @@ from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 from torch import Tensor, nn
 
 from engine.bundles import Bundle, BundleError, explained
-from engine.pretrained.directory import read_directory
+from engine.pretrained.directory import check_text, read_directory
 from engine.pretrained.families import TOKENIZERS
 from engine.pretrained.loading import load_transformers, load_words
 from engine.pretrained.wan import TEXT_TOKENS
@@ -56,10 +56,13 @@ class T5Words:
 def load_t5(bundle: Bundle) -> tuple[T5Text, T5Words]:
     """The encoder and its words in float32, frozen. BundleError where the bundle has none, or they are not whole."""
     encoder, words = classes_of(bundle)
+    check_text(bundle.path)
     with explained(bundle, "text_encoder"):
         model = load_transformers(bundle.path / "text_encoder", encoder, torch.float32)
     with explained(bundle, "tokenizer"):
         found = load_words(bundle.path / "tokenizer", words)
+        if found.pad_token_id is None:
+            raise ValueError("it has no token to pad with")
     return T5Text(model.eval().requires_grad_(False)), T5Words(found)
 
 
@@ -71,7 +74,7 @@ def classes_of(bundle: Bundle) -> tuple[str, str]:
     else:
         told = bundle.capabilities.get("text")
         found: dict[str, Any] = told if isinstance(told, dict) else {}
-        encoder, words = found.get("encoder"), found.get("tokenizer")
+        encoder, words = (str(found.get(key)) for key in ("encoder", "tokenizer"))
     if encoder not in ENCODERS or words not in TOKENIZERS[1]:
         raise BundleError(
             f"The bundle {bundle.name} reads text with {encoder!r} and {words!r}; known are {', '.join(ENCODERS)}, "

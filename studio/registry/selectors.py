@@ -36,6 +36,6 @@ def default_model() -> Bundle:
 def _verified(path: Path, changed: int) -> Bundle:
     """Every weight is hashed once for each version of the manifest, not once for each request."""
     bundle = read_bundle(path)
-    if "image-to-video" in bundle.kinds:
+    if "motion_vae.json" in bundle.files:
         check_sees_depths(bundle)
     return bundle

@@ -1,7 +1,8 @@
 """A tiny WanTransformer3DModel and its short training on films of the worlds, from words.
 
 There is no VAE in it: a latent is 4 x 4 pixels of a frame of 32 x 32, unshuffled to 48 channels, of every fourth frame.
-A prompt is what the world says of its film (things, colours, places, camera, subject), a fixed random vector each.
+A prompt is what the world says of its film (things, colours, places, backdrop, camera, subject), a fixed random vector
+each.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from diffusers import WanTransformer3DModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from datapipe.worlds.film import caption, make_films
+from datapipe.worlds.film import caption, make_films, shown_words
 
 SIDE, CELL, EVERY = 32, 4, 4
 WORDS, WIDTH = 10, 64
@@ -47,7 +48,7 @@ def films(first: int, scenes: int, motions: int) -> Films:
     for seed in range(first, first + scenes):
         scene, made = make_films(seed, SIDE, SIDE, motions)
         for motion, frames in made:
-            said = caption(motion, scene.words, np.random.default_rng(seed))[1]
+            said = caption(motion, shown_words(scene, frames[0]), np.random.default_rng(seed))[1]
             latents.append(latents_of(frames[::EVERY]))
             texts.append(embedded(said))
     return Films(torch.stack(latents), torch.stack(texts))
@@ -77,7 +78,7 @@ def embedded(said: dict[str, str]) -> Tensor:
 def trained(scenes: int, steps: int) -> WanTransformer3DModel:
     """From `build/`, or trained now on four films of each scene."""
     torch.manual_seed(0)
-    model, kept = WanTransformer3DModel(**SHAPE), KEPT / f"tiny-wan-{scenes}-{steps}.safetensors"
+    model, kept = WanTransformer3DModel(**SHAPE), KEPT / f"tiny-wan-told-{scenes}-{steps}.safetensors"
     if kept.exists():
         model.load_state_dict(load_file(kept))
         return model.eval().requires_grad_(False)

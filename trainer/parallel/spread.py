@@ -73,6 +73,11 @@ class Spread:
             self._spread(name, model, memory)
 
     @property
+    def splits_weights(self) -> bool:
+        """Whether ranks hold parts of one layer's weights: those of `tensor`."""
+        return self.layout.tensor > 1
+
+    @property
     def data_rank(self) -> int:
         """Which part of the batch this rank takes, of `data_size`. Ranks that share samples have the same."""
         return self.groups.data.rank
