@@ -26,7 +26,7 @@ class TinyVideoConfig:
     sampling: Sampling = field(default_factory=Sampling)
     layout: Layout = field(default_factory=Layout)  # of the transformers, under torchrun
     memory: Memory = field(default_factory=Memory)  # of the transformers, with any layout
-    films: FilmsConfig = field(default_factory=FilmsConfig)
+    films: FilmsConfig = field(default_factory=lambda: FilmsConfig(scenes=4000))
     captions: int = 20_000  # for the tokenizer
     latent_channels: int = 16
     mask_channels: int = 4
@@ -45,10 +45,12 @@ class TinyVideoConfig:
         default_factory=lambda: LoopConfig(steps=500, batch=48, learning_rate=1e-3, ema=0.99, save_every=100)
     )
     vae_loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=1100, batch=4, learning_rate=3e-3, ema=0.98, save_every=50)
+        default_factory=lambda: LoopConfig(steps=1350, batch=4, learning_rate=3e-3, ema=0.98, save_every=50)
     )
     dit_loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=4000, batch=16, learning_rate=1e-3, ema=0.99, save_every=50)
+        default_factory=lambda: LoopConfig(
+            steps=4400, batch=16, learning_rate=1e-3, ema=0.99, save_every=50, optimiser="fused"
+        )
     )
 
 
