@@ -23,7 +23,8 @@ class TinyVideoConfig:
     """All of a tiny_video run: data, sizes and the optimisation of its stages."""
 
     seed: int = 0
-    sampling: Sampling = field(default_factory=Sampling)
+    # Chosen on 8 held-out films, the photo shown: 22.7 dB, 21.6 at the usual one, 22.9 with less noise, and greyer.
+    sampling: Sampling = field(default_factory=lambda: Sampling(shift=3.0, guidance=1.5, temperature=0.6))
     layout: Layout = field(default_factory=Layout)  # of the transformers, under torchrun
     memory: Memory = field(default_factory=Memory)  # of the transformers, with any layout
     films: FilmsConfig = field(default_factory=lambda: FilmsConfig(scenes=4000))
