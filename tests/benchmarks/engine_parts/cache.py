@@ -362,7 +362,7 @@ def tiny_video(bundle: Path) -> Subject:
 
     def denoise(i: int, steps: int) -> Tensor:
         prompt, frames = known(i)
-        model.dit = subject.model
+        model.local.dit = subject.model  # whichever is measured
         *_, (x, _) = model.denoise(prompt, known=frames, steps=steps, seed=i)
         return x
 
