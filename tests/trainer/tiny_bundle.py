@@ -15,6 +15,7 @@ from engine.models.ernie import ErnieEncoder
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
 from trainer.export import write_model
+from trainer.recipes.sampling import Sampling
 from trainer.recipes.tiny_video import tiny_video_smoke
 from trainer.tiny_video import make_vae
 from trainer.tokenizer import train_tokenizer
@@ -49,7 +50,7 @@ def write_tiny_bundle(out: Path, version: str = "1", calibration: Calibration | 
         name="tiny",
         version=version,
         kinds=("text_to_video", "image_to_video"),
-        capabilities={"sampling": asdict(CONFIG.sampling), "latents": latents},
+        capabilities={"sampling": asdict(Sampling()), "latents": latents},
         provenance={"config": {"films": {"scenes": 3, "motions": 2, "height": 32, "width": 32, "seed": 700_000_000}}},
     )
 
