@@ -33,13 +33,14 @@ def moves(model: LatentVideo, prompt: str, seed: int) -> float:
 
 @pytest.fixture(scope="module")
 def planted(tiny_bundle, tmp_path_factory) -> Path:
-    """`larger.jsonl`, where the film that moves more is preferred; `smaller.jsonl`, where it is the other one."""
+    """`larger.jsonl`, where the film that moves more is preferred; `shuffled.jsonl`, where half of them are swapped."""
     folder, model = tmp_path_factory.mktemp("pairs"), LatentVideo.load(tiny_bundle)
-    lines: dict[str, list[dict]] = {"larger": [], "smaller": []}
+    lines: dict[str, list[dict]] = {"larger": [], "shuffled": []}
     for index in range(24):
         prompt, seeds = PROMPTS[index % 4], [2 * index, 2 * index + 1]
         low, high = sorted(seeds, key=lambda seed: moves(model, prompt, seed))
-        for name, (worse, better) in (("larger", (low, high)), ("smaller", (high, low))):
+        swapped = (low, high) if index // 4 % 2 else (high, low)
+        for name, (worse, better) in (("larger", (low, high)), ("shuffled", swapped)):
             settings = {"prompt": prompt, "steps": 4, "noted": "by a studio, and passed over"}
             lines[name].append({"settings": settings, "preferred": better, "rejected": worse})
     for name, pairs in lines.items():
@@ -61,15 +62,15 @@ def growth(base: Path, other: Path) -> np.ndarray:
     return np.array([moves(after, *one) / moves(before, *one) - 1 for one in asked])
 
 
-def test_planted_preferences_move_the_films_their_way_and_opposite_ones_the_other_way(tiny_bundle, planted, tmp_path):
+def test_planted_preferences_move_the_films_their_way_and_shuffled_ones_do_not(tiny_bundle, planted, tmp_path):
     grown = {}
-    for name in ("larger", "smaller"):
+    for name in ("larger", "shuffled"):
         config = config_of(tiny_bundle, planted / f"{name}.jsonl")
         assert run_dpo(config, tmp_path / name)
         out = export_dpo(config, tmp_path / name, tmp_path / f"{name}-bundle", version="2", command="dpo").path
         grown[name] = growth(tiny_bundle, out)
     assert (grown["larger"] > 0).mean() > 0.75
-    assert (grown["smaller"] < 0).mean() > 0.75, "the control: it is what is preferred, and no drift"
+    assert abs(grown["shuffled"].mean()) < grown["larger"].mean() / 3, "the control: nothing is preferred on the whole"
     bundle = read_bundle(tmp_path / "larger-bundle")
     assert bundle.capabilities == read_bundle(tiny_bundle).capabilities
     assert bundle.files["multimodal_dit.safetensors"] == read_bundle(tiny_bundle).files["multimodal_dit.safetensors"]
