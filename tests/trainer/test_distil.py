@@ -21,12 +21,12 @@ from trainer.teachers import load_teacher
 from trainer.trajectories import draw_scenes, open_trajectories, solve
 
 
-def config_of(base: Path, learning: int = 60) -> DistilConfig:
+def config_of(base: Path, learning: int = 120) -> DistilConfig:
     made = replace(distil_smoke(), base=str(base))
     loop = replace(
         made.guidance, steps=learning, batch=8, learning_rate=5e-3, save_every=50, ema=0.9, tensorboard=False
     )
-    return replace(made, trajectories=replace(made.trajectories, items=16), guidance=loop, few_steps=loop)
+    return replace(made, trajectories=replace(made.trajectories, items=32), guidance=loop, few_steps=loop)
 
 
 @pytest.fixture(scope="module")
