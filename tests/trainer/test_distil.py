@@ -78,8 +78,8 @@ def test_trajectories_are_the_teachers_own_and_come_whole_or_not(tiny_bundle, ru
     start = torch.from_numpy(some.points[3:4, 0].copy()).float()
     again = solve(teacher, teacher.inputs(given, wishes, unasked=True), start, 4, 4)
     assert (again[0] - torch.from_numpy(some.points[3].copy()).float()).abs().max() < 0.02
-    with pytest.raises(ValueError, match="another set of trajectories: items is 16, asked for 17"):
-        open_trajectories(run_folder / "trajectories", replace(config.trajectories, items=17), teacher)
+    with pytest.raises(ValueError, match="another set of trajectories: items is 32, asked for 33"):
+        open_trajectories(run_folder / "trajectories", replace(config.trajectories, items=33), teacher)
 
 
 def test_a_photo_alone_is_among_what_a_student_learns():
@@ -141,14 +141,14 @@ def test_a_comparison_counts_only_for_what_it_was_made_of(tiny_bundle, run_folde
     runs = students_of(config, folder, load_teacher(str(tiny_bundle)))
     assert comparison_of(config, folder, runs) == read_comparison(run_folder)
     assert comparison_of(replace(config, reference_steps=2), folder, runs) is None
-    less = {**read_comparison(folder), "trained": {"guidance": 60, "few_steps": 59}}
+    less = {**read_comparison(folder), "trained": {"guidance": 120, "few_steps": 119}}
     (folder / COMPARISON).write_text(json.dumps(less))
     assert comparison_of(config, folder, runs) is None
     bundle = export_distil(config, folder, tmp_path / "few", version="2", command="distil")
     assert "comparison" not in bundle.provenance, "figures of another student"
     assert run_distil(replace(config, compared=2, reference_steps=2), folder, ("comparison",))
     found = read_comparison(folder)
-    assert found["scenes"] == 2 and found["trained"] == {"guidance": 60, "few_steps": 60}
+    assert found["scenes"] == 2 and found["trained"] == {"guidance": 120, "few_steps": 120}
 
 
 def test_a_distillation_begins_at_its_base_alone(tiny_bundle, tmp_path, capsys):
