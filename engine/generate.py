@@ -188,7 +188,7 @@ class Engine:
     ) -> Generator[list[MotionFields], None, None]:
         """`denoise` for several requests of one format and number of steps in one batch; empty for None."""
         seen = [self._see(prepared.picture_BCHW) for _, prepared, _ in asked]
-        rows = [self.row(*one) for one in asked]
+        rows = [_row(*one, photo) for one, photo in zip(asked, seen, strict=True)]
         steps = self.settled(asked[0][0]).steps
         with closing(self.denoiser.denoise(rows, steps, visit)) as denoised:
             for step, data_NCTHW in enumerate(denoised, 1):
@@ -198,7 +198,7 @@ class Engine:
     @torch.inference_mode()
     def row(self, request: ImageToVideo, prepared: Prepared, seed: int) -> Row:
         """What the denoiser is asked for one request."""
-        return Row(request.prompt, _controls(request, prepared), self._see(prepared.picture_BCHW).condition_CTHW, seed)
+        return _row(request, prepared, seed, self._see(prepared.picture_BCHW))
 
     def _see(self, picture_BCHW: Tensor) -> Seen:
         """The photo for the models, kept by what they see of it."""
@@ -294,6 +294,10 @@ def _motion_fields(fields_CThw: np.ndarray, plate: np.ndarray) -> MotionFields:
         light=np.clip(every[4], -1, 1),
         plate=plate,
     )
+
+
+def _row(request: ImageToVideo, prepared: Prepared, seed: int, seen: Seen) -> Row:
+    return Row(request.prompt, _controls(request, prepared), seen.condition_CTHW, seed)
 
 
 def _controls(request: ImageToVideo, prepared: Prepared) -> tuple[str, float, str, float]:

@@ -49,7 +49,7 @@ def read_directory(path: Path) -> Directory:
         raise BundleError(f"{path} cannot be used. {error}") from None
     configs: dict[str, dict[str, Any]] = {}
     files = [INDEX]
-    for name, _ in _components(path, family, index):
+    for name in dict(_components(path, family, index)):  # all of them are known before one is read
         config, wanted = _component(path, name)
         configs |= {name: config} if config is not None else {}
         files += [f"{name}/{file}" for file in wanted]

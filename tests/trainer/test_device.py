@@ -30,6 +30,7 @@ from trainer.encode import encode
 from trainer.film_shards import write_films
 from trainer.loop import Stopped, train
 from trainer.recipes.single_dit_2b import single_dit_2b_smoke
+from trainer.record import Record
 
 THERE = torch.device(NAME)
 
@@ -286,3 +287,33 @@ def test_more_ranks_than_devices_are_refused(two_devices, monkeypatch):
 def test_ranks_send_by_the_backends_of_device_and_cpu():
     assert ranks.backends_of(CPU) == "gloo"
     assert ranks.backends_of(torch.device("cuda", 1)) == "cpu:gloo,cuda:nccl"
+
+
+@pytest.mark.parametrize(
+    ("has", "dtype"),
+    [
+        ((), torch.float32),
+        (("_is_avx512_bf16_supported",), torch.bfloat16),
+        (("_is_amx_tile_supported",), torch.bfloat16),
+    ],
+)
+def test_a_processor_computes_in_bf16_where_it_has_instructions_for_it(monkeypatch, tmp_path, has, dtype):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda found=name in has: found)
+    seen, true = [], tiny_run.loss_of
+
+    def loss_of(*args):
+        loss = true(*args)
+
+        def watched(*batch):
+            seen.append((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
+            return loss(*batch)
+
+        return watched
+
+    monkeypatch.setattr(tiny_run, "loss_of", loss_of)
+    assert tiny_run.run_tiny(tiny_run.TinyConfig(loop=replace(tiny_run.LOOP, steps=1)), tmp_path, ())
+    assert seen == [dtype]
+    record = Record(tmp_path)
+    record.begin("tiny", tiny_run.TinyConfig(), "run")
+    assert record.kept["environment"]["computes_in"] == str(dtype).removeprefix("torch.")

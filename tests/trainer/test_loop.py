@@ -1,6 +1,8 @@
 """Resume is bitwise, a kill leaves a whole checkpoint, a loss that is not finite stops."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -60,6 +62,13 @@ def test_every_optimiser_goes_on_with_the_same_bits(tmp_path, kind, checkpoints)
     plain, loss = make(tmp_path / "plain", width=1024)  # the control: it is another optimiser
     train(plain, loss)
     assert not torch.equal(weights(whole), weights(plain))
+
+
+def test_moments_of_8_bits_are_read_by_a_process_that_has_made_none(tmp_path):
+    run, loss = make(tmp_path / "run", replace(CONFIG, optimiser="8bit", checkpoints="file"), width=1024)
+    stop_at(run, loss, 5)
+    read = f"from pathlib import Path; from trainer.checkpoint import read_file; read_file(Path({str(run.folder)!r}))"
+    subprocess.run([sys.executable, "-c", read], check=True)
 
 
 def test_a_run_goes_on_with_the_optimiser_that_it_began_with(tmp_path):

@@ -1,10 +1,9 @@
 """Everything on against the plain reference settings, and what each contributes.
 
 The reference: float32, 50 steps, guidance in all of them, no compilation, no cache. Added one after another: as few
-steps as stay within 40 dB of the 100-step film, bfloat16 where the processor has instructions
-for it, blocks compiled where a C++ compiler is found, the cache.
-Each is kept only where it is faster: on small models bfloat16 may cost more than it saves. Quality is the PSNR of
-decoded frames to the reference's own.
+steps as stay within 40 dB of the 100-step film, bfloat16 where the processor has instructions for it, blocks compiled
+where a C++ compiler is found, the cache. Each is kept only where it is faster: on small models bfloat16 may cost more
+than it saves. Quality is the PSNR of decoded frames to the reference's own.
 """
 
 from __future__ import annotations
