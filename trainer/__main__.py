@@ -207,10 +207,10 @@ def _stages(name: str, asked: list[str] | None) -> tuple[str, ...]:
 def _command(recipe: str, version: str, settings: list[str], is_begun: bool, has_mask: bool) -> str:
     """What makes such a bundle, in the folders RUN and BUNDLE; from START and with the mask of MASK, where the
     provenance of its stages names them. Of a setting that was given several times the last holds. Files and folders of
-    this machine are BASE, DATA, PAIRS, ENCODER.
+    this machine are BASE, DATA, PAIRS, ENCODER, CUTOUTS, GROUNDS.
     """
     last = {one.partition("=")[0].strip(): one for one in settings}
-    last |= {name: f"{name}={name.upper()}" for name in PLACES if last.get(name)}
+    last |= {name: f"{name}={name.rpartition('.')[2].upper()}" for name in PLACES if last.get(name)}
     asked = [f"--set {shlex.quote(one)}" for one in last.values()]
     run = [f"python -m trainer run {recipe} --out RUN", *(["--from START"] if is_begun else []), *asked]
     out = [f"python -m trainer export {recipe} --out RUN --bundle BUNDLE --version {shlex.quote(version)}"]

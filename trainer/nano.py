@@ -27,6 +27,7 @@ from engine.models.single_dit import SingleDiT
 from trainer.batches import motion_batch, photo_tensor
 from trainer.claim import claim
 from trainer.data import FormatBank, batch_indices, build_bank, check_batches, open_bank
+from trainer.draws import Draws
 from trainer.loop import LossValue, Run, train
 from trainer.objectives.motion_vae import fit_linear, motion_vae_loss
 from trainer.objectives.product_mask import product_mask_loss
@@ -285,11 +286,11 @@ def train_product_mask(
     model = run.modules["product_mask"]
     assert isinstance(model, ProductMask)
 
-    def loss(step: int, generator: torch.Generator) -> LossValue:
+    def loss(step: int, draws: Draws) -> LossValue:
         _, items = batch_indices(config.seed + 2, step, {"all": len(photos)}, config.mask.batch)
         batch = torch.from_numpy(photos[np.sort(items)]).permute(0, 3, 1, 2).float() / 255
         batch = batch.to(run.device)
-        return product_mask_loss(model, batch[:, :3], batch[:, 3:], generator)
+        return product_mask_loss(model, batch[:, :3], batch[:, 3:], draws, draws.slice)
 
     return train(run, loss, deadline=deadline)
 

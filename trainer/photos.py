@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.lib.format import open_memmap
 
+from datapipe.worlds.collage import digest_of, draw_collage, open_album
 from datapipe.worlds.render import render_layers
 from datapipe.worlds.scene import sample_scene
 from datapipe.worlds.snapshots import draw_snapshot
@@ -18,31 +20,52 @@ from trainer.chunks import build_chunks
 from trainer.claim import claim
 
 CHUNK = 32
-KIND = 1  # the stream, beside that of the photograph itself, which tells snapshots from scenes
+KIND = 1  # the stream, beside that of the photograph itself, which tells snapshots, collages and scenes apart
 
 
 @dataclass(frozen=True)
 class PhotosConfig:
     """`count` photographs of random shape between 9:16 and 16:9, squeezed to SIDE x SIDE; photo i has seed + i.
 
-    The share `snapshots` of them are snapshots, the rest scenes.
+    The share `snapshots` of them are snapshots, the share `collages` are made of the pictures under the folders
+    `cutouts` and `grounds`, the rest are scenes.
     """
 
     count: int = 12_000
     seed: int = 500_000_000
     snapshots: float = 0.65
+    collages: float = 0.0
+    cutouts: str = ""  # things with alpha
+    grounds: str = ""  # photographs of places
     processes: int = 2
 
+    def check(self) -> None:
+        """ValueError: shares of more than one, or collages without folders."""
+        if min(self.snapshots, self.collages) < 0 or self.snapshots + self.collages > 1:
+            raise ValueError("photos.snapshots and photos.collages are shares: together at most 1.")
+        if self.collages and not (self.cutouts and self.grounds):
+            raise ValueError("Collages are made of pictures: set photos.cutouts and photos.grounds to their folders.")
+
     @property
-    def described(self) -> dict[str, float]:
-        """What its bytes depend on. Sets of scenes alone are described as they were before there were snapshots."""
-        return {"count": self.count, "seed": self.seed} | ({"snapshots": self.snapshots} if self.snapshots else {})
+    def described(self) -> dict[str, Any]:
+        """What its bytes depend on; what a set does not have is not named: older sets keep their description."""
+        self.check()
+        found: dict[str, Any] = {"count": self.count, "seed": self.seed}
+        if self.snapshots:
+            found["snapshots"] = self.snapshots
+        if self.collages:
+            digests = {"cutouts": digest_of(Path(self.cutouts)), "grounds": digest_of(Path(self.grounds))}
+            found |= {"collages": self.collages} | digests
+        return found
 
     def draw(self, index: int) -> np.ndarray:
         """Photograph number `index`, uint8 [SIDE, SIDE, 4]: rgb and coverage of the product."""
         seed = self.seed + index
-        if np.random.default_rng((seed, KIND)).random() < self.snapshots:
+        pick = np.random.default_rng((seed, KIND)).random()
+        if pick < self.snapshots:
             return draw_snapshot(seed, SIDE)
+        if pick < self.snapshots + self.collages:
+            return draw_collage(seed, SIDE, open_album(Path(self.cutouts), Path(self.grounds)))
         return draw_photo(seed)
 
 

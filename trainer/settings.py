@@ -10,7 +10,14 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar, Union, cast
 
 Config = TypeVar("Config")
-PLACES = ("base", "data", "pairs", "encoder")  # settings that name files and folders of a machine
+PLACES = (
+    "base",
+    "data",
+    "pairs",
+    "encoder",
+    "photos.cutouts",
+    "photos.grounds",
+)  # settings that name files and folders of a machine
 
 
 def override(config: Config, assignments: Sequence[str]) -> Config:

@@ -11,11 +11,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.bundles import read_bundle
+from engine.models.photo_unet import PhotoUNet
 from trainer.checkpoint import read_average, saved_files
 from trainer.claim import claim
 from trainer.record import Record
@@ -78,7 +80,8 @@ def load_start(start: dict[str, Any], modules: dict[str, nn.Module]) -> None:
         raise ValueError(f"{source} is not what this run was to begin at any more: begin a new run.")
     for name in set(start["modules"]) & set(modules):
         try:
-            modules[name].load_state_dict(_widened(_weights(source, name), modules[name]))
+            weights = _deepened(_widened(_weights(source, name), modules[name]), modules[name])
+            modules[name].load_state_dict(weights)
         except RuntimeError as error:
             raise ValueError(f"The weights of {name} in {source} do not fit this recipe: {error}") from error
 
@@ -90,6 +93,20 @@ def _widened(weights: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]
     if wanted is None or name not in weights or wanted.shape[1] <= weights[name].shape[1]:
         return weights
     return weights | {name: F.pad(weights[name], (0, wanted.shape[1] - weights[name].shape[1]))}
+
+
+def _deepened(weights: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """Of a photo's U-Net that looks around in more layers than its start did, the new ones begin with no influence."""
+    if not isinstance(module, PhotoUNet):
+        return weights
+    started = len({key.split(".")[1] for key in weights if key.startswith("middle.")})
+    added = {}
+    for key, value in module.state_dict().items():
+        parts = key.split(".")
+        if parts[0] == "middle" and int(parts[1]) >= started:
+            ends = ".".join(parts[2:]).startswith(("attention.out.", "mlp.2."))  # what is added to the cells
+            added[key] = torch.zeros_like(value) if ends else value.clone()
+    return weights | added
 
 
 def _described(source: Path) -> dict[str, Any]:

@@ -38,28 +38,28 @@ def draw_snapshot(seed: int, side: int) -> np.ndarray:
     aspect = float(np.exp(rng.uniform(np.log(9 / 16), np.log(16 / 9))))
     grid = Grid(-(aspect**0.5), -(aspect**-0.5), side / (2 * aspect**0.5), side / (2 * aspect**-0.5), side, side)
     colours = palette(rng, 4)
-    light = _light(rng)
-    picture = _ground(rng, side, aspect, colours)
-    body, coverage = _subject(rng, light, aspect, grid)
-    rgb, alpha = _painted(rng, *coverage, light, colours)
-    picture = _company(rng, picture, body, grid, light)
+    light = sample_light(rng)
+    picture = ground(rng, side, aspect, colours)
+    body, coverage = subject(rng, light, aspect, grid)
+    rgb, alpha = painted(rng, *coverage, light, colours)
+    picture = company(rng, picture, body.bounds(), grid, light)
     focus = float(rng.uniform(0.5, 6)) * side / 160 if rng.random() < 0.6 else 0.0
-    picture = _shadowed(rng, blur(picture, focus), alpha, side)
+    picture = shadowed(rng, blur(picture, focus), alpha, side)
     if rng.random() < 0.1:
-        picture = _reflected(rng, picture, rgb, alpha)
+        picture = reflected(rng, picture, rgb, alpha)
     share = (alpha / 255)[..., None]
     picture = picture + (rgb - picture) * share
-    picture, alpha = _covered(rng, picture, alpha, grid, light)
-    return np.concatenate([_photographed(rng, picture), np.round(alpha).astype(np.uint8)[..., None]], -1)
+    picture, alpha = covered(rng, picture, alpha, grid, light)
+    return np.concatenate([photographed(rng, picture), np.round(alpha).astype(np.uint8)[..., None]], -1)
 
 
-def _light(rng: Rng) -> tuple[float, float, float]:
+def sample_light(rng: Rng) -> tuple[float, float, float]:
     x, y, z = float(rng.uniform(-1, 1)), float(rng.uniform(-0.9, 0.3)), float(rng.uniform(0.3, 1.2))
     length = (x * x + y * y + z * z) ** 0.5
     return x / length, y / length, z / length
 
 
-def _ground(rng: Rng, side: int, aspect: float, colours: np.ndarray) -> np.ndarray:
+def ground(rng: Rng, side: int, aspect: float, colours: np.ndarray) -> np.ndarray:
     """What is behind: a surface, two of them in one another, or a place of the commercials, with its things."""
     if rng.random() < 0.3:
         scene = sample_scene(rng, aspect)
@@ -72,7 +72,7 @@ def _ground(rng: Rng, side: int, aspect: float, colours: np.ndarray) -> np.ndarr
     return np.ascontiguousarray(picture, np.float32)
 
 
-def _subject(
+def subject(
     rng: Rng, light: tuple[float, float, float], aspect: float, grid: Grid
 ) -> tuple[Body, tuple[np.ndarray, np.ndarray]]:
     """A body, placed, and its colours and coverage. It leaves some ground to tell it from."""
@@ -130,7 +130,7 @@ def _drawn(body: Body, grid: Grid, finer: int) -> tuple[np.ndarray, np.ndarray]:
     return rgb.astype(np.float32), alpha.astype(np.float32)
 
 
-def _painted(
+def painted(
     rng: Rng, rgb: np.ndarray, alpha: np.ndarray, light: tuple[float, float, float], colours: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The subject: with its own paints, with a surface over them, or with a surface alone, in uneven light."""
@@ -161,9 +161,15 @@ def _rounding(rng: Rng, alpha: np.ndarray, light: tuple[float, float, float]) ->
     return np.clip(shade * np.exp(float(rng.uniform(0, 0.5)) * blots), 0.12, 2.5).astype(np.float32)
 
 
-def _company(rng: Rng, picture: np.ndarray, subject: Body, grid: Grid, light: tuple[float, float, float]) -> np.ndarray:
-    """Other things behind: smaller than the subject, or cut off by the edge of the picture."""
-    x0, y0, x1, y1 = subject.bounds()
+def company(
+    rng: Rng,
+    picture: np.ndarray,
+    bounds: tuple[float, float, float, float],
+    grid: Grid,
+    light: tuple[float, float, float],
+) -> np.ndarray:
+    """Other things behind: smaller than the subject, which has these bounds, or cut off by the edge of the picture."""
+    x0, y0, x1, y1 = bounds
     ax, ay = -grid.x0, -grid.y0
     seen = max(min(x1, ax) - max(x0, -ax), 0.1) * max(min(y1, ay) - max(y0, -ay), 0.1)
     for _ in range(int(rng.choice([0, 0, 1, 1, 2, 3, 5, 8]))):
@@ -185,7 +191,7 @@ def _company(rng: Rng, picture: np.ndarray, subject: Body, grid: Grid, light: tu
     return picture.astype(np.float32)
 
 
-def _shadowed(rng: Rng, picture: np.ndarray, alpha: np.ndarray, side: int) -> np.ndarray:
+def shadowed(rng: Rng, picture: np.ndarray, alpha: np.ndarray, side: int) -> np.ndarray:
     """The subject's shadow on what is behind: beside it, hard or soft, or under it."""
     if rng.random() < 0.35:
         return picture
@@ -203,7 +209,7 @@ def _shadowed(rng: Rng, picture: np.ndarray, alpha: np.ndarray, side: int) -> np
     return picture * (1 - float(rng.uniform(0.15, 0.8)) * fall / 255)[..., None]
 
 
-def _reflected(rng: Rng, picture: np.ndarray, rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def reflected(rng: Rng, picture: np.ndarray, rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """The subject upside down below its foot, fading."""
     rows = np.flatnonzero(alpha.max(1) > 127)
     if not rows.size:
@@ -216,7 +222,7 @@ def _reflected(rng: Rng, picture: np.ndarray, rgb: np.ndarray, alpha: np.ndarray
     return (picture + (rgb[source] - picture) * share).astype(np.float32)
 
 
-def _covered(
+def covered(
     rng: Rng, picture: np.ndarray, alpha: np.ndarray, grid: Grid, light: tuple[float, float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sometimes something near the camera, out of focus, hides a corner; what it hides is no longer subject."""
@@ -231,7 +237,7 @@ def _covered(
     return picture + (rgb - picture) * near[..., None], alpha * (1 - near)
 
 
-def _photographed(rng: Rng, picture: np.ndarray) -> np.ndarray:
+def photographed(rng: Rng, picture: np.ndarray) -> np.ndarray:
     """uint8: uneven light, colour cast, contrast, sometimes grey; blur or sharpening, grain, JPEG."""
     side = picture.shape[0]
     if rng.random() < 0.4:

@@ -15,7 +15,7 @@ class ProductMask(PhotoUNet):
     """Logits [B, 1, H, W] of 'this is the product' for rgb in [-1, 1], [B, 3, H, W]; H and W divide by 16."""
 
     @register_to_config
-    def __init__(self, widths: tuple[int, ...] = (32, 64, 96, 128), layers: int = 2, heads: int = 4) -> None:
+    def __init__(self, widths: tuple[int, ...] = (32, 64, 96, 128), layers: int = 6, heads: int = 4) -> None:
         super().__init__()
         self._make(3, widths, layers, heads)
         self.out = nn.Conv2d(widths[0], 4, 3, padding=1)

@@ -10,16 +10,23 @@ from torch import Tensor
 
 from engine.models.product_mask import SIDE, ProductMask
 
-CLOSE_SIDE = SIDE * 4 // 5  # most batches are smaller: a step costs two thirds, and scales are learnt beside
-CLOSE_SHARE = 0.75
+# Sides that a batch is seen at, with the running sum of their shares: small ones cost a third, and scales are learnt
+# beside.
+SIDES = ((SIDE * 3 // 5, 0.45), (SIDE * 4 // 5, 0.8), (SIDE, 1.0))
 
 
 def product_mask_loss(
-    model: ProductMask, rgb_B3HW: Tensor, mask_B1HW: Tensor, generator: torch.Generator
+    model: ProductMask,
+    rgb_B3HW: Tensor,
+    mask_B1HW: Tensor,
+    generator: torch.Generator,
+    rows: slice = slice(None),
 ) -> tuple[Tensor, dict[str, float]]:
-    """(loss, metrics); rgb in [0, 1], mask in [0, 1], both SIDE x SIDE."""
-    side = CLOSE_SIDE if torch.rand((), generator=generator) < CLOSE_SHARE else SIDE
+    """(loss, metrics) over `rows` of a batch; rgb in [0, 1], mask in [0, 1], both SIDE x SIDE."""
+    pick = torch.rand((), generator=generator).item()
+    side = next((side for side, share in SIDES if pick < share), SIDE)
     rgb_B3HW, mask_B1HW = augment(rgb_B3HW, mask_B1HW, generator, side)
+    rgb_B3HW, mask_B1HW = rgb_B3HW[rows], mask_B1HW[rows]  # augmented as a whole: every rank draws alike
     logits = model(rgb_B3HW * 2 - 1).float()
     bce = F.binary_cross_entropy_with_logits(logits, mask_B1HW)
     p = torch.sigmoid(logits)
