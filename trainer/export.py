@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ from trainer.recipes.nano import NanoConfig
 from trainer.recipes.sampling import Sampling
 from trainer.recipes.tiny_video import TinyVideoConfig
 from trainer.record import Record, code
-from trainer.settings import PLACES, configuration
+from trainer.settings import configuration, names_for_places, without_places
+
+MASK_FILES = ("product_mask.json", "product_mask.safetensors")
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,14 @@ def export_nano(
     """Write the bundle of the run in `folder` to the new folder `out`, whole or not at all.
 
     `mask` is another run of nano that the stage product_mask is taken from, with the settings that it was trained with,
-    or a bundle whose automatic mask is kept as it is.
+    or a bundle whose automatic mask is kept as it is. `folder` may be a bundle too: all but its mask stays.
     ValueError where `out` holds files, where a stage is not trained, or stopped before its last step and `unfinished`
     does not allow for it; the bundle then says so.
     """
     check_folders(folder, out)
-    kept = read_bundle(mask) if mask and (mask / MANIFEST).exists() else None
-    if kept:
-        kept.file("product_mask.safetensors")  # BundleError where it has none
+    if (folder / MANIFEST).exists():
+        return _exchange_mask(read_bundle(folder), mask, out, version, unfinished)
+    kept = _bundle_with_mask(mask)
     runs = {
         "motion_vae": nano.motion_vae_run(config, folder),
         "scene_depth": nano.scene_depth_run(config, folder),
@@ -75,16 +78,65 @@ def export_nano(
         _write_models(made, runs, but=("motion_vae",))
         shutil.copyfile(folder / nano.TOKENIZER, made / nano.TOKENIZER)
         if kept:
-            for name in ("product_mask.json", "product_mask.safetensors"):
-                shutil.copyfile(kept.file(name), made / name)
+            _copy(kept, MASK_FILES, made)
 
     provenance = provenance_of("trainer.recipes.nano", asdict(config), runs, command)
+    _tell_mask(provenance, mask, kept, runs)
+    return write_whole(out, _nano_card(config.sampling), version, provenance, write_parts)
+
+
+def _exchange_mask(bundle: Bundle, mask: Path | None, out: Path, version: str, unfinished: bool) -> Bundle:
+    """The bundle with another automatic mask, and all else as it is."""
+    if mask is None:
+        raise ValueError(f"{bundle.path} is a bundle already: its automatic mask is exchanged by --mask.")
+    kept = _bundle_with_mask(mask)
+    runs = {} if kept else {"product_mask": _recorded_mask(mask)}
+    check_trained(mask, runs, {}, unfinished)
+
+    def write_parts(made: Path) -> None:
+        _copy(bundle, [name for name in bundle.files if name not in (*MASK_FILES, "README.md")], made)
+        _write_models(made, runs)
+        if kept:
+            _copy(kept, MASK_FILES, made)
+
+    before = bundle.provenance
+    again = f"python -m trainer export nano --out BUNDLE --mask MASK --bundle NEW --version {shlex.quote(version)}"
+    provenance = {
+        **before,
+        "command": f"{before['command']} && {again}",
+        "stages": {**before["stages"], **told_stages(runs)},
+        "unfinished": [stage for stage in before["unfinished"] if stage != "product_mask"]
+        + [stage for stage, run in runs.items() if not run.finished],
+        "kept_from": bundle.digest,
+    }
+    _tell_mask(provenance, mask, kept, runs)
+    card = replace(_nano_card(Sampling()), capabilities=bundle.capabilities)
+    return write_whole(out, card, version, provenance, write_parts)
+
+
+def _bundle_with_mask(mask: Path | None) -> Bundle | None:
+    """`mask` as a bundle, where it is one. BundleError where that has no automatic mask."""
+    bundle = read_bundle(mask) if mask and (mask / MANIFEST).exists() else None
+    if bundle:
+        bundle.file(MASK_FILES[1])
+    return bundle
+
+
+def _copy(bundle: Bundle, names: Iterable[str], made: Path) -> None:
+    for name in names:
+        shutil.copyfile(bundle.file(name), made / name)
+
+
+def _tell_mask(provenance: dict[str, Any], mask: Path | None, kept: Bundle | None, runs: dict[str, Run]) -> None:
+    """Note in `provenance` how an automatic mask was made that is not of the run itself."""
     if kept:
         provenance["stages"]["product_mask"] = _kept(kept)
         provenance["unfinished"] += {"product_mask"} & set(kept.provenance.get("unfinished", ()))
+        provenance["data"] = kept.provenance.get("data", provenance["data"])
     elif mask:
-        provenance["stages"]["product_mask"] |= _recorded(mask)
-    return write_whole(out, _nano_card(config.sampling), version, provenance, write_parts)
+        photos = runs["product_mask"].recipe["data"]["photos"]  # with digests of what they were made of
+        provenance["stages"]["product_mask"] |= {**_recorded(mask), "photos": photos}
+        provenance["data"] = _data(Record(mask).kept["config"])
 
 
 def _kept(bundle: Bundle) -> dict[str, Any]:
@@ -105,8 +157,8 @@ def _recorded(folder: Path) -> dict[str, Any]:
     """How a stage that comes from another run was made: its settings, its code, what it began at."""
     kept = Record(folder).kept
     began = {"from": kept["from"]["digest"]} if kept["from"] else {}
-    settings = [setting for call in kept["calls"] for setting in call["set"]]
-    config = {name: kept["config"][name] for name in ("seed", "photos", "mask")}
+    settings = [without_places(setting) for call in kept["calls"] for setting in call["set"]]
+    config = names_for_places({name: kept["config"][name] for name in ("seed", "photos", "mask")})
     return {"settings": list(dict.fromkeys(settings)), "config": config, "commit": kept["commit"], **began}
 
 
@@ -196,23 +248,37 @@ def provenance_of(recipe: str, config: dict[str, Any], runs: dict[str, Run], com
     """How the bundle was made. `commit` is the code's at export, `dirty` whether the code differed from it; `from` of a
     stage is the digest of the bundle or run whose weights it began at. Of files and folders it keeps the name alone.
     """
-    places = {name: Path(config[name]).name for name in PLACES if config.get(name)}
-    stages = {
-        stage: {"steps": run.step, "of": run.config.steps, "losses": run.log.last_means()}
-        | ({"from": run.start["digest"]} if run.start else {})
-        for stage, run in runs.items()
-    }
     return {
         "recipe": recipe,
         "command": command,
         **code(),
         "seed": config["seed"],
-        "config": {**config, **places},
-        "stages": stages,
+        "config": names_for_places(config),
+        "stages": told_stages(runs),
         "unfinished": [stage for stage, run in runs.items() if not run.finished],
         "torch": torch.__version__,
-        "data": "generated by datapipe/worlds; no photographs, no third-party weights",
+        "data": _data(config),
     }
+
+
+def told_stages(runs: dict[str, Run]) -> dict[str, Any]:
+    return {
+        stage: {"steps": run.step, "of": run.config.steps, "losses": run.log.last_means()}
+        | ({"from": run.start["digest"]} if run.start else {})
+        for stage, run in runs.items()
+    }
+
+
+def _data(config: dict[str, Any]) -> str:
+    """What a run with this configuration learnt from."""
+    photos = config.get("photos") or {}
+    if not photos.get("collages"):
+        return "generated by datapipe/worlds; no photographs, no third-party weights"
+    share = f"{photos['collages']:.0%}"
+    return (
+        f"generated by datapipe/worlds; {share} of the automatic mask's pictures were made of given cut-outs and "
+        "photographs, whose digests the stage names; no third-party weights"
+    )
 
 
 def _nano_card(sampling: Sampling) -> Card:

@@ -7,6 +7,7 @@ import types
 import typing
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast
 
 Config = TypeVar("Config")
@@ -18,6 +19,26 @@ PLACES = (
     "photos.cutouts",
     "photos.grounds",
 )  # settings that name files and folders of a machine
+
+
+def names_for_places(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration that keeps of files and folders the name alone."""
+    found = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            value = {k: _name(v) if f"{key}.{k}" in PLACES else v for k, v in value.items()}
+        found[key] = _name(value) if key in PLACES else value
+    return found
+
+
+def without_places(assignment: str) -> str:
+    """`path.to.setting=value` with the name alone of a file or folder."""
+    setting, _, value = assignment.partition("=")
+    return f"{setting}={_name(value.strip())}" if setting.strip() in PLACES else assignment
+
+
+def _name(path: str) -> str:
+    return Path(path).name if path else path
 
 
 def override(config: Config, assignments: Sequence[str]) -> Config:

@@ -325,6 +325,16 @@ def test_the_mask_of_another_run_is_exported_with_the_settings_that_made_it(run_
     assert kept.files["product_mask.safetensors"] == made.files["product_mask.safetensors"]
     told = made.provenance["stages"]["product_mask"] | {"kept_from": made.digest}
     assert kept.provenance["stages"]["product_mask"] == told
+    exchanged = ["--out", str(bundle), "--mask", str(other), "--bundle", str(tmp_path / "exchanged")]
+    assert main(["export", "nano_smoke", *exchanged]) == 0
+    second = read_bundle(tmp_path / "exchanged")
+    for name in made.files:
+        same = second.files[name] == made.files[name]
+        assert same or name == "README.md", f"{name} is another than when the run itself was exported"
+    assert second.provenance["kept_from"] == read_bundle(bundle).digest
+    assert second.provenance["stages"] == made.provenance["stages"]
+    assert second.capabilities == made.capabilities and second.kinds == made.kinds
+    assert main(["export", "nano_smoke", "--out", str(bundle), "--bundle", str(tmp_path / "none")]) == 2
     _as_if_derived(made.path, unfinished=["product_mask"])
     silent = export_nano(CONFIG, run_folder, tmp_path / "silent", version="0", command="test", mask=made.path)
     assert silent.provenance["unfinished"] == ["product_mask"]

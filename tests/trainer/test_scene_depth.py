@@ -9,6 +9,7 @@ from datapipe.worlds.clip import ASPECTS, draw_picture
 from datapipe.worlds.scene import sample_scene
 from engine.bundles import write_bundle
 from engine.conditions import CONDITION_CHANNELS
+from engine.models.product_mask import ProductMask
 from engine.models.scene_depth import SPREAD, SceneDepth
 from engine.models.single_dit import SingleDiT
 from trainer.batches import photo_tensor
@@ -87,3 +88,22 @@ def test_a_transformer_that_begins_at_one_without_depths_is_that_one(tmp_path):
     narrower = SingleDiT(**sizes, condition_channels=CONDITION_CHANNELS - 32, text_dim=16)
     with pytest.raises(ValueError, match="do not fit this recipe"):
         load_start(start_of(run, {"single_dit": narrower}), {"single_dit": narrower})
+
+
+def test_a_mask_that_looks_around_in_more_layers_begins_as_the_one_it_starts_at(tmp_path):
+    torch.manual_seed(0)
+    shallow, deep = ProductMask((8, 16), 1, 2), ProductMask((8, 16), 3, 2)
+    for parameter in shallow.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    run, start = tmp_path / "run", tmp_path / "start"
+    for folder in (run, start):
+        folder.mkdir()
+    save_file(shallow.state_dict(), start / "product_mask.safetensors")
+    write_bundle(start, name="shallow", version="1", kinds=(), capabilities={}, provenance={})
+    begin_at(run, start)
+    rgb = torch.rand(1, 3, 32, 32)
+    assert not torch.allclose(deep(rgb), shallow(rgb))
+    load_start(start_of(run, {"product_mask": deep}), {"product_mask": deep})
+    torch.testing.assert_close(deep(rgb), shallow(rgb))
+    deep(rgb).sum().backward()
+    assert deep.middle[2].mlp[2].weight.grad.abs().max() > 0, "the new layers learn"
