@@ -105,7 +105,7 @@ class LatentVideo:
     @torch.inference_mode()
     def encode(self, frames_THW3: np.ndarray) -> Tensor:
         """Latents [1, C, t, h, w] of frames uint8, scaled as the transformers read them."""
-        video = torch.from_numpy(np.ascontiguousarray(frames_THW3)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        video = pixels_of(frames_THW3)
         return (self.vae.encode(video).latent_dist.mode() - self.mean) / self.std
 
     @torch.inference_mode()
@@ -131,6 +131,11 @@ class LatentVideo:
 
 
 HIDDEN_GREY = 128  # what stands in a hidden region, in training too
+
+
+def pixels_of(frames_THW3: np.ndarray) -> Tensor:
+    """Frames uint8 as the [1, 3, T, H, W] in -1..1 that a video VAE reads."""
+    return torch.from_numpy(np.ascontiguousarray(frames_THW3)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
 
 
 def condition_of(latents_BCThw: Tensor, known_B1Thw: Tensor, mask_channels: int) -> Tensor:

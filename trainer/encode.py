@@ -25,7 +25,7 @@ from torch import Tensor
 
 from datapipe.shards import ShardError, ShardSet, ShardWriter
 from engine.bundles import Bundle, read_bundle
-from engine.latent_video import HIDDEN_GREY, SPACE, TIME, statistics_of
+from engine.latent_video import HIDDEN_GREY, SPACE, TIME, pixels_of, statistics_of
 from engine.weights import load_model, load_text
 from trainer.lora import cropped
 from trainer.plan.command import RECIPES as LARGE
@@ -68,7 +68,7 @@ class Encoder:
     @torch.inference_mode()
     def latents(self, frames_THW3: np.ndarray) -> np.ndarray:
         """[C, t, h, w] float16 of frames uint8, scaled as the transformers read them."""
-        video = torch.from_numpy(np.ascontiguousarray(frames_THW3)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        video = pixels_of(frames_THW3)
         found = (self.vae.encode(video).latent_dist.mode() - self.mean) / self.std
         return found[0].half().numpy()
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.bundles import Bundle, read_bundle
-from engine.latent_video import LatentVideo, condition_of
+from engine.latent_video import LatentVideo, condition_of, pixels_of
 from engine.pretrained.wan import TEXT_TOKENS
 from trainer.recipes.lora import SamplesConfig
 
@@ -145,7 +145,7 @@ class WanBase:
 
     @torch.no_grad()
     def encode(self, frames_THW3: np.ndarray, prompt: str) -> Sample:
-        video = torch.from_numpy(np.ascontiguousarray(frames_THW3)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        video = pixels_of(frames_THW3)
         latents = self.pipe.vae.encode(video.to(self.pipe.vae.dtype)).latent_dist.mode()[0].float()
         asked, _ = self.pipe.encode_prompt(
             prompt,
