@@ -130,7 +130,7 @@ class _Doubled:
     def __init__(self, product: Product) -> None:
         top, left = product.corner
         self.origin = np.array([2 * left, 2 * top], np.float32)
-        self.colours = double(product.colours)
+        self.colours = double(product.colours, premultiplied=True)
         self.rest = double(product.rest)
 
 

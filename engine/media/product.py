@@ -33,14 +33,15 @@ def take_product(photo: np.ndarray, alpha: np.ndarray, scene: np.ndarray, depth:
 
     `depth` is 0 where `scene` is the photo (see `Layers`). In the soft edge the colour is a compromise (MAP estimate)
     between what `scene` implies and the nearest solid product colour: the first alone amplifies noise where alpha is
-    small, and carries the old background along.
+    small, and carries the old background along. Behind a cut-out (alpha where depth is 0) the scene is known, and
+    nothing is estimated: a soft shadow keeps its colour.
     """
     changed = (alpha > 0) | (depth > 0)
     x, y, width, height = cv2.boundingRect(changed.astype(np.uint8))
     top, left = max(0, y - _MARGIN), max(0, x - _MARGIN)
     crop = slice(top, y + height + _MARGIN), slice(left, x + width + _MARGIN)
     canvas = photo.shape[0], photo.shape[1]
-    photo, alpha, scene, changed = photo[crop], alpha[crop], scene[crop], changed[crop]
+    photo, alpha, scene, changed, depth = photo[crop], alpha[crop], scene[crop], changed[crop], depth[crop]
     colours = np.zeros((*alpha.shape, 4), np.uint8)
     solid = alpha == 255
     colours[solid, :3] = photo[solid]
@@ -52,7 +53,8 @@ def take_product(photo: np.ndarray, alpha: np.ndarray, scene: np.ndarray, depth:
     own = _solid_colour(photo, alpha)[soft]
     trust = _TRUST / np.square(np.maximum(1 - a / _CLEAR, 0.01))
     own += a * (seen - a * own - (1 - a) * behind) * (trust / (a * a * trust + 1))
-    own = np.rint(np.clip(own, 0, 255) * a)
+    own = np.where((depth[soft] == 0)[:, None], seen - (1 - a) * behind, np.clip(own, 0, 255) * a)
+    own = np.rint(np.clip(own, 0, 255 * a))
     colours[soft, :3] = own
     rest[soft, :3] = np.clip(np.rint((seen - own - np.rint((1 - a) * behind)) / 2 + NO_REST), 0, 255)
     return Product(colours, rest, (top, left), canvas)
