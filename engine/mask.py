@@ -39,32 +39,22 @@ class Masker:
             if opened.alpha is not None:
                 return opened.alpha
             photo = opened.rgb
-        height, width = photo.shape[:2]
-        factor = min(1.0, WORKING_SIDE / max(height, width))
-        size = max(8, round(width * factor)), max(8, round(height * factor))
-        working = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-        soft = refine(working, by_colours(working, self.look_closer(working)))
-        return cv2.resize(np.round(soft * 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
-
-    def look_closer(self, rgb: np.ndarray) -> np.ndarray:
-        """Probability of 'product' float32 [H, W]: of the whole photo, and again of the part where it was found."""
-        height, width = rgb.shape[:2]
-        whole = cv2.resize(self.probability(rgb), (width, height), interpolation=cv2.INTER_LINEAR)
-        rows, columns = np.nonzero(large_parts(whole))
-        if not rows.size:
-            return whole
-        margin = round(CLOSER_MARGIN * max(np.ptp(rows), np.ptp(columns)))
-        part = np.s_[
-            max(0, rows.min() - margin) : rows.max() + 1 + margin,
-            max(0, columns.min() - margin) : columns.max() + 1 + margin,
-        ]
-        inside = whole[part]
-        if inside.size > CLOSER_SHARE * whole.size:
-            return whole
-        closer = cv2.resize(self.probability(rgb[part]), inside.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        both = whole / 2  # outside of the part is nothing that was found: halved, it stays so
-        both[part] = CLOSER_WEIGHT * closer + (1 - CLOSER_WEIGHT) * inside
-        return both
+        whole = _working(photo)
+        found = _enlarged(self.probability(whole), whole.shape)
+        part = _where(found)
+        if part is None:
+            return _enlarged(_drawn(whole, found), photo.shape)
+        # What was found is looked at once more, and its outline drawn, with all the pixels that the photo has of it.
+        inside = tuple(
+            slice(*(round(edge * scale) for edge in (cut.start, cut.stop)))
+            for cut, scale in zip(part, (photo.shape[0] / whole.shape[0], photo.shape[1] / whole.shape[1]), strict=True)
+        )
+        closer = _working(photo[inside])
+        seen = CLOSER_WEIGHT * _enlarged(self.probability(closer), closer.shape)
+        seen += (1 - CLOSER_WEIGHT) * cv2.resize(found[part], closer.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        mask = np.zeros(photo.shape[:2], np.uint8)
+        mask[inside] = _enlarged(_drawn(closer, seen), mask[inside].shape)
+        return mask
 
     @torch.inference_mode()
     def probability(self, rgb: np.ndarray) -> np.ndarray:
@@ -77,3 +67,33 @@ class Masker:
             mean = ((both[0, 0] + both[1, 0].flip(-1)) / 2).numpy()
             seen += cv2.resize(mean, (SIDE, SIDE), interpolation=cv2.INTER_AREA) / len(SIDES)
         return seen
+
+
+def _working(photo: np.ndarray) -> np.ndarray:
+    """The photo at the size at which outlines are drawn."""
+    height, width = photo.shape[:2]
+    factor = min(1.0, WORKING_SIDE / max(height, width))
+    size = max(8, round(width * factor)), max(8, round(height * factor))
+    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+
+
+def _where(found: np.ndarray) -> tuple[slice, slice] | None:
+    """Rows and columns of what was found, with a margin; None where that is nothing, or nearly the whole photo."""
+    rows, columns = np.nonzero(large_parts(found))
+    if not rows.size:
+        return None
+    margin = round(CLOSER_MARGIN * max(np.ptp(rows), np.ptp(columns)))
+    part = tuple(
+        slice(max(0, int(places.min()) - margin), min(length, int(places.max()) + 1 + margin))
+        for places, length in zip((rows, columns), found.shape, strict=True)
+    )
+    return None if found[part].size > CLOSER_SHARE * found.size else (part[0], part[1])
+
+
+def _drawn(rgb: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Soft mask uint8 [H, W] with its outline along the picture's edges."""
+    return np.round(refine(rgb, by_colours(rgb, probability)) * 255).astype(np.uint8)
+
+
+def _enlarged(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return cv2.resize(image, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)

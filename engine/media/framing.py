@@ -97,6 +97,13 @@ def plan_framing(
     ValueError for a mask of another size.
     """
     subject = find_subject(mask, size, ASPECTS[format], may_be_cut=background != "transparent")
+    framing = _frame(subject, camera, background)
+    if isinstance(mask, np.ndarray) and subject.box is None:
+        framing = replace(framing, notices=(*framing.notices, _NO_PRODUCT))
+    return framing
+
+
+def _frame(subject: Subject, camera: CameraLike, background: Background) -> Framing:
     # What the model chooses itself has no strength that was asked for.
     margins = MOVE_MARGINS[camera.move].scaled(1.0 if camera.move == "auto" else camera.strength)
     if background != "scene":
@@ -207,6 +214,11 @@ def _reduced(scale: float) -> Notice:
     )
 
 
+_NO_PRODUCT = Notice(
+    "no_product",
+    "No product is masked: the whole photo moves as one, and subject motion has nothing to move. "
+    "Paint the product with the brush.",
+)
 _CONTINUED = Notice("background_extended", "The plain background is continued beyond the photo to fit format and move.")
 _EXTENDED = Notice(
     "photo_extended",

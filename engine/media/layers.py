@@ -121,6 +121,9 @@ def _inside(before: int, length: int, start: float, step: float, photo: int) -> 
     """On one axis: the canvas pixels that the photo covers whole, and their extent in photo pixels."""
     first = max(0, math.ceil(before - start / step - 0.01))
     last = min(length, math.floor(before + (photo - start) / step + 0.01))
+    if last <= first:  # a photo of a few pixels, enlarged: at least one of the canvas shows it
+        first = min(max(0, round(before - start / step)), length - 1)
+        last = first + 1
     low, high = start + (first - before) * step, start + (last - before) * step
     return first, last, min(max(low, 0.0), photo), min(max(high, 0.0), photo)
 

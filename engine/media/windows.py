@@ -16,6 +16,7 @@ _CUT = 0.004  # of the photo's side: a product this near to the border is taken 
 _SOLID = 127
 _CELLS = 512  # of the coarse grid along the long side, on which islands are told apart
 _SPECK = 0.005  # of the product's area: smaller islands of an automatic mask are mistakes, and decide no framing
+_MAIN = 0.25  # of the largest island: what is smaller may be left out of a format that it would not fit
 
 
 class Sides(NamedTuple):
@@ -83,6 +84,11 @@ def find_subject(mask: np.ndarray | Box | None, size: tuple[int, int], aspect: f
         if mask.shape != (size[1], size[0]):
             raise ValueError(f"The mask is {mask.shape[1]} x {mask.shape[0]}, the photo {size[0]} x {size[1]}.")
         box = _box_of(mask)
+        if box and _needed(box, aspect) > min(size[0], size[1] * aspect):
+            # Too wide for the format. Where it is small islands far aside that make it so, most likely mistakes of an
+            # automatic mask, the photo's crop shows all that matters, with no backdrop made up around it.
+            main = _box_of(mask, _MAIN)
+            box = main if main and _needed(main, aspect) <= min(size[0], size[1] * aspect) else box
     else:
         box = mask
     return Subject(size, aspect, box, _cut_sides(mask, box, size) if may_be_cut else Sides())
@@ -148,13 +154,19 @@ def _place_growing(
     return start if cut_low is None else max(start, cut_low)
 
 
-def _box_of(mask: np.ndarray) -> Box | None:
+def _needed(box: Box, aspect: float) -> float:
+    """Width of the smallest window that holds a box."""
+    return max(box[2] - box[0], (box[3] - box[1]) * aspect)
+
+
+def _box_of(mask: np.ndarray, of_largest: float = 0.0) -> Box | None:
+    """Around the islands that count; with `of_largest` only those of at least that share of the largest one."""
     solid = (mask > _SOLID).view(np.uint8)
-    x, y, width, height = cv2.boundingRect(cv2.bitwise_and(solid, _without_specks(solid)))
+    x, y, width, height = cv2.boundingRect(cv2.bitwise_and(solid, _without_specks(solid, of_largest)))
     return (float(x), float(y), float(x + width), float(y + height)) if width else None
 
 
-def _without_specks(solid: np.ndarray) -> np.ndarray:
+def _without_specks(solid: np.ndarray, of_largest: float) -> np.ndarray:
     """1 around the islands of `solid` that count, uint8 [H, W]. On a coarse grid, since forms ask at every turn."""
     height, width = solid.shape
     scale = min(1.0, _CELLS / max(height, width))
@@ -162,7 +174,8 @@ def _without_specks(solid: np.ndarray) -> np.ndarray:
     cells = (cv2.resize(solid * np.uint8(255), size, interpolation=cv2.INTER_AREA) > 0).view(np.uint8)  # thin parts too
     _, labels, islands, _ = cv2.connectedComponentsWithStats(cells)
     area = islands[:, cv2.CC_STAT_AREA]
-    counts = (area >= _SPECK * area[1:].sum()).astype(np.uint8)
+    least = max(_SPECK * area[1:].sum(), of_largest * area[1:].max(initial=0))
+    counts = (area >= least).astype(np.uint8)
     counts[0] = 0
     near = cv2.dilate(counts[labels], np.ones((3, 3), np.uint8))
     return cv2.resize(near, (width, height), interpolation=cv2.INTER_NEAREST)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from engine.media.framing import ASPECTS, MOVE_MARGINS, SPARE, Framing, background_kind, plan_framing
+from engine.media.layers import build_layers
 from engine.media.photo import Photo
 from tests.engine.media.pictures import camera, make_shot
 
@@ -138,7 +139,7 @@ def test_specks_of_a_mask_do_not_decide_the_window() -> None:
     mask[2:10, 2:10] = 255
 
     assert plan_framing(LANDSCAPE, mask, "9:16", camera("pan-left")) == clean
-    mask[0:60, 0:60] = 255
+    mask[0:150, 0:150] = 255
     assert plan_framing(LANDSCAPE, mask, "9:16", camera("pan-left")) != clean
 
 
@@ -194,3 +195,34 @@ def test_backgrounds_are_told_apart() -> None:
     assert background_kind(plain.photo, plain.alpha) == "plain"
     assert background_kind(scene.photo, scene.alpha) == "scene"
     assert background_kind(cut_out, None) == "transparent"
+
+
+def test_small_islands_far_aside_do_not_make_a_backdrop_around_the_photo() -> None:
+    mask = np.zeros((2000, 3000), np.uint8)
+    mask[600:1500, 1200:1800] = 255
+    whole = plan_framing((3000, 2000), mask, "9:16", camera("static"))
+    mask[300:420, 200:400] = 255  # a twentieth of the product: an automatic mask's mistake
+    framing = plan_framing((3000, 2000), mask, "9:16", camera("static"))
+    assert not framing.extended and framing.window == pytest.approx(whole.window)
+    mask[300:1200, 200:700] = 255  # another product of its kind counts
+    assert plan_framing((3000, 2000), mask, "9:16", camera("static")).extended
+    square = plan_framing((3000, 2000), mask, "1:1", camera("static"))
+    assert square.window[0] <= 200 and square.window[2] >= 1800 and not square.extended
+
+
+def test_an_empty_mask_is_told_and_none_at_all_is_not() -> None:
+    mask = np.zeros((200, 300), np.uint8)
+    assert [notice.code for notice in plan_framing((300, 200), mask, "1:1", camera("static")).notices] == ["no_product"]
+    assert not plan_framing((300, 200), None, "1:1", camera("static")).notices
+    mask[80:120, 100:200] = 255
+    assert "no_product" not in [
+        notice.code for notice in plan_framing((300, 200), mask, "1:1", camera("static")).notices
+    ]
+
+
+def test_a_needle_of_a_photo_is_framed_and_taken_apart() -> None:
+    mask = np.zeros((20, 30_000), np.uint8)
+    mask[5:15, 6000:24_000] = 255
+    framing = plan_framing((30_000, 20), mask, "9:16", camera("orbit-left"))
+    layers = build_layers(Photo(np.full((20, 30_000, 3), 90, np.uint8)), mask, framing, (270, 480))
+    assert layers.window_photo().shape == (480, 270, 3) and layers.window_mask().any()
