@@ -138,3 +138,39 @@ def test_the_whole_path_on_any_shape_and_the_same_twice(shape: tuple[int, int]):
     first = masker.mask(photo)
     assert first.shape == shape and first.dtype == np.uint8
     assert np.array_equal(first, masker.mask(photo))
+
+
+class SeesRed(Masker):
+    """A masker whose network knows red, in its coarse cells, and notes how finely it was shown the photo."""
+
+    def __init__(self) -> None:
+        self.shown: list[float] = []
+
+    def probability(self, rgb: np.ndarray) -> np.ndarray:
+        red = ((rgb[..., 0] > 150) & (rgb[..., 1] < 90)).astype(np.float32)
+        self.shown.append(float(red.mean()))
+        return cv2.GaussianBlur(cv2.resize(red, (SIDE, SIDE), interpolation=cv2.INTER_AREA), (0, 0), 1.0)
+
+
+def test_the_outline_of_a_small_product_is_drawn_with_the_photos_own_pixels() -> None:
+    rng = np.random.default_rng(0)
+    photo = np.repeat(rng.integers(120, 136, (2400, 3200, 1), np.uint8), 3, -1)
+    truth = np.zeros(photo.shape[:2], np.uint8)
+    cv2.circle(truth, (900, 700), 260, 255, -1)
+    photo[truth > 0] = (200, 40, 40)
+    masker = SeesRed()
+    found = masker.mask(photo)
+    assert found.shape == truth.shape and len(masker.shown) == 2 and masker.shown[1] > 4 * masker.shown[0]
+    rows, columns = np.nonzero(found > 127)
+    edges = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+    assert edges == pytest.approx((440, 961, 640, 1161), abs=2), "a pixel at the working size is four of the photo"
+    wrong = np.count_nonzero((found > 127) != (truth > 0)) / (2 * np.pi * 260)
+    assert wrong < 1.5, "pixels off, on average along the outline"
+
+
+def test_where_nothing_is_found_the_mask_is_empty_and_what_fills_the_photo_is_seen_once() -> None:
+    assert not SeesRed().mask(np.full((300, 400, 3), 128, np.uint8)).any()
+    masker = SeesRed()
+    full = np.full((300, 400, 3), (200, 40, 40), np.uint8)
+    full[:6] = 128
+    assert (masker.mask(full) > 127).mean() > 0.95 and len(masker.shown) == 1
