@@ -157,15 +157,14 @@ def test_the_outline_of_a_small_product_is_drawn_with_the_photos_own_pixels() ->
     photo = np.repeat(rng.integers(120, 136, (2400, 3200, 1), np.uint8), 3, -1)
     truth = np.zeros(photo.shape[:2], np.uint8)
     cv2.circle(truth, (900, 700), 260, 255, -1)
+    for tooth in range(740, 1060, 20):  # of a comb: ten pixels wide, ten apart
+        truth[900:1060, tooth : tooth + 10] = 255
     photo[truth > 0] = (200, 40, 40)
     masker = SeesRed()
     found = masker.mask(photo)
     assert found.shape == truth.shape and len(masker.shown) == 2 and masker.shown[1] > 4 * masker.shown[0]
-    rows, columns = np.nonzero(found > 127)
-    edges = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
-    assert edges == pytest.approx((440, 961, 640, 1161), abs=2), "a pixel at the working size is four of the photo"
-    wrong = np.count_nonzero((found > 127) != (truth > 0)) / (2 * np.pi * 260)
-    assert wrong < 1.5, "pixels off, on average along the outline"
+    teeth = np.s_[960:1050, 740:1050]
+    assert np.mean((found[teeth] > 127) == (truth[teeth] > 0)) > 0.9, "a pixel at the working size is four of the photo"
 
 
 def test_where_nothing_is_found_the_mask_is_empty_and_what_fills_the_photo_is_seen_once() -> None:
