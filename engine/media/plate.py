@@ -23,8 +23,8 @@ _NEARBY = 2.0  # cells over which errors are averaged
 def continue_texture(image: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fill `hole` (bool [H, W]) of a uint8 [H, W, 3] image.
 
-    Low frequencies are interpolated smoothly across the hole; the fine detail is that of the pixel mirrored at a near
-    border, so grain and texture run on without smears. A seam of a few pixels around the hole is blended, not known.
+    Inside is what was mirrored at the nearest borders, brought to the colours of the seam, so grain and texture run on
+    without smears; where nothing can be mirrored, colours are interpolated smoothly. A seam of a few pixels around the hole is blended, not known.
     Returns the filled image and `depth` uint8 [H, W]: 0 on known pixels, rising to 255 inside, the weight for
     `correct_colours`.
     """
