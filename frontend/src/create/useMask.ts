@@ -96,7 +96,9 @@ function painted(base: MaskCanvas, strokes: Parameters<typeof compose>[2]): Mask
 function useBases(asset: Asset) {
   const [bases, setBases] = useState<Bases>({ opened: null, automatic: null });
   const [openedIsAutomatic, setOpenedIsAutomatic] = useState(true);
-  const [failed, setFailed] = useState(false);
+  const cache = useQueryClient();
+  // The address that did not load. Another one is tried when it arrives.
+  const [lost, setLost] = useState<string | null>(null);
   const { id, width, height, mask } = asset;
   const isAutomatic = mask?.source !== "brush";
   const needed =
@@ -111,26 +113,32 @@ function useBases(asset: Asset) {
   const address = useRef(needed);
   address.current = needed;
   const wants = needed !== null;
+  const another = lost !== null && wants && needed !== lost;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the photo's size belongs to its id
   useEffect(() => {
-    if (!wants || !address.current) return;
+    const url = address.current;
+    if (!wants || !url || url === lost) return;
     let stale = false;
-    loadMask(address.current, width, height).then(
+    loadMask(url, width, height).then(
       (canvas) => {
         if (stale) return;
-        setFailed(false);
+        setLost(null);
         setOpenedIsAutomatic((now) => (bases.opened ? now : isAutomatic));
         setBases((now) => ({
           opened: now.opened ?? canvas,
           automatic: isAutomatic ? canvas : now.automatic,
         }));
       },
-      () => !stale && setFailed(true),
+      () => {
+        if (stale) return;
+        setLost(url);
+        void cache.invalidateQueries({ queryKey: keys.asset(id) });
+      },
     );
     return () => {
       stale = true;
     };
-  }, [id, wants, isAutomatic]);
+  }, [id, wants, isAutomatic, another]);
 
   // Painting starts on an empty mask where none was found, and stays on it when the painted one was saved.
   useEffect(() => {
@@ -139,5 +147,5 @@ function useBases(asset: Asset) {
     setBases((now) => ({ opened: now.opened ?? blank, automatic: now.automatic ?? blank }));
   }, [unfound, width, height]);
 
-  return { ...bases, openedIsAutomatic, failed };
+  return { ...bases, openedIsAutomatic, failed: lost !== null };
 }

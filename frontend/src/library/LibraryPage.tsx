@@ -12,6 +12,7 @@ import { useDroppedPhotos } from "../create/useDroppedPhotos";
 import { Confirm } from "../ui/Confirm";
 import { Button, IconButton, ProgressBar } from "../ui/controls";
 import { facts, fileSize, percent } from "../ui/format";
+import { useNow } from "../ui/hooks";
 import { Empty, LoadFailed, useToast } from "../ui/messages";
 
 /** The photos of the workspace: add, use, delete. */
@@ -21,6 +22,7 @@ export function LibraryPage() {
   const lookOnly = useLookOnly();
   const addHere = (files: File[]) => add(files, false);
   const over = useDroppedPhotos(addHere);
+  useNow(60_000); // so that no picture that is not loaded yet keeps an address that has ended
   const photos = assets.data?.pages.flatMap((page) => page.results) ?? [];
   return (
     <>
