@@ -42,7 +42,7 @@ export function PhotoStrip({ selected, onSelect }: Props) {
         {mayEdit && <ChooseButton small onFiles={(files) => add(files, true)} />}
         {uploads.map((one) => (
           <span key={one.id} className="strip-photo strip-upload" title={one.name}>
-            <img src={one.preview} alt="" />
+            <img src={one.preview} alt="" draggable={false} />
             <ProgressBar value={one.fraction} waiting={one.fraction >= 1} label={`Uploading ${one.name}`} />
           </span>
         ))}
@@ -61,6 +61,7 @@ export function PhotoStrip({ selected, onSelect }: Props) {
                 src={stableUrl(`thumbnail ${asset.id}`, asset.urls.thumbnail)}
                 alt={asset.name}
                 loading="lazy"
+                draggable={false}
               />
             </label>
           ))}
