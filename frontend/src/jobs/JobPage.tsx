@@ -9,7 +9,7 @@ import { panelOf } from "../kinds";
 import { Confirm } from "../ui/Confirm";
 import { Button } from "../ui/controls";
 import { ago, facts } from "../ui/format";
-import { useNow } from "../ui/hooks";
+import { useNow, useTitle } from "../ui/hooks";
 import { Icon } from "../ui/Icon";
 import { Callout, Empty, LoadFailed } from "../ui/messages";
 import { useJobActions } from "./actions";
@@ -19,6 +19,7 @@ import { activity, advice, photoIsGone, summary, title } from "./words";
 
 export function JobPage({ id }: { id: string }) {
   const query = useJob(id);
+  useTitle(query.data ? title(query.data) : "Video");
   if (query.data) return <JobView job={query.data} />;
   if (query.isPending) return <JobSkeleton />;
   if (query.error instanceof ApiError && [400, 404].includes(query.error.status)) return <NoSuchVideo />;
