@@ -109,6 +109,15 @@ def test_numbers_that_are_none_are_refused(api: Api, photo: dict[str, Any], numb
     assert not videos().exists()
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e400"])
+def test_a_number_without_end_is_refused_wherever_it_stands(api: Api, photo: dict[str, Any], number: str) -> None:
+    body = json.dumps({"kind": "image_to_video", "settings": {"asset_id": photo["id"]}, "metadata": {"x": [1, 5.5]}})
+    answer = api.post("/jobs", body.replace("5.5", number))
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_request")
+    assert answer.json()["detail"] == "The number at metadata.x.1 is too large: send a smaller one."
+    assert not videos().exists()
+
+
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '"text"', "[" * 100_000, '{"a":' * 5000 + "1" + "}" * 5000])
 def test_what_is_no_json_object_is_refused(api: Api, body: str) -> None:
     answer = api.client.post("/api/v1/jobs", body, content_type="application/json", headers=api.headers)
