@@ -15,7 +15,7 @@ DEEPEST = 16
 
 
 class StorableJSONParser(JSONParser):
-    """Strict JSON (no NaN, no Infinity), nested at most 16 deep; strings are valid Unicode without NUL, numbers finite."""
+    """Strict JSON (no NaN, no Infinity), nested at most 16 deep: valid Unicode without NUL, finite numbers."""
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
@@ -50,7 +50,7 @@ def _sentence(reason: str) -> str:
 
 
 def refuse_unstorable(value: Any, path: str = "", depth: int = 0) -> None:
-    """Raise Problem for text and numbers anywhere in `value` that PostgreSQL cannot hold, and for nesting without end."""
+    """Raise Problem for what PostgreSQL cannot hold anywhere in `value`, and for nesting without end."""
     if depth > DEEPEST:
         raise Problem(400, "malformed_request", f"The JSON is nested more than {DEEPEST} deep.")
     if isinstance(value, str) and UNSTORABLE.search(value):

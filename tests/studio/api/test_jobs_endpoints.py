@@ -126,6 +126,16 @@ def test_what_is_no_json_object_is_refused(api: Api, body: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "read"),
+    [("/jobs", "application/json"), ("/framings", "application/json"), ("/assets", "multipart/form-data")],
+)
+def test_another_content_type_is_told_what_is_read(api: Api, path: str, read: str) -> None:
+    answer = api.client.post(f"/api/v1{path}", "a=1", content_type="text/csv", headers=api.headers)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert answer.json()["detail"].endswith(f"Send {read}.")
+
+
+@pytest.mark.parametrize(
     "prompt", ["🎥 slowly 🌊 👩‍👩‍👧", "حرّك الكاميرا ببطء", "‮override‬", "a" * 2000, "'; DROP TABLE jobs_job; --"]
 )
 def test_any_text_is_a_prompt(api: Api, photo: dict[str, Any], prompt: str) -> None:
