@@ -3,10 +3,12 @@
 import re
 import shlex
 from importlib import import_module
+from inspect import getsource
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn.config
 import yaml
 from django.core.management import get_commands, load_command_class
 
@@ -77,6 +79,7 @@ def lines_of_dockerfile() -> list[str]:
 
 def test_settings_are_given_under_names_that_are_read(compose: dict[str, Any]) -> None:
     read = (ROOT / "studio" / "settings.py").read_text() + (ROOT / "studio" / "environment.py").read_text()
+    read += getsource(uvicorn.config)
     given = {name for one in studio_services(compose).values() for name in one["environment"]}
     assert {name for name in given if f'"{name}"' not in read} == set()
     assert {"DATABASE_URL", "AQ_SECRET_KEY"} <= given

@@ -18,6 +18,7 @@ from engine.media.errors import MediaError
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 16
+MAX_SIDE = 65_500  # more, a JPEG cannot have
 _FORMATS = ("JPEG", "PNG", "WEBP")
 _TRANSPARENT_SHARE = 0.002  # fewer see-through pixels than this are rounded corners and scanner dust, not a cut-out
 _LIGHT_BACKDROP, _DARK_BACKDROP = (243, 243, 244), (58, 60, 64)
@@ -139,6 +140,10 @@ def _check_header(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise _too_many_pixels()
     width, height = image.size
+    if max(width, height) > MAX_SIDE:
+        raise MediaError(
+            "too_many_pixels", f"The picture is {width} x {height}. No side may have more than {MAX_SIDE:,} pixels."
+        )
     if min(width, height) < MIN_SIDE:
         raise MediaError("too_small", f"The picture is {width} x {height}. Each side needs {MIN_SIDE} pixels.")
     # More pictures in one JPEG (MPO) are a phone's depth or gain map beside the photo, which comes first.

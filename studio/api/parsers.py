@@ -1,5 +1,6 @@
-"""JSON bodies that can be stored: text that PostgreSQL cannot hold is refused with a sentence, not with a 500."""
+"""JSON bodies that can be stored: what PostgreSQL cannot hold is refused with a sentence, not with a 500."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import IO, Any
@@ -14,7 +15,7 @@ DEEPEST = 16
 
 
 class StorableJSONParser(JSONParser):
-    """Strict JSON (no NaN, no Infinity) whose strings are valid Unicode without NUL, nested at most 16 deep."""
+    """Strict JSON (no NaN, no Infinity), nested at most 16 deep: valid Unicode without NUL, finite numbers."""
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
@@ -49,11 +50,13 @@ def _sentence(reason: str) -> str:
 
 
 def refuse_unstorable(value: Any, path: str = "", depth: int = 0) -> None:
-    """Raise Problem for text anywhere in `value` that PostgreSQL cannot hold, and for nesting without end."""
+    """Raise Problem for what PostgreSQL cannot hold anywhere in `value`, and for nesting without end."""
     if depth > DEEPEST:
         raise Problem(400, "malformed_request", f"The JSON is nested more than {DEEPEST} deep.")
     if isinstance(value, str) and UNSTORABLE.search(value):
         raise invalid([FieldError(path, "unstorable_text", "This text holds a NUL or half of a surrogate pair.")])
+    if isinstance(value, float) and not math.isfinite(value):  # 1e400 is valid JSON, and infinite as a float
+        raise Problem(400, "malformed_request", f"The number at {path or 'body'} is too large: send a smaller one.")
     if isinstance(value, dict):
         for name, inner in value.items():
             refuse_unstorable(name, f"{path}.key".lstrip("."), depth)

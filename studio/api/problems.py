@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, JsonResponse
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from rest_framework import exceptions
+from rest_framework.parsers import BaseParser
 from rest_framework.response import Response
 
 from engine.bundles import BundleError
@@ -94,6 +95,8 @@ def _sentence(item: ErrorDetails) -> str:
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     """DRF's hook: any exception of a view becomes a problem; one that nobody expected is logged and told as 500."""
     problem = as_problem(error)
+    if isinstance(error, exceptions.UnsupportedMediaType):
+        problem = _unsupported_media_type(context["view"].parser_classes)
     if problem is DATABASE_AWAY:
         log.warning("A request was refused: %s", first_line(error))
     if problem is None:
@@ -184,7 +187,6 @@ SENTENCES = {
     "not_authenticated": "Sign in, or send an API key as `Authorization: Bearer aq_...`.",
     "method_not_allowed": "This address does not answer that method; the Allow header names those it does.",
     "not_acceptable": "This address answers application/json.",
-    "unsupported_media_type": "This address does not read that Content-Type.",
 }
 
 
@@ -195,6 +197,11 @@ def _from_rest_framework(error: exceptions.APIException) -> Problem:
     challenge = getattr(error, "auth_header", None)
     headers = {"WWW-Authenticate": challenge} if challenge else {}
     return Problem(error.status_code, code, detail, headers=headers)
+
+
+def _unsupported_media_type(parsers: Sequence[type[BaseParser]]) -> Problem:
+    read = " or ".join(parser.media_type for parser in parsers)
+    return Problem(415, "unsupported_media_type", f"This address does not read that Content-Type. Send {read}.")
 
 
 def _field_errors(details: Any, path: str = "") -> Iterator[FieldError]:

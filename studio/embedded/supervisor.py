@@ -131,7 +131,8 @@ def announce_when_ready(family: Family, plan: Plan, path: str, stop: StopFlag, s
 def address_note(plan: Plan) -> str:
     here = local_address(plan.host, plan.port)
     if plan.https:
-        return f"AQ_HTTPS is set: your proxy has to pass that address on to {here}, with X-Forwarded-Proto: https."
+        proxied = "with X-Forwarded-Proto: https, and who asks in X-Forwarded-For"
+        return f"AQ_HTTPS is set: your proxy has to pass that address on to {here}, {proxied}."
     if plan.host in EVERYWHERE:
         return f"That is for the network; on this machine {here} is the same."
     return ""

@@ -1,4 +1,7 @@
-"""The web process: uvicorn on a socket that the supervisor has opened, so that a restart refuses no connection."""
+"""The web process: uvicorn on a socket that the supervisor has opened, so that a restart refuses no connection.
+
+Whom a proxy asks for (`X-Forwarded-For`), uvicorn believes of this machine, or of the addresses in FORWARDED_ALLOW_IPS.
+"""
 
 import argparse
 import socket

@@ -221,3 +221,21 @@ def test_the_theme_is_kept(page: Page) -> None:
     page.reload()
     expect(page.get_by_role("button", name="Light theme")).to_be_visible()
     assert page.evaluate(colour) != light
+
+
+def test_the_focus_and_the_title_go_with_the_member(page: Page) -> None:
+    expect(page).to_have_title("Create · Aquarius Studio")
+    assert page.evaluate("document.activeElement === document.body")
+    page.get_by_role("navigation").get_by_role("link", name="Library").click()
+    expect(page.locator("main")).to_be_focused()
+    expect(page).to_have_title("Library · Aquarius Studio")
+    delete = page.get_by_role("button", name=re.compile("^Delete ")).first
+    for leave in ("Escape", "Enter"):  # Keep has the focus
+        delete.click()
+        expect(page.get_by_role("button", name="Keep")).to_be_focused()
+        page.keyboard.press(leave)
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(delete).to_be_focused()
+    page.go_back()
+    expect(page.locator("main")).to_be_focused()
+    expect(page).to_have_title("Create · Aquarius Studio")

@@ -113,6 +113,43 @@ def test_a_framing_that_fails_is_told_and_tried_again(visit: Visit) -> None:
     expect(page.get_by_text("The framing could not be worked out")).to_have_count(0)
 
 
+def test_a_photo_whose_address_has_ended_is_shown_at_its_next_one(visit: Visit) -> None:
+    page = visit("/library")
+    answers: list[str] = []
+
+    def with_another_address(route: Route) -> None:
+        asset = route.fetch().json()
+        answers.append(asset["id"])
+        asset["urls"]["content"] += f"?answer={len(answers)}"
+        route.fulfill(json=asset)
+
+    page.route("**/api/v1/assets/*", with_another_address)
+    page.route("**/media/**?answer=1", lambda route: route.fulfill(status=403))
+    page.goto("/")
+    page.locator("label.strip-photo").first.click()
+    photo = page.locator(".stage img.photo")
+    steps.comes_true(lambda: photo.count() == 1 and photo.evaluate("image => image.naturalWidth > 0"))
+    expect(photo).to_have_attribute("src", re.compile(r"\?answer=[2-9]"))
+
+
+def test_a_refusal_goes_when_what_was_refused_is_changed(page: Page) -> None:
+    error = {"field": "settings.prompt", "code": "string_too_long", "detail": "Shorten this."}
+    body = {"status": 422, "code": "validation_failed", "detail": "Correct settings.prompt.", "errors": [error]}
+
+    def refuse(route: Route) -> None:
+        if route.request.method == "POST":
+            route.fulfill(status=422, content_type="application/problem+json", body=json.dumps(body))
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/jobs", refuse)
+    steps.take_sample(page)
+    steps.press_generate(page)
+    expect(page.get_by_text("Prompt: Shorten this.")).to_be_visible()
+    page.get_by_label("Length", exact=True).press("End")
+    expect(page.get_by_text("Nothing was started")).to_have_count(0)
+
+
 @pytest.mark.full
 def test_all_photos_that_are_chosen_together_arrive(page: Page, tmp_path: Path) -> None:
     page.get_by_role("button", name="Choose a photo", exact=True).wait_for()

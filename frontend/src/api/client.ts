@@ -117,5 +117,15 @@ export async function request<T>(method: string, path: string, options: Options 
 
 /** The sentence a user should read for any thrown value. */
 export function sentence(error: unknown): string {
-  return error instanceof Error ? error.message : "Something went wrong. Please try again.";
+  if (!(error instanceof Error)) return "Something went wrong. Please try again.";
+  const told = error instanceof ApiError ? new Set(error.errors.map(fieldSentence)) : [];
+  return [...told].join(" ") || error.message;
+}
+
+/** What is wrong with a photo, a file or a whole form says so itself; anything else is named, "Prompt: ...". */
+function fieldSentence({ field, detail }: FieldProblem): string {
+  const name = field.split(".").findLast((part) => !/^\d+$/.test(part)) ?? "";
+  if (name === "" || ["file", "body"].includes(name) || name.endsWith("_id")) return detail;
+  const words = name === "email" ? "e-mail" : name.replaceAll("_", " ");
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}: ${detail}`;
 }

@@ -27,6 +27,9 @@ export const useModels = () =>
     staleTime: 300_000,
   });
 
+/** Signed addresses live 45 minutes at least: asked again this often, those on the page are always good. */
+export const ADDRESSES_MS = 20 * 60 * 1000;
+
 const cursorPage = { initialPageParam: "", getNextPageParam: (page: { next: string | null }) => page.next };
 
 /** `filter` is a query string of GET /jobs, for example "state=failed". */
@@ -34,16 +37,22 @@ export const useJobs = (filter: string) =>
   useInfiniteQuery({
     queryKey: keys.jobList(filter),
     queryFn: ({ pageParam }) => fetchJobs(filter, pageParam),
+    refetchInterval: ADDRESSES_MS,
     ...cursorPage,
   });
 
 export const useJob = (id: string) =>
-  useQuery({ queryKey: keys.job(id), queryFn: () => request<Job>("GET", `/jobs/${id}`) });
+  useQuery({
+    queryKey: keys.job(id),
+    queryFn: () => request<Job>("GET", `/jobs/${id}`),
+    refetchInterval: ADDRESSES_MS,
+  });
 
 export const useAssets = () =>
   useInfiniteQuery({
     queryKey: keys.assetList,
     queryFn: ({ pageParam }) => request<Page<Asset>>("GET", withCursor("/assets?kind=image", pageParam, 48)),
+    refetchInterval: ADDRESSES_MS,
     ...cursorPage,
   });
 
@@ -53,7 +62,7 @@ export const useAsset = (id: string | null) =>
     queryKey: keys.asset(id ?? ""),
     queryFn: () => request<Asset>("GET", `/assets/${id}`),
     enabled: id !== null,
-    refetchInterval: (query) => (query.state.data?.mask?.state === "pending" ? 400 : false),
+    refetchInterval: (query) => (query.state.data?.mask?.state === "pending" ? 400 : ADDRESSES_MS),
   });
 
 export const fetchFraming = (settings: Settings, signal: AbortSignal) => {

@@ -13,6 +13,7 @@ import { JobsPage } from "../jobs/JobsPage";
 import { LibraryPage } from "../library/LibraryPage";
 import { PeoplePage } from "../people/PeoplePage";
 import { Spinner } from "../ui/controls";
+import { useTitle } from "../ui/hooks";
 import { Empty, LoadFailed } from "../ui/messages";
 import { MemberProvider } from "./member";
 import { go, Link, usePath } from "./router";
@@ -73,6 +74,11 @@ function Route() {
   if (path === "/library") return <LibraryPage />;
   if (path === "/brand") return <BrandPage />;
   if (path === "/people") return <PeoplePage />;
+  return <NoSuchPage />;
+}
+
+function NoSuchPage() {
+  useTitle("No such page");
   return (
     <Empty
       icon="alert"

@@ -1,10 +1,11 @@
-import { type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { type ReactNode, type RefObject, useEffect, useId, useRef, useState } from "react";
 import { request, SESSION, sentence } from "../api/client";
 import { useJobs } from "../api/queries";
 import { useConnection } from "../feed/FeedProvider";
 import { isActive } from "../feed/reduce";
 import { generationFilter } from "../kinds";
 import { Button, IconButton, RadioGroup } from "../ui/controls";
+import { refuseFiles } from "../ui/drops";
 import { facts } from "../ui/format";
 import { Icon, type IconName } from "../ui/Icon";
 import { useToast } from "../ui/messages";
@@ -22,6 +23,8 @@ const PAGES: { href: string; label: string; icon: IconName }[] = [
 
 export function Shell({ children }: { children: ReactNode }) {
   const main = useRef<HTMLElement>(null);
+  useFocusOnPage(main);
+  useEffect(() => refuseFiles(window), []);
   return (
     <div className="shell">
       {/* biome-ignore lint/a11y/useValidAnchor: a link to a place on this page, which also takes the focus there */}
@@ -45,6 +48,17 @@ export function Shell({ children }: { children: ReactNode }) {
       </main>
     </div>
   );
+}
+
+/** The control that changed the page is often gone with it: the keyboard goes on at the start of the new one. */
+function useFocusOnPage(main: RefObject<HTMLElement | null>): void {
+  const path = usePath();
+  const shown = useRef(path);
+  useEffect(() => {
+    if (shown.current === path) return;
+    shown.current = path;
+    main.current?.focus({ preventScroll: true });
+  }, [main, path]);
 }
 
 function Navigation() {

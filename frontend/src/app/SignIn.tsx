@@ -2,6 +2,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useEffect, useId, useState } from "react";
 import { request, SESSION, sentence } from "../api/client";
 import { Button } from "../ui/controls";
+import { useTitle } from "../ui/hooks";
 import { Callout } from "../ui/messages";
 import mark from "./mark.svg";
 import { forgetAllButSession } from "./session";
@@ -14,6 +15,7 @@ interface SignInProps {
 
 /** Shown on every address while nobody is signed in; the address is kept for afterwards. */
 export function SignIn({ ended, onSignedIn }: SignInProps) {
+  useTitle("Sign in");
   const cache = useQueryClient();
   useEffect(() => forgetAllButSession(cache), [cache]);
   const [problem, setProblem] = useState<string | null>(null);

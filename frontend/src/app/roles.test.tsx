@@ -30,7 +30,7 @@ const people = (["owner", "admin", "viewer"] as const).map((role) => ({
   created_at: "2026-01-01T00:00:00Z",
 }));
 
-const job = (state: Job["state"]) =>
+const job = (state: Job["state"], change: Partial<Job> = {}) =>
   ({
     id: "j1",
     kind: "image_to_video",
@@ -43,12 +43,13 @@ const job = (state: Job["state"]) =>
     source_asset: photo,
     eta_seconds: null,
     created_at: "2026-01-01T00:00:00Z",
+    ...change,
   }) as unknown as Job;
 
-function seen(role: Role, page: ReactNode, state: Job["state"] = "running"): string {
+function seen(role: Role, page: ReactNode, shown: Job = job("running")): string {
   const cache = new QueryClient({ defaultOptions: { queries: { staleTime: 60_000 } } });
   cache.setQueryData(keys.models, []);
-  cache.setQueryData(keys.job("j1"), job(state));
+  cache.setQueryData(keys.job("j1"), shown);
   cache.setQueryData(keys.assetList, { pages: [{ results: [photo], next: null }], pageParams: [""] });
   cache.setQueryData(keys.brands, { pages: [{ results: [brand], next: null }], pageParams: [""] });
   cache.setQueryData(keys.productList("b1"), {
@@ -78,10 +79,32 @@ beforeEach(() => vi.stubGlobal("navigator", {}));
 afterEach(() => vi.unstubAllGlobals());
 
 const running = (role: Role) => seen(role, <JobPage id="j1" />);
-const failed = (role: Role) => seen(role, <JobPage id="j1" />, "failed");
+const failed = (role: Role) => seen(role, <JobPage id="j1" />, job("failed"));
 const brands = (role: Role) => seen(role, <BrandPage />);
 const persons = (role: Role) => seen(role, <PeoplePage />);
 const library = (role: Role) => seen(role, <LibraryPage />);
+
+describe("a video whose photo was deleted", () => {
+  const page = (change: Partial<Job>) =>
+    seen("editor", <JobPage id="j1" />, job("succeeded", { source_asset: null, ...change }));
+
+  it("is not offered again, and says what its settings are good for", () => {
+    const error = { code: "x", message: "It broke.", retryable: true };
+    for (const html of [page({}), page({ state: "failed", error })]) {
+      expect(html).toContain("The photo was deleted");
+      expect(html).toContain("Use these settings");
+      for (const word of ["Again<", "Vary<", "Start it again"]) expect(html).not.toContain(word);
+    }
+    expect(failed("editor")).not.toContain("The photo was deleted");
+  });
+
+  it("promises nothing where the video was deleted too", () => {
+    const result = { asset: null, settings: {}, timings: {} } as unknown as Job["result"];
+    expect(page({ result })).toContain("The video was deleted");
+    expect(page({ result })).not.toContain("start it again");
+    expect(page({ result, source_asset: photo })).toContain("start it again");
+  });
+});
 
 describe("a viewer", () => {
   it("is told why a video cannot be canceled, made again or varied here", () => {

@@ -3,6 +3,7 @@ import type { Brand, Product } from "../api/types";
 import { useBrands, useProducts } from "../api/workspace";
 import { useLookOnly, useMayEdit } from "../app/member";
 import { Button, IconButton } from "../ui/controls";
+import { useTitle } from "../ui/hooks";
 import { Empty } from "../ui/messages";
 import { InPages } from "../ui/Pages";
 import { BrandForm } from "./BrandForm";
@@ -10,6 +11,7 @@ import { ProductForm } from "./ProductForm";
 
 /** The brands of the workspace: their colours, and their products with the facts that copy may state. */
 export function BrandPage() {
+  useTitle("Brand");
   const brands = useBrands();
   const mayEdit = useMayEdit();
   const lookOnly = useLookOnly();

@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { ApiError, sentence } from "../api/client";
 import { useCreateJob } from "../api/queries";
 import type { Asset, Settings } from "../api/types";
@@ -102,6 +102,11 @@ function useGenerate(asset: Asset | null, framing: FramingState | null, flush: P
   const [busy, setBusy] = useState(false);
   const [late, setLate] = useState(false);
   const [error, setError] = useState<unknown>(null);
+
+  // What was refused is being corrected: the refusal speaks of something that is not there any more.
+  const values = draft.kind ? draft.values[draft.kind] : undefined;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what they are is not read, only that they change
+  useEffect(() => setError(null), [draft.kind, JSON.stringify(values), asset?.id]);
 
   const start = async (kind: string, settings: Settings) => {
     // The same request again after a lost answer must not start a second job.

@@ -2,6 +2,7 @@ import { useEffect } from "react";
 import { ApiError } from "../api/client";
 import { useAsset, useModels } from "../api/queries";
 import { Spinner } from "../ui/controls";
+import { useTitle } from "../ui/hooks";
 import { Empty, LoadFailed } from "../ui/messages";
 import { ControlPanel } from "./ControlPanel";
 import { useDraft } from "./DraftProvider";
@@ -13,6 +14,7 @@ import { useDroppedPhotos } from "./useDroppedPhotos";
 
 /** Photo, mask and framing on the left, what shall happen on the right, Generate below it. */
 export function CreatePage() {
+  useTitle("Create");
   const { draft, change, kinds } = useDraft();
   const models = useModels();
   const photo = useAsset(draft.assetId);

@@ -1,7 +1,7 @@
 import { useRef } from "react";
 import { PHOTO_TYPES } from "../api/upload";
 import { useLookOnly, useMember } from "../app/member";
-import { Button, ProgressBar } from "../ui/controls";
+import { Button, IconButton, ProgressBar } from "../ui/controls";
 import { megabytes, percent } from "../ui/format";
 import { Icon } from "../ui/Icon";
 import { Callout } from "../ui/messages";
@@ -39,10 +39,10 @@ const PickOne = () => (
 
 /** Why some of the photos that were given last are not here. */
 export function UploadProblems() {
-  const { problems } = useUploads();
+  const { problems, dismiss } = useUploads();
   if (problems.length === 0) return null;
   return (
-    <Callout tone="error">
+    <Callout tone="error" action={<IconButton icon="close" label="Dismiss" onClick={dismiss} />}>
       {problems.map((problem) => (
         <p key={problem}>{problem}</p>
       ))}

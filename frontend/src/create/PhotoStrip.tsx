@@ -4,6 +4,7 @@ import { useAssets } from "../api/queries";
 import { stableUrl } from "../api/stableUrl";
 import { useMayEdit } from "../app/member";
 import { Button, ProgressBar } from "../ui/controls";
+import { useNow } from "../ui/hooks";
 import { Callout } from "../ui/messages";
 import { ChooseButton, UploadProblems } from "./PhotoDrop";
 import { useUploads } from "./UploadProvider";
@@ -19,6 +20,7 @@ export function PhotoStrip({ selected, onSelect }: Props) {
   const { uploads, add } = useUploads();
   const mayEdit = useMayEdit();
   const name = useId();
+  useNow(60_000); // so that no picture that is not loaded yet keeps an address that has ended
   const photos = assets.data?.pages.flatMap((page) => page.results) ?? [];
   return (
     <section className="strip" aria-label="Photos">
@@ -40,7 +42,7 @@ export function PhotoStrip({ selected, onSelect }: Props) {
         {mayEdit && <ChooseButton small onFiles={(files) => add(files, true)} />}
         {uploads.map((one) => (
           <span key={one.id} className="strip-photo strip-upload" title={one.name}>
-            <img src={one.preview} alt="" />
+            <img src={one.preview} alt="" draggable={false} />
             <ProgressBar value={one.fraction} waiting={one.fraction >= 1} label={`Uploading ${one.name}`} />
           </span>
         ))}
@@ -59,6 +61,7 @@ export function PhotoStrip({ selected, onSelect }: Props) {
                 src={stableUrl(`thumbnail ${asset.id}`, asset.urls.thumbnail)}
                 alt={asset.name}
                 loading="lazy"
+                draggable={false}
               />
             </label>
           ))}

@@ -1,6 +1,9 @@
-import { type ReactNode, useEffect, useRef, useState } from "react";
-import { forgetUrl, stableUrl } from "../api/stableUrl";
+import { useQueryClient } from "@tanstack/react-query";
+import { type ReactNode, useRef } from "react";
+import { useFile } from "../api/file";
+import { keys } from "../api/keys";
 import type { Asset, Framing } from "../api/types";
+import { Button, Spinner } from "../ui/controls";
 import { useSize } from "../ui/hooks";
 import { Icon } from "../ui/Icon";
 import { KeyboardBrush } from "./KeyboardBrush";
@@ -81,31 +84,34 @@ export function Stage(props: StageProps) {
 }
 
 function Photo({ asset }: { asset: Asset }) {
-  const key = `content ${asset.id}`;
-  const [url, setUrl] = useState(() => stableUrl(key, asset.urls.content));
-  const [failed, setFailed] = useState(false);
-  const latest = asset.urls.content;
-  useEffect(() => {
-    setUrl(stableUrl(key, latest));
-    setFailed(false);
-  }, [key, latest]);
-  if (failed) {
+  const cache = useQueryClient();
+  const askAgain = () => cache.invalidateQueries({ queryKey: keys.asset(asset.id) });
+  const file = useFile(`content ${asset.id}`, asset.urls.content, askAgain);
+  if (file.state === "asking") {
+    return (
+      <div className="photo-failed" role="status" aria-label="Loading the photo">
+        <Spinner />
+      </div>
+    );
+  }
+  if (file.state === "failed") {
     return (
       <div className="photo-failed" role="alert">
-        <Icon name="alert" /> The photo could not be loaded. Reload the page to try again.
+        <Icon name="alert" /> The photo could not be loaded.
+        <Button icon="again" onClick={file.retry}>
+          Try again
+        </Button>
       </div>
     );
   }
   return (
     <img
+      key={file.attempt}
       className={asset.mask?.state === "pending" ? "photo photo-pending" : "photo"}
-      src={url}
+      src={file.url}
       alt={asset.name}
       draggable={false}
-      onError={() => {
-        forgetUrl(key);
-        setFailed(true);
-      }}
+      onError={file.onError}
     />
   );
 }

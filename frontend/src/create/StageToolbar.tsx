@@ -2,7 +2,8 @@ import { useEffect } from "react";
 import { useMayEdit } from "../app/member";
 import { IconButton, RadioGroup, Slider } from "../ui/controls";
 import { Icon } from "../ui/Icon";
-import type { Mask, SaveState } from "./useMask";
+import type { SaveState } from "./saves";
+import type { Mask } from "./useMask";
 import { FITTED, type Viewport, zoomAt } from "./viewport";
 
 export type Tool = "look" | "brush" | "eraser";

@@ -20,6 +20,7 @@ import { UploadQueue, type UploadState } from "./uploadQueue";
 interface Uploads extends UploadState {
   add: (files: File[], use: boolean) => void;
   cancel: () => void;
+  dismiss: () => void;
 }
 
 const UploadContext = createContext<Uploads | null>(null);
@@ -54,7 +55,7 @@ export function UploadProvider({ children }: { children: ReactNode }) {
   const uploads = useMemo(() => {
     const add = (files: File[], use: boolean) =>
       lookOnly ? tell(lookOnly, "error") : queue.add(files, use, largest);
-    return { ...state, add, cancel: queue.cancel };
+    return { ...state, add, cancel: queue.cancel, dismiss: queue.dismiss };
   }, [state, queue, lookOnly, tell, largest]);
   return <UploadContext.Provider value={uploads}>{children}</UploadContext.Provider>;
 }

@@ -48,6 +48,8 @@ describe("photos that are uploaded together", () => {
     sent[0]?.end(new ApiError(413, "too_large", "This is larger than 8 MB. Send a smaller file."));
     await vi.waitFor(() => expect(sent).toHaveLength(2));
     expect(queue.snapshot().problems[1]).toContain("8 MB");
+    queue.dismiss();
+    expect([queue.snapshot().problems, names(queue)]).toEqual([[], ["b.jpg"]]);
     sent[1]?.end(asset("b"));
     await vi.waitFor(() => expect(done).toHaveBeenCalledTimes(1));
   });

@@ -61,6 +61,9 @@ export class UploadQueue {
     if (this.sending === null) void this.run();
   };
 
+  /** What went wrong has been read. */
+  readonly dismiss = (): void => this.change({ ...this.state, problems: [] });
+
   /** Gives up the one that is on its way and those that wait. */
   readonly cancel = (): void => {
     for (const { id } of this.state.uploads.slice(this.sending ? 1 : 0)) this.drop(id);

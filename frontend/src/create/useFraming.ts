@@ -5,7 +5,7 @@ import type { Asset, Framing } from "../api/types";
 import { panelOf } from "../kinds";
 import { useSettled } from "../ui/hooks";
 import { useDraft } from "./DraftProvider";
-import type { SaveState } from "./useMask";
+import type { SaveState } from "./saves";
 
 export interface FramingState {
   /** As it is known so far: while a new one is worked out, the one before. */

@@ -1,14 +1,11 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useCallback, useEffect, useMemo, useReducer, useRef, useState } from "react";
+import { useEffect, useMemo, useReducer, useRef, useState } from "react";
 import { keys } from "../api/keys";
 import { automaticMask, saveMask } from "../api/queries";
 import type { Asset } from "../api/types";
 import { emptyHistory, historyReducer, visible, wanted } from "./history";
 import { compose, emptyMask, loadMask, type MaskCanvas, toPng } from "./maskPixels";
-
-const SAVE_AFTER_MS = 600;
-
-export type SaveState = "saved" | "waiting" | "saving" | "failed";
+import { type SaveState, Saves } from "./saves";
 
 interface Bases {
   opened: MaskCanvas | null;
@@ -21,67 +18,36 @@ export function useMask(asset: Asset) {
   const [history, change] = useReducer(historyReducer, emptyHistory);
   const bases = useBases(asset);
   const [save, setSave] = useState<SaveState>("saved");
-  const timer = useRef<number | undefined>(undefined);
-  const running = useRef<Promise<unknown>>(Promise.resolve());
-  const sends = useRef(0);
 
   const { base: baseName, strokes } = useMemo(() => visible(history), [history]);
   const base = baseName === "automatic" ? bases.automatic : bases.opened;
 
-  const send = useCallback(async () => {
-    window.clearTimeout(timer.current);
-    timer.current = undefined;
-    sends.current += 1;
-    const mine = sends.current;
-    // Only the last word on it: what came while this was on its way is not saved yet.
-    const isLast = () => mine === sends.current && timer.current === undefined;
-    setSave("saving");
+  const prepare = () => {
     const want = wanted(history);
     const automatic = want === "automatic" || (want === "opened" && bases.openedIsAutomatic);
     const picture =
       want === "opened" ? bases.opened : painted(base ?? emptyMask(asset.width, asset.height), strokes);
-    const order = running.current.then(async () => {
+    return async () => {
       const saved = automatic
         ? await automaticMask(asset.id)
         : await saveMask(asset.id, await toPng(picture as MaskCanvas));
       cache.setQueryData(keys.asset(asset.id), saved);
-    });
-    running.current = order.catch(() => undefined);
-    await order.then(
-      () => isLast() && setSave("saved"),
-      (error) => {
-        if (isLast()) setSave("failed");
-        throw error;
-      },
-    );
-  }, [asset, base, bases, cache, history, strokes]);
-
-  const latest = useRef(send);
-  latest.current = send;
+    };
+  };
+  const latest = useRef(prepare);
+  latest.current = prepare;
+  const [saves] = useState(() => new Saves(() => latest.current(), setSave));
   const opened = useRef(history.steps);
   useEffect(() => {
     if (history.steps === opened.current) return;
     opened.current = history.steps;
-    setSave("waiting");
-    window.clearTimeout(timer.current);
-    timer.current = window.setTimeout(() => latest.current().catch(() => undefined), SAVE_AFTER_MS);
-  }, [history.steps]);
-  useEffect(
-    () => () => {
-      if (timer.current !== undefined) latest.current().catch(() => undefined);
-    },
-    [],
-  );
-
-  /** Resolves when the server has what is seen here; raises when it cannot be saved. */
-  const flush = useCallback(async () => {
-    if (timer.current !== undefined || save === "failed") await latest.current();
-    await running.current;
-  }, [save]);
+    saves.soon();
+  }, [history.steps, saves]);
+  useEffect(() => saves.leave, [saves]);
 
   const want = wanted(history);
   const canReset = want === "painted" || (want === "opened" && !bases.openedIsAutomatic && base !== null);
-  return { history, change, base, strokes, save, flush, canReset, failed: bases.failed };
+  return { history, change, base, strokes, save, flush: saves.flush, canReset, failed: bases.failed };
 }
 
 export type Mask = ReturnType<typeof useMask>;
@@ -96,7 +62,9 @@ function painted(base: MaskCanvas, strokes: Parameters<typeof compose>[2]): Mask
 function useBases(asset: Asset) {
   const [bases, setBases] = useState<Bases>({ opened: null, automatic: null });
   const [openedIsAutomatic, setOpenedIsAutomatic] = useState(true);
-  const [failed, setFailed] = useState(false);
+  const cache = useQueryClient();
+  // The address that did not load. Another one is tried when it arrives.
+  const [lost, setLost] = useState<string | null>(null);
   const { id, width, height, mask } = asset;
   const isAutomatic = mask?.source !== "brush";
   const needed =
@@ -111,26 +79,32 @@ function useBases(asset: Asset) {
   const address = useRef(needed);
   address.current = needed;
   const wants = needed !== null;
+  const another = lost !== null && wants && needed !== lost;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the photo's size belongs to its id
   useEffect(() => {
-    if (!wants || !address.current) return;
+    const url = address.current;
+    if (!wants || !url || url === lost) return;
     let stale = false;
-    loadMask(address.current, width, height).then(
+    loadMask(url, width, height).then(
       (canvas) => {
         if (stale) return;
-        setFailed(false);
+        setLost(null);
         setOpenedIsAutomatic((now) => (bases.opened ? now : isAutomatic));
         setBases((now) => ({
           opened: now.opened ?? canvas,
           automatic: isAutomatic ? canvas : now.automatic,
         }));
       },
-      () => !stale && setFailed(true),
+      () => {
+        if (stale) return;
+        setLost(url);
+        void cache.invalidateQueries({ queryKey: keys.asset(id) });
+      },
     );
     return () => {
       stale = true;
     };
-  }, [id, wants, isAutomatic]);
+  }, [id, wants, isAutomatic, another]);
 
   // Painting starts on an empty mask where none was found, and stays on it when the painted one was saved.
   useEffect(() => {
@@ -139,5 +113,5 @@ function useBases(asset: Asset) {
     setBases((now) => ({ opened: now.opened ?? blank, automatic: now.automatic ?? blank }));
   }, [unfound, width, height]);
 
-  return { ...bases, openedIsAutomatic, failed };
+  return { ...bases, openedIsAutomatic, failed: lost !== null };
 }

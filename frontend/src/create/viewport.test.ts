@@ -18,6 +18,10 @@ describe("viewport", () => {
     expect(panBy({ scale: 2, x: 0, y: 0 }, 9999, -9999, 300, 200)).toEqual({ scale: 2, x: 300, y: -200 });
   });
 
+  it("keeps a photo that is fitted where it is", () => {
+    expect(panBy(FITTED, 40, 25, 300, 200)).toEqual(FITTED);
+  });
+
   it("fits the photo by its tighter side", () => {
     expect(fitPhoto(800, 400, 1, null)).toEqual({ left: 200, top: 0, width: 400, height: 400 });
   });

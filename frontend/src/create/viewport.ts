@@ -16,8 +16,9 @@ export function zoomAt(view: Viewport, factor: number, px: number, py: number): 
   return { scale, x: px - (px - view.x) * ratio, y: py - (py - view.y) * ratio };
 }
 
-/** Moves the photo, but never further than half the fitted size (width, height) times the zoom. */
+/** Moves a zoomed photo, but never further than half the fitted size (width, height) times the zoom. */
 export function panBy(view: Viewport, dx: number, dy: number, width: number, height: number): Viewport {
+  if (view.scale === 1) return FITTED;
   const limit = (value: number, most: number) => Math.min(most, Math.max(-most, value));
   return {
     scale: view.scale,

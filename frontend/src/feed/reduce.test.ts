@@ -80,6 +80,23 @@ describe("applyEvents", () => {
     expect(again.job).toMatchObject({ state: "queued", progress: 0, preview_url: null, stage: null });
   });
 
+  it("tells of another attempt, which begins without what the one before had to say", () => {
+    const notice = { code: "extended", message: "The background was extended." };
+    const first = [event(1, "started", { attempt: 1, max_attempts: 3 }), event(2, "notice", notice)];
+    const waiting = applyEvents({ job: job(), seq: 0 }, [...first, event(3, "requeued", { reason: "lost" })]);
+    expect(waiting.job).toMatchObject({ state: "queued", attempt: 1 });
+    const second = applyEvents(waiting, [event(4, "started", { attempt: 2, max_attempts: 3 })]);
+    expect(second.job).toMatchObject({ state: "running", attempt: 2, notices: [] });
+  });
+
+  it("does not count an attempt that a worker gave back because it shuts down", () => {
+    const after = applyEvents({ job: job(), seq: 0 }, [
+      event(1, "started", { attempt: 1, max_attempts: 3 }),
+      event(2, "requeued", { reason: "worker_stopped" }),
+    ]);
+    expect(after.job.attempt).toBe(0);
+  });
+
   it("ends with the error as it was told", () => {
     const error = { code: "disk_full", message: "The disk is full.", retryable: true };
     const after = applyEvents({ job: job(), seq: 4 }, [event(5, "failed", error)]);

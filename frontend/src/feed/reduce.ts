@@ -37,7 +37,7 @@ export function applyEvent(job: Job, event: JobEvent): Job {
     case "queued":
       return { ...job, state: "queued" };
     case "started":
-      return { ...job, state: "running", queue: null, started_at: job.started_at ?? event.created_at };
+      return { ...job, ...started(job, data), started_at: job.started_at ?? event.created_at };
     case "progress":
       return {
         ...job,
@@ -52,7 +52,7 @@ export function applyEvent(job: Job, event: JobEvent): Job {
     case "notice":
       return { ...job, notices: withNotice(job.notices, data as unknown as Notice) };
     case "requeued":
-      return { ...job, state: "queued", stage: null, progress: 0, eta_seconds: null, preview_url: null };
+      return { ...job, ...FRESH, state: "queued", attempt: attemptAfter(job, data) };
     case "succeeded":
       return ended(job, event, { result: resultOf(data) ?? job.result, progress: 1 });
     case "failed":
@@ -64,6 +64,18 @@ export function applyEvent(job: Job, event: JobEvent): Job {
       return job;
   }
 }
+
+const FRESH = { stage: null, progress: 0, eta_seconds: null, preview_url: null } as const;
+
+/** An attempt begins with nothing of the one before, as the studio's own row does. */
+function started(job: Job, data: Record<string, unknown>): Partial<Job> {
+  const attempt = (data.attempt as number | undefined) ?? job.attempt;
+  return { ...FRESH, state: "running", queue: null, attempt, notices: [], error: null };
+}
+
+/** A worker that shuts down hands the job back unharmed: its attempt does not count. */
+const attemptAfter = (job: Job, data: Record<string, unknown>): number =>
+  data.reason === "worker_stopped" ? Math.max(0, job.attempt - 1) : job.attempt;
 
 function ended(job: Job, event: JobEvent, change: Partial<Job>): Job {
   const state = event.type as JobState;

@@ -9,16 +9,17 @@ import { panelOf } from "../kinds";
 import { Confirm } from "../ui/Confirm";
 import { Button } from "../ui/controls";
 import { ago, facts } from "../ui/format";
-import { useNow } from "../ui/hooks";
+import { useNow, useTitle } from "../ui/hooks";
 import { Icon } from "../ui/Icon";
 import { Callout, Empty, LoadFailed } from "../ui/messages";
 import { useJobActions } from "./actions";
 import { JobDetails } from "./JobDetails";
 import { JobStage } from "./JobStage";
-import { activity, advice, summary, title } from "./words";
+import { activity, advice, photoIsGone, summary, title } from "./words";
 
 export function JobPage({ id }: { id: string }) {
   const query = useJob(id);
+  useTitle(query.data ? title(query.data) : "Video");
   if (query.data) return <JobView job={query.data} />;
   if (query.isPending) return <JobSkeleton />;
   if (query.error instanceof ApiError && [400, 404].includes(query.error.status)) return <NoSuchVideo />;
@@ -40,6 +41,11 @@ function JobView({ job }: { job: Job }) {
       <JobStage job={job} aspect={panel?.aspect(job.settings) ?? 1} />
       <aside className="job-side" aria-label="About this video">
         <Trouble job={job} />
+        {photoIsGone(job) && (
+          <Callout title="The photo was deleted">
+            So this video cannot be made again or varied. “Use these settings” works with another photo.
+          </Callout>
+        )}
         <Actions job={job} />
         {job.notices.map((notice) => (
           <Callout key={notice.code + notice.message} tone="warn">
@@ -56,7 +62,9 @@ function Trouble({ job }: { job: Job }) {
   if (job.result && !job.result.asset) {
     return (
       <Callout title="The video was deleted">
-        Its settings are still here: start it again to make it anew.
+        {photoIsGone(job)
+          ? "Its settings are still here."
+          : "Its settings are still here: start it again to make it anew."}
       </Callout>
     );
   }
@@ -73,6 +81,7 @@ function Trouble({ job }: { job: Job }) {
 function Actions({ job }: { job: Job }) {
   const actions = useJobActions(job);
   const lookOnly = useLookOnly();
+  const again = !photoIsGone(job);
   const [asking, setAsking] = useState(false);
   if (isActive(job)) {
     return (
@@ -115,7 +124,8 @@ function Actions({ job }: { job: Job }) {
           <Icon name="download" /> <span>Download MP4</span>
         </a>
       )}
-      {lookOnly === null ? (
+      {lookOnly !== null && <p className="small muted job-wide">{lookOnly}</p>}
+      {lookOnly === null && again && (
         <>
           <Button
             look={done ? "plain" : "primary"}
@@ -136,8 +146,6 @@ function Actions({ job }: { job: Job }) {
             </Button>
           )}
         </>
-      ) : (
-        <p className="small muted job-wide">{lookOnly}</p>
       )}
       <Button look="quiet" icon="settings" onClick={actions.use}>
         Use these settings

@@ -1,3 +1,5 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { keys } from "../api/keys";
 import { stableUrl } from "../api/stableUrl";
 import type { Job } from "../api/types";
 import { isActive } from "../feed/reduce";
@@ -10,6 +12,8 @@ import { activity, progressText } from "./words";
 
 /** The video, or how far it has come, in its own format. */
 export function JobStage({ job, aspect }: { job: Job; aspect: number }) {
+  const cache = useQueryClient();
+  const askAgain = () => cache.invalidateQueries({ queryKey: keys.job(job.id) });
   const result = job.result?.asset;
   const fps = panelOf(job.kind)?.fps({ ...job.settings, ...job.result?.settings }) ?? 24;
   const shape = result ? result.width / result.height : aspect;
@@ -19,7 +23,11 @@ export function JobStage({ job, aspect }: { job: Job; aspect: number }) {
         className="job-frame"
         style={{ aspectRatio: String(shape), "--aspect": shape } as React.CSSProperties}
       >
-        {result ? <Player key={result.id} asset={result} fps={fps} /> : <Unfinished job={job} />}
+        {result ? (
+          <Player key={result.id} asset={result} fps={fps} askAgain={askAgain} />
+        ) : (
+          <Unfinished job={job} />
+        )}
       </div>
       {isActive(job) && <LiveProgress job={job} />}
     </section>

@@ -4,6 +4,7 @@ import type { Job } from "../api/types";
 import { Link } from "../app/router";
 import { generationFilter } from "../kinds";
 import { Button, RadioGroup } from "../ui/controls";
+import { useTitle } from "../ui/hooks";
 import { Empty, LoadFailed } from "../ui/messages";
 import { JobCard } from "./JobCard";
 
@@ -16,6 +17,7 @@ const FILTERS = [
 
 /** Every video of the workspace, newest first, whoever started it and wherever. */
 export function JobsPage() {
+  useTitle("Videos");
   const [state, setState] = useState("");
   const list = useJobs(generationFilter(state));
   const jobs = list.data?.pages.flatMap((page) => page.results) ?? [];

@@ -1,26 +1,34 @@
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
-import { forgetUrl, stableUrl } from "../api/stableUrl";
+import { useFile } from "../api/file";
+import { stableUrl } from "../api/stableUrl";
 import type { Asset } from "../api/types";
-import { IconButton } from "../ui/controls";
+import { Button, IconButton } from "../ui/controls";
 import { clock } from "../ui/format";
 import { Icon } from "../ui/Icon";
 import { cannotPlay, frameAt, timeOfFrame } from "./playing";
 
+interface PlayerProps {
+  asset: Asset;
+  fps: number;
+  /** Asks for the asset again: its address may have ended. */
+  askAgain: () => Promise<unknown>;
+}
+
 /** Plays a silent video: play and pause, a seek bar, single frames, loop and full screen. */
-export function Player({ asset, fps }: { asset: Asset; fps: number }) {
+export function Player({ asset, fps, askAgain }: PlayerProps) {
   const root = useRef<HTMLDivElement>(null);
   const video = useRef<HTMLVideoElement>(null);
-  const [url] = useState(() => stableUrl(`content ${asset.id}`, asset.urls.content));
+  const file = useFile(`content ${asset.id}`, asset.urls.content, askAgain);
   const [playing, setPlaying] = useState(false);
   const [time, setTime] = useState(0);
   const [loop, setLoop] = useState(true);
-  const [failed, setFailed] = useState(false);
+  const [unplayable, setUnplayable] = useState(false);
   const [length, setLength] = useState(asset.duration ?? 0);
   useFrameTime(video, playing, setTime);
 
   const toggle = () => {
     const player = video.current;
-    if (player?.paused) void player.play().catch((error) => cannotPlay(error) && setFailed(true));
+    if (player?.paused) void player.play().catch((error) => cannotPlay(error) && setUnplayable(true));
     else player?.pause();
   };
   const seek = (to: number) => {
@@ -51,13 +59,20 @@ export function Player({ asset, fps }: { asset: Asset; fps: number }) {
     act();
   };
 
-  if (failed) return <PlayerFailed asset={asset} />;
+  if (unplayable || file.state === "failed") {
+    const again = () => {
+      setUnplayable(false);
+      file.retry();
+    };
+    return <PlayerFailed asset={asset} onRetry={again} />;
+  }
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: shortcuts for what the buttons inside do
     <div className="player" ref={root} onKeyDown={keys} data-playing={playing}>
       <video
+        key={file.attempt}
         ref={video}
-        src={url}
+        src={file.url}
         poster={stableUrl(`thumbnail ${asset.id}`, asset.urls.thumbnail)}
         muted
         playsInline
@@ -68,10 +83,14 @@ export function Player({ asset, fps }: { asset: Asset; fps: number }) {
         onPlay={() => setPlaying(true)}
         onPause={() => setPlaying(false)}
         onTimeUpdate={(event) => setTime(event.currentTarget.currentTime)}
-        onLoadedMetadata={(event) => setLength(event.currentTarget.duration)}
+        onLoadedMetadata={(event) => {
+          setLength(event.currentTarget.duration);
+          // Another address of the same video goes on where the first one ended.
+          if (time > 0) event.currentTarget.currentTime = time;
+        }}
         onError={() => {
-          forgetUrl(`content ${asset.id}`);
-          setFailed(true);
+          setPlaying(false);
+          file.onError();
         }}
       />
       <div className="player-bar">
@@ -128,10 +147,13 @@ function useFrameTime(
   }, [video, playing, setTime]);
 }
 
-const PlayerFailed = ({ asset }: { asset: Asset }) => (
+const PlayerFailed = ({ asset, onRetry }: { asset: Asset; onRetry: () => void }) => (
   <div className="player-failed" role="alert">
     <Icon name="alert" size={28} />
-    <p>This browser could not play the video. Reload the page, or download it and play it on your machine.</p>
+    <p>This browser could not play the video. Try again, or download it and play it on your machine.</p>
+    <Button icon="again" onClick={onRetry}>
+      Try again
+    </Button>
     <a className="button" href={asset.urls.download} download>
       <Icon name="download" /> <span>Download MP4</span>
     </a>

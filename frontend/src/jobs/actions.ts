@@ -6,6 +6,7 @@ import { useDraft } from "../create/DraftProvider";
 import { panelOf } from "../kinds";
 import { useToast } from "../ui/messages";
 import { attemptAt, attemptEnded } from "./attempt";
+import { photoIsGone } from "./words";
 
 /** The settings that give this very video again: what was asked, with the seed that was chosen for it. */
 export function settingsOf(job: Job): Settings {
@@ -43,7 +44,10 @@ export function useJobActions(job: Job) {
     vary: panel ? () => start("vary", panel.vary(settingsOf(job))) : null,
     cancel: () => cancel.mutateAsync(job.id).catch((error) => tell(sentence(error), "error")),
     use: () => {
-      change({ type: "use", kind: job.kind, settings: settingsOf(job) });
+      const { asset_id, ...others } = settingsOf(job);
+      // Without its photo they go with the one that is on the stage.
+      const settings = photoIsGone(job) ? others : { ...others, asset_id };
+      change({ type: "use", kind: job.kind, settings });
       go("/");
     },
     starting: create.isPending,

@@ -49,6 +49,8 @@ describe("words of a job", () => {
     expect(advice(job({ state: "failed", error: { ...error, retryable: false } }))).toContain(
       "Change the photo",
     );
+    const gone = job({ state: "failed", error, settings: { asset_id: "a" }, source_asset: null });
+    expect(advice(gone)).toBeNull();
   });
 
   it("lists the timings it knows and those it does not", () => {

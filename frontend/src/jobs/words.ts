@@ -53,8 +53,12 @@ export function progressText(job: Job, secondsLeft: number | null): string {
   return facts(share, secondsLeft !== null && timeLeft(secondsLeft));
 }
 
-/** What a member can do about a failure. */
-export function advice(job: Job): string {
+/** Nothing can be made from it again. */
+export const photoIsGone = (job: Job): boolean => job.source_asset === null && Boolean(job.settings.asset_id);
+
+/** What a member can do about a failure; nothing, where only another photo helps. */
+export function advice(job: Job): string | null {
+  if (photoIsGone(job)) return null;
   if (job.state === "expired")
     return "It waited past its deadline and was not started. Start it again when the studio is less busy.";
   if (job.error?.retryable) return "This can pass by itself. Start it again.";

@@ -12,15 +12,18 @@ import { useDroppedPhotos } from "../create/useDroppedPhotos";
 import { Confirm } from "../ui/Confirm";
 import { Button, IconButton, ProgressBar } from "../ui/controls";
 import { facts, fileSize, percent } from "../ui/format";
+import { useNow, useTitle } from "../ui/hooks";
 import { Empty, LoadFailed, useToast } from "../ui/messages";
 
 /** The photos of the workspace: add, use, delete. */
 export function LibraryPage() {
+  useTitle("Library");
   const assets = useAssets();
   const { uploads, add, cancel } = useUploads();
   const lookOnly = useLookOnly();
   const addHere = (files: File[]) => add(files, false);
   const over = useDroppedPhotos(addHere);
+  useNow(60_000); // so that no picture that is not loaded yet keeps an address that has ended
   const photos = assets.data?.pages.flatMap((page) => page.results) ?? [];
   return (
     <>
@@ -97,8 +100,8 @@ function PhotoCard({ asset }: { asset: Asset }) {
         onClick={use}
         aria-label={`Create a video from ${asset.name}`}
       >
-        <img className="card-back" src={picture} alt="" loading="lazy" />
-        <img className="card-picture" src={picture} alt="" loading="lazy" />
+        <img className="card-back" src={picture} alt="" loading="lazy" draggable={false} />
+        <img className="card-picture" src={picture} alt="" loading="lazy" draggable={false} />
       </button>
       <div className="photo-card-foot">
         <div>

@@ -5,6 +5,7 @@ import { useChangeRole, useMembers, useRemoveMember } from "../api/workspace";
 import { aRole, mayManage, rolesUpTo, useMember } from "../app/member";
 import { Confirm } from "../ui/Confirm";
 import { IconButton } from "../ui/controls";
+import { useTitle } from "../ui/hooks";
 import { Empty, useToast } from "../ui/messages";
 import { InPages } from "../ui/Pages";
 import { AddPerson, NewLink } from "./AddPerson";
@@ -13,6 +14,7 @@ import { MAY } from "./words";
 
 /** Who belongs to the workspace and what each may do, for its administrators. */
 export function PeoplePage() {
+  useTitle("People");
   const { role } = useMember();
   if (!mayManage(role))
     return (

@@ -50,6 +50,13 @@ export function attemptName(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** Names the page in the browser's tab and history, and to who hears it. */
+export function useTitle(page: string): void {
+  useEffect(() => {
+    document.title = `${page} · Aquarius Studio`;
+  }, [page]);
+}
+
 /** For the first field of a form that opens at the press of a button: the button is gone, and the focus comes here. */
 export function useFocusHere<T extends HTMLElement>() {
   const here = useRef<T>(null);

@@ -66,6 +66,7 @@ REFUSED = {
     "only a signature": (b"\x89PNG\r\n\x1a\n", "truncated"),
     "bomb": (png_claiming(60000, 60000), "too_many_pixels"),
     "101 megapixels": (png_claiming(10100, 10000), "too_many_pixels"),
+    "a long ribbon": (encoded(solid(size=(65_501, 16)), "PNG"), "too_many_pixels"),
     "one pixel": (encoded(solid(size=(1, 1)), "PNG"), "too_small"),
     "thin": (encoded(solid(size=(400, 8)), "PNG"), "too_small"),
     "animated webp": (animated("WEBP"), "animated"),

@@ -109,11 +109,30 @@ def test_numbers_that_are_none_are_refused(api: Api, photo: dict[str, Any], numb
     assert not videos().exists()
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e400"])
+def test_a_number_without_end_is_refused_wherever_it_stands(api: Api, photo: dict[str, Any], number: str) -> None:
+    body = json.dumps({"kind": "image_to_video", "settings": {"asset_id": photo["id"]}, "metadata": {"x": [1, 5.5]}})
+    answer = api.post("/jobs", body.replace("5.5", number))
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_request")
+    assert answer.json()["detail"] == "The number at metadata.x.1 is too large: send a smaller one."
+    assert not videos().exists()
+
+
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '"text"', "[" * 100_000, '{"a":' * 5000 + "1" + "}" * 5000])
 def test_what_is_no_json_object_is_refused(api: Api, body: str) -> None:
     answer = api.client.post("/api/v1/jobs", body, content_type="application/json", headers=api.headers)
     assert answer.status_code in (400, 422)
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("path", "read"),
+    [("/jobs", "application/json"), ("/framings", "application/json"), ("/assets", "multipart/form-data")],
+)
+def test_another_content_type_is_told_what_is_read(api: Api, path: str, read: str) -> None:
+    answer = api.client.post(f"/api/v1{path}", "a=1", content_type="text/csv", headers=api.headers)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert answer.json()["detail"].endswith(f"Send {read}.")
 
 
 @pytest.mark.parametrize(

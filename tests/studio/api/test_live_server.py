@@ -1,5 +1,6 @@
 """The API on a real server: bytes go up and come down, and events stream while a job runs."""
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from django.db import connection
 
+from studio.api.models import FailedSignIn
 from studio.assets.models import Asset
 from studio.ids import new_id
 from studio.jobs import services
@@ -129,3 +131,21 @@ def test_uploads_at_once_are_all_stored(http: httpx.Client) -> None:
         thread.join()
     assert len({answer["id"] for answer in answers}) == Asset.objects.count() == 6
     assert Job.objects.filter(kind="product_mask").count() == 6
+
+
+def test_a_guess_counts_for_whom_the_proxy_asks_for(http: httpx.Client) -> None:
+    proxied = guess(http, **{"X-Forwarded-For": "198.51.100.4, 203.0.113.7"})  # the first was said by who asks
+    alone = guess(http)
+    assert len(proxied) == 2 and len(alone) == 1
+    assert hashlib.sha256(b"from:203.0.113.7").hexdigest() in proxied
+
+
+def guess(http: httpx.Client, **headers: str) -> set[str]:
+    """What a wrong password is counted for."""
+    FailedSignIn.objects.all().delete()
+    with httpx.Client(base_url=http.base_url, timeout=SECONDS) as browser:
+        browser.get("/api/v1/session")
+        said = {"X-CSRFToken": browser.cookies["csrftoken"], **headers}
+        answer = browser.post("/api/v1/session", json={"email": "bo@example.com", "password": "no"}, headers=said)
+    assert answer.status_code == 401, answer.text
+    return set(FailedSignIn.objects.values_list("who", flat=True))

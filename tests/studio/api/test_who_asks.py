@@ -103,6 +103,20 @@ def test_a_right_password_does_not_count(browser: Browser) -> None:
     assert FailedSignIn.objects.count() == 0
 
 
+def test_a_place_may_not_guess_for_many_addresses(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.api.guesses.FAILURES_OF_A_PLACE", 3)
+
+    def guesses_from(place: str) -> list[int]:
+        browser.client.defaults["REMOTE_ADDR"] = place
+        return [browser.sign_in(f"{number}@{place.replace(':', '')}.example.com").status_code for number in range(4)]
+
+    assert guesses_from("203.0.113.7") == [401, 401, 401, 429]
+    assert guesses_from("2001:db8::7") == [401, 401, 401, 429]
+    # The machine itself, or its proxy: everybody would be locked out.
+    assert guesses_from("127.0.0.1") == guesses_from("::1") == [401, 401, 401, 401]
+    assert guesses_from("::ffff:127.0.0.1") == [401, 401, 401, 401]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_guesses_sent_at_once_do_not_pass_the_limit(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each password takes a while to look at; the control is that several are looked at together."""

@@ -1,0 +1,63 @@
+const SAVE_AFTER_MS = 600;
+
+export type SaveState = "saved" | "waiting" | "saving" | "failed";
+
+/** Takes what is to be saved as it is now, and gives what sends it. */
+type Prepare = () => () => Promise<unknown>;
+
+/** Sends one save after the other, a moment after the last change, and knows whether the last of them has arrived. */
+export class Saves {
+  private state: SaveState = "saved";
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private count = 0;
+  /** The newest save, as it ends; the next one waits for it, however it ends. */
+  private newest: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly prepare: Prepare,
+    private readonly tell: (state: SaveState) => void,
+  ) {}
+
+  /** Something was changed. */
+  readonly soon = (): void => {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(this.now, SAVE_AFTER_MS);
+    this.change("waiting");
+  };
+
+  /** Resolves when everything has arrived; raises when it cannot be sent. What failed before is sent again. */
+  readonly flush = async (): Promise<void> => {
+    if (this.timer !== undefined || this.state === "failed") this.now();
+    await this.newest;
+  };
+
+  /** Nobody changes it any more: what waits is sent at once. */
+  readonly leave = (): void => {
+    if (this.timer !== undefined) this.now();
+  };
+
+  private readonly now = (): void => {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.count += 1;
+    const mine = this.count;
+    this.change("saving");
+    const send = this.prepare();
+    const sent = this.newest.catch(() => undefined).then(send);
+    this.newest = sent;
+    sent.then(
+      () => this.ended(mine, "saved"),
+      () => this.ended(mine, "failed"),
+    );
+  };
+
+  /** Only the last word on it: what came while this was on its way is not saved yet. */
+  private ended(which: number, state: SaveState): void {
+    if (which === this.count && this.timer === undefined) this.change(state);
+  }
+
+  private change(state: SaveState): void {
+    this.state = state;
+    this.tell(state);
+  }
+}
