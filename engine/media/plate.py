@@ -24,7 +24,8 @@ def continue_texture(image: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, n
     """Fill `hole` (bool [H, W]) of a uint8 [H, W, 3] image.
 
     Inside is what was mirrored at the nearest borders, brought to the colours of the seam, so grain and texture run on
-    without smears; where nothing can be mirrored, colours are interpolated smoothly. A seam of a few pixels around the hole is blended, not known.
+    without smears; where nothing can be mirrored, colours are interpolated smoothly. A seam of a few pixels around the
+    hole is blended, not known.
     Returns the filled image and `depth` uint8 [H, W]: 0 on known pixels, rising to 255 inside, the weight for
     `correct_colours`.
     """
