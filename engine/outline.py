@@ -10,7 +10,7 @@ from engine.models.product_mask import SIDE
 SMALLEST_ISLAND = 0.08  # of the largest part: what is smaller is not product
 COLOUR_SIDE = 288  # longest side at which colours are told apart
 SURELY, SURELY_NOT = 0.9, 0.1  # probabilities that colours cannot overrule
-AGREEMENT = 0.8  # IoU with the network below which the colours are not believed: they only draw what it has found
+AGREEMENT = 0.5  # IoU with the network below which the colours are not believed
 HOLE = 0.35  # mean probability above which an enclosed hole is product after all
 # An enclosed hole is a handle, with the background in it, or a mistake: a cup's content, an eye. A mistake tears when
 # the product moves, a filled handle hardly shows; so a hole stays only where it clearly has the background's colours.

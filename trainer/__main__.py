@@ -146,7 +146,7 @@ def export(options: argparse.Namespace) -> int:
         version=options.version,
         command=_command(options.recipe, options.version, settings, bool(kept.get("from")), bool(options.mask)),
         unfinished=options.unfinished,
-        **({"mask": options.mask} if options.mask else {}),
+        **({"mask": options.mask, "mask_share": options.mask_share} if options.mask else {}),
     )
     print(f"{bundle.name} {bundle.version} {bundle.digest} in {bundle.path}")
     return 0
@@ -256,6 +256,8 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--bundle", type=Path, required=True, help="new folder for the bundle")
     out.add_argument("--version", default="0.1.0")
     out.add_argument("--mask", type=Path, metavar="RUN", help="nano: the automatic mask of this other run or bundle")
+    told = "nano: how far that run's mask goes from the weights it began at to those it has learnt (1)"
+    out.add_argument("--mask-share", type=float, default=1.0, metavar="SHARE", help=told)
     out.add_argument("--unfinished", action="store_true", help="also stages that stopped early; the bundle says so")
     return parser
 

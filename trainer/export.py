@@ -28,6 +28,7 @@ from trainer.recipes.sampling import Sampling
 from trainer.recipes.tiny_video import TinyVideoConfig
 from trainer.record import Record, code
 from trainer.settings import configuration, names_for_places, without_places
+from trainer.start import go_back_towards
 
 MASK_FILES = ("product_mask.json", "product_mask.safetensors")
 
@@ -52,17 +53,19 @@ def export_nano(
     command: str,
     unfinished: bool = False,
     mask: Path | None = None,
+    mask_share: float = 1.0,
 ) -> Bundle:
     """Write the bundle of the run in `folder` to the new folder `out`, whole or not at all.
 
     `mask` is another run of nano that the stage product_mask is taken from, with the settings that it was trained with,
     or a bundle whose automatic mask is kept as it is. `folder` may be a bundle too: all but its mask stays.
+    `mask_share`: how far that run's mask is taken from the weights that it began at towards those that it has learnt.
     ValueError where `out` holds files, where a stage is not trained, or stopped before its last step and `unfinished`
     does not allow for it; the bundle then says so.
     """
     check_folders(folder, out)
     if (folder / MANIFEST).exists():
-        return _exchange_mask(read_bundle(folder), mask, out, version, unfinished)
+        return _exchange_mask(read_bundle(folder), mask, mask_share, out, version, unfinished)
     kept = _bundle_with_mask(mask)
     runs = {
         "motion_vae": nano.motion_vae_run(config, folder),
@@ -75,17 +78,20 @@ def export_nano(
 
     def write_parts(made: Path) -> None:
         nano.use_statistics(nano.averaged_vae(runs["motion_vae"]), folder)
-        _write_models(made, runs, but=("motion_vae",))
+        _go_back(runs, mask_share)
+        _write_models(made, runs, but=("motion_vae", *(("product_mask",) if mask_share < 1 else ())))
         shutil.copyfile(folder / nano.TOKENIZER, made / nano.TOKENIZER)
         if kept:
             _copy(kept, MASK_FILES, made)
 
     provenance = provenance_of("trainer.recipes.nano", asdict(config), runs, command)
-    _tell_mask(provenance, mask, kept, runs)
+    _tell_mask(provenance, mask, mask_share, kept, runs)
     return write_whole(out, _nano_card(config.sampling), version, provenance, write_parts)
 
 
-def _exchange_mask(bundle: Bundle, mask: Path | None, out: Path, version: str, unfinished: bool) -> Bundle:
+def _exchange_mask(
+    bundle: Bundle, mask: Path | None, share: float, out: Path, version: str, unfinished: bool
+) -> Bundle:
     """The bundle with another automatic mask, and all else as it is."""
     if mask is None:
         raise ValueError(f"{bundle.path} is a bundle already: its automatic mask is exchanged by --mask.")
@@ -95,12 +101,14 @@ def _exchange_mask(bundle: Bundle, mask: Path | None, out: Path, version: str, u
 
     def write_parts(made: Path) -> None:
         _copy(bundle, [name for name in bundle.files if name not in (*MASK_FILES, "README.md")], made)
-        _write_models(made, runs)
+        _go_back(runs, share)
+        _write_models(made, runs, but=("product_mask",) if share < 1 else ())
         if kept:
             _copy(kept, MASK_FILES, made)
 
     before = bundle.provenance
     again = f"python -m trainer export nano --out BUNDLE --mask MASK --bundle NEW --version {shlex.quote(version)}"
+    again += f" --mask-share {share:g}" if share < 1 else ""
     provenance = {
         **before,
         "command": f"{before['command']} && {again}",
@@ -109,7 +117,7 @@ def _exchange_mask(bundle: Bundle, mask: Path | None, out: Path, version: str, u
         + [stage for stage, run in runs.items() if not run.finished],
         "kept_from": bundle.digest,
     }
-    _tell_mask(provenance, mask, kept, runs)
+    _tell_mask(provenance, mask, share, kept, runs)
     card = replace(_nano_card(Sampling()), capabilities=bundle.capabilities)
     return write_whole(out, card, version, provenance, write_parts)
 
@@ -127,7 +135,21 @@ def _copy(bundle: Bundle, names: Iterable[str], made: Path) -> None:
         shutil.copyfile(bundle.file(name), made / name)
 
 
-def _tell_mask(provenance: dict[str, Any], mask: Path | None, kept: Bundle | None, runs: dict[str, Run]) -> None:
+def _go_back(runs: dict[str, Run], share: float) -> None:
+    """The averaged mask of a run in place, `share` of the way from where it began. ValueError: that is no share."""
+    if not 0 < share <= 1:
+        raise ValueError(f"--mask-share is {share:g}: choose more than 0, and at most 1.")
+    if share < 1:
+        if "product_mask" not in runs:
+            raise ValueError("--mask-share is for the mask of a run; a bundle's is kept as it is.")
+        run = runs["product_mask"]
+        run.use_average()
+        go_back_towards(run.start, run.modules, share)
+
+
+def _tell_mask(
+    provenance: dict[str, Any], mask: Path | None, share: float, kept: Bundle | None, runs: dict[str, Run]
+) -> None:
     """Note in `provenance` how an automatic mask was made that is not of the run itself."""
     if kept:
         provenance["stages"]["product_mask"] = _kept(kept)
@@ -135,7 +157,7 @@ def _tell_mask(provenance: dict[str, Any], mask: Path | None, kept: Bundle | Non
         provenance["data"] = kept.provenance.get("data", provenance["data"])
     elif mask:
         photos = runs["product_mask"].recipe["data"]["photos"]  # with digests of what they were made of
-        provenance["stages"]["product_mask"] |= {**_recorded(mask), "photos": photos}
+        provenance["stages"]["product_mask"] |= {**_recorded(mask), "photos": photos, "share": share}
         provenance["data"] = _data(Record(mask).kept["config"])
 
 

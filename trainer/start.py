@@ -86,6 +86,19 @@ def load_start(start: dict[str, Any], modules: dict[str, nn.Module]) -> None:
             raise ValueError(f"The weights of {name} in {source} do not fit this recipe: {error}") from error
 
 
+def go_back_towards(start: dict[str, Any], modules: dict[str, nn.Module], share: float) -> None:
+    """Weights at `share` of the way from the start's to the trained ones: what is learnt of new pictures, with less
+    forgotten of the old ones (Wortsman et al., CVPR 2022). ValueError where a module began at nothing.
+    """
+    for name, module in modules.items():
+        if name not in start.get("modules", ()):
+            raise ValueError(f"{name} began at nothing: there is no way between a start and what it has learnt.")
+        begun = _deepened(_widened(_weights(Path(start["path"]), name), module), module)
+        for key, value in module.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(begun[key].to(value), 1 - share)
+
+
 def _widened(weights: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
     """Of a transformer that reads more condition channels than its start did, the new ones begin with no influence."""
     name = "condition_in.weight"

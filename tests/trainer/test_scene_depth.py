@@ -14,7 +14,7 @@ from engine.models.scene_depth import SPREAD, SceneDepth
 from engine.models.single_dit import SingleDiT
 from trainer.batches import photo_tensor
 from trainer.objectives.scene_depth import augment, scene_depth_loss
-from trainer.start import begin_at, load_start, start_of
+from trainer.start import begin_at, go_back_towards, load_start, start_of
 
 FORMAT, GRID = "1:1", (64, 64)
 
@@ -107,3 +107,13 @@ def test_a_mask_that_looks_around_in_more_layers_begins_as_the_one_it_starts_at(
     torch.testing.assert_close(deep(rgb), shallow(rgb))
     deep(rgb).sum().backward()
     assert deep.middle[2].mlp[2].weight.grad.abs().max() > 0, "the new layers learn"
+
+    begun = {key: value.clone() for key, value in deep.state_dict().items()}
+    learnt = {key: value + torch.randn_like(value) for key, value in begun.items()}
+    deep.load_state_dict(learnt)
+    go_back_towards(start_of(run, {"product_mask": deep}), {"product_mask": deep}, 0.25)
+    for key, value in deep.state_dict().items():
+        if key.startswith(("stem", "down", "up", "out")):  # the layers that the start lacks begin as they are made
+            torch.testing.assert_close(value, 0.75 * begun[key] + 0.25 * learnt[key])
+    with pytest.raises(ValueError, match="began at nothing"):
+        go_back_towards({}, {"product_mask": deep}, 0.25)
