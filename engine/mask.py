@@ -44,7 +44,7 @@ class Masker:
         part = _where(found)
         if part is None:
             return _enlarged(_drawn(whole, found), photo.shape)
-        # What was found is looked at once more, and its outline drawn, with all the pixels that the photo has of it.
+        # What was found is looked at once more, and its outline drawn, as finely as its own part of the photo allows.
         inside = tuple(
             slice(*(round(edge * scale) for edge in (cut.start, cut.stop)))
             for cut, scale in zip(part, (photo.shape[0] / whole.shape[0], photo.shape[1] / whole.shape[1]), strict=True)

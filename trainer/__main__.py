@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from engine.bundles import MANIFEST
 from engine.device import AUTO
 from trainer.compare import compare, plot, table
 from trainer.data_options import add_encode, add_films
@@ -137,6 +138,10 @@ def export(options: argparse.Namespace) -> int:
     if kept and kept["recipe"] == options.recipe:
         config = configuration(type(config), kept["config"])
     config = override(config, options.set)
+    if options.mask_share != 1 and not options.mask:
+        raise ValueError("--mask-share is for the mask of another run: give --mask.")
+    if options.set and (options.out / MANIFEST).exists():
+        raise ValueError(f"{options.out} is a bundle, whose settings stay: leave out --set.")
     if options.mask and not options.recipe.startswith("nano"):
         raise ValueError(f"{options.recipe} has no automatic mask: --mask is for nano.")
     bundle = recipe.part("export")(
@@ -144,7 +149,7 @@ def export(options: argparse.Namespace) -> int:
         options.out,
         options.bundle,
         version=options.version,
-        command=_command(options.recipe, options.version, settings, bool(kept.get("from")), bool(options.mask)),
+        command=_command(options, settings, bool(kept.get("from"))),
         unfinished=options.unfinished,
         **({"mask": options.mask, "mask_share": options.mask_share} if options.mask else {}),
     )
@@ -204,7 +209,7 @@ def _stages(name: str, asked: list[str] | None) -> tuple[str, ...]:
     return tuple(asked) if asked else stages
 
 
-def _command(recipe: str, version: str, settings: list[str], is_begun: bool, has_mask: bool) -> str:
+def _command(options: argparse.Namespace, settings: list[str], is_begun: bool) -> str:
     """What makes such a bundle, in the folders RUN and BUNDLE; from START and with the mask of MASK, where the
     provenance of its stages names them. Of a setting that was given several times the last holds. Files and folders of
     this machine are BASE, DATA, PAIRS, ENCODER, CUTOUTS, GROUNDS.
@@ -212,9 +217,11 @@ def _command(recipe: str, version: str, settings: list[str], is_begun: bool, has
     last = {one.partition("=")[0].strip(): one for one in settings}
     last |= {name: f"{name}={name.rpartition('.')[2].upper()}" for name in PLACES if last.get(name)}
     asked = [f"--set {shlex.quote(one)}" for one in last.values()]
+    recipe, share = options.recipe, options.mask_share
     run = [f"python -m trainer run {recipe} --out RUN", *(["--from START"] if is_begun else []), *asked]
-    out = [f"python -m trainer export {recipe} --out RUN --bundle BUNDLE --version {shlex.quote(version)}"]
-    return " && ".join([" ".join(run), " ".join([*out, *(["--mask MASK"] if has_mask else [])])])
+    out = [f"python -m trainer export {recipe} --out RUN --bundle BUNDLE --version {shlex.quote(options.version)}"]
+    out += (["--mask MASK"] if options.mask else []) + ([f"--mask-share {share:g}"] if share != 1 else [])
+    return " && ".join([" ".join(run), " ".join(out)])
 
 
 def _parser() -> argparse.ArgumentParser:

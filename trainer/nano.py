@@ -54,6 +54,7 @@ def run_nano(
     `minutes` bounds the whole call: what is under way then is paused after its chunk, batch or step. ValueError where a
     stage lacks what an earlier one makes, or where the folder holds another recipe's work.
     """
+    config.photos.check()
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     clips, photos = config.bank.scenes * config.bank.motions, config.photos.count
     check_batches(
@@ -297,7 +298,8 @@ def train_product_mask(
 
 def product_mask_run(config: NanoConfig, folder: Path, device: torch.device = CPU) -> Run:
     torch.manual_seed(config.seed + 2)
-    modules: dict[str, nn.Module] = {"product_mask": ProductMask().to(memory_format=torch.channels_last)}
+    mask = ProductMask(layers=config.mask_layers)
+    modules: dict[str, nn.Module] = {"product_mask": mask.to(memory_format=torch.channels_last)}
     data = {"seed": config.seed, "photos": config.photos.described}
     return Run(folder / "product_mask", modules, config.mask, data, device=device)
 

@@ -75,9 +75,7 @@ def start_of(folder: Path, modules: dict[str, nn.Module]) -> dict[str, Any]:
 
 def load_start(start: dict[str, Any], modules: dict[str, nn.Module]) -> None:
     """Put the start's weights into the modules that it has. ValueError where it has changed or they do not fit."""
-    source = Path(start["path"])
-    if _described(source)["digest"] != start["digest"]:
-        raise ValueError(f"{source} is not what this run was to begin at any more: begin a new run.")
+    source = _unchanged(start)
     for name in set(start["modules"]) & set(modules):
         try:
             weights = _deepened(_widened(_weights(source, name), modules[name]), modules[name])
@@ -86,14 +84,22 @@ def load_start(start: dict[str, Any], modules: dict[str, nn.Module]) -> None:
             raise ValueError(f"The weights of {name} in {source} do not fit this recipe: {error}") from error
 
 
+def _unchanged(start: dict[str, Any]) -> Path:
+    source = Path(start["path"])
+    if not source.is_dir() or _described(source)["digest"] != start["digest"]:
+        raise ValueError(f"{source} is not what this run began at any more: put that back, or begin a new run.")
+    return source
+
+
 def go_back_towards(start: dict[str, Any], modules: dict[str, nn.Module], share: float) -> None:
     """Weights at `share` of the way from the start's to the trained ones: what is learnt of new pictures, with less
-    forgotten of the old ones (Wortsman et al., CVPR 2022). ValueError where a module began at nothing.
+    forgotten of the old ones (Wortsman et al., CVPR 2022). Layers that the start lacks keep what they have learnt, and
+    `share` of their influence. ValueError where a module began at nothing, or its start has changed.
     """
     for name, module in modules.items():
         if name not in start.get("modules", ()):
             raise ValueError(f"{name} began at nothing: there is no way between a start and what it has learnt.")
-        begun = _deepened(_widened(_weights(Path(start["path"]), name), module), module)
+        begun = _deepened(_widened(_weights(_unchanged(start), name), module), module)
         for key, value in module.state_dict().items():
             if value.is_floating_point():
                 value.lerp_(begun[key].to(value), 1 - share)

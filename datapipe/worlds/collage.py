@@ -172,8 +172,10 @@ def _real_company(
         if aside:
             x = float(rng.choice([-1, 1])) * (ax + float(rng.uniform(-0.1, 0.25)) * scale * wide)
         rgb, alpha = _pasted(thing, grid, x, y, scale, float(rng.normal(0, 0.2)), rng.random() < 0.5)
-        share = blur(alpha, float(rng.uniform(0.2, 2.0)) * grid.width / 160)[..., None] / 255
-        picture = picture + (rgb - picture) * share
+        colours = np.concatenate([rgb, np.full_like(alpha, 255)[..., None]], -1) * (alpha / 255)[..., None]
+        # Premultiplied: colours that are not seen leave no dark rim, by which a network would know what is company.
+        soft = blur(colours.astype(np.float32), float(rng.uniform(0.2, 2.0)) * grid.width / 160)
+        picture = picture * (1 - soft[..., 3:] / 255) + soft[..., :3]
     return picture.astype(np.float32)
 
 

@@ -96,10 +96,14 @@ def plan_framing(
     `mask` is uint8 [H, W] of the photo's size, or the product's box in photo pixels, or None for no product. Raises
     ValueError for a mask of another size.
     """
-    subject = find_subject(mask, size, ASPECTS[format], may_be_cut=background != "transparent")
+    subject = find_subject(
+        mask, size, ASPECTS[format], may_be_cut=background != "transparent", may_leave_out=background == "scene"
+    )
     framing = _frame(subject, camera, background)
     if isinstance(mask, np.ndarray) and subject.box is None:
         framing = replace(framing, notices=(*framing.notices, _NO_PRODUCT))
+    if subject.left_out:
+        framing = replace(framing, notices=(*framing.notices, _LEFT_OUT))
     return framing
 
 
@@ -218,6 +222,11 @@ _NO_PRODUCT = Notice(
     "no_product",
     "No product is masked: the whole photo moves as one, and subject motion has nothing to move. "
     "Paint the product with the brush.",
+)
+_LEFT_OUT = Notice(
+    "part_left_out",
+    "A small part of the mask lies too far aside for this format and is not framed. Erase it where it is not the "
+    "product, or choose a wider format.",
 )
 _CONTINUED = Notice("background_extended", "The plain background is continued beyond the photo to fit format and move.")
 _EXTENDED = Notice(

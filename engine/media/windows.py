@@ -39,6 +39,7 @@ class Subject:
     aspect: float
     box: Box | None
     cut: Sides
+    left_out: bool = False  # small islands of the mask, which the format would not hold
 
     @property
     def spans(self) -> tuple[tuple[float, float], tuple[float, float]] | tuple[None, None]:
@@ -75,23 +76,26 @@ class Subject:
         return float(min(across, down * self.aspect))
 
 
-def find_subject(mask: np.ndarray | Box | None, size: tuple[int, int], aspect: float, *, may_be_cut: bool) -> Subject:
-    """`mask` is uint8 [H, W] of the photo's size, or the product's box, or None for no product.
+def find_subject(
+    mask: np.ndarray | Box | None, size: tuple[int, int], aspect: float, *, may_be_cut: bool, may_leave_out: bool
+) -> Subject:
+    """`mask` is uint8 [H, W] of the photo's size, or the product's box, or None for no product. `may_leave_out`: small
+    islands, where the format does not hold them too.
 
     Raises ValueError for a mask of another size.
     """
     if isinstance(mask, np.ndarray):
         if mask.shape != (size[1], size[0]):
             raise ValueError(f"The mask is {mask.shape[1]} x {mask.shape[0]}, the photo {size[0]} x {size[1]}.")
-        box = _box_of(mask)
-        if box and _needed(box, aspect) > min(size[0], size[1] * aspect):
-            # Too wide for the format. Where it is small islands far aside that make it so, most likely mistakes of an
-            # automatic mask, the photo's crop shows all that matters, with no backdrop made up around it.
+        box = whole = _box_of(mask)
+        widest = min(size[0], size[1] * aspect)
+        if may_leave_out and whole and _needed(whole, aspect) > widest:
+            # Where it is small islands that do not fit, most likely mistakes of an automatic mask, a crop of the photo
+            # shows all that matters, with no backdrop made up around it.
             main = _box_of(mask, _MAIN)
-            box = main if main and _needed(main, aspect) <= min(size[0], size[1] * aspect) else box
-    else:
-        box = mask
-    return Subject(size, aspect, box, _cut_sides(mask, box, size) if may_be_cut else Sides())
+            box = main if main and _needed(main, aspect) <= widest else whole
+        return Subject(size, aspect, box, _cut_sides(mask, box, size) if may_be_cut else Sides(), box != whole)
+    return Subject(size, aspect, mask, _cut_sides(mask, mask, size) if may_be_cut else Sides())
 
 
 def fit_inside(subject: Subject, margins: Sides) -> Box | None:

@@ -94,6 +94,17 @@ def test_the_mask_is_of_the_subject(album: Album, monkeypatch: pytest.MonkeyPatc
         assert vivid[outside].mean() < 0.2
 
 
+def test_company_has_no_dark_rim() -> None:
+    white = np.full((60, 60, 4), 255, np.uint8)
+    white[..., 3] = 0
+    cv2.circle(white, (30, 30), 26, (255, 255, 255, 255), -1)
+    grid = Grid(-1, -1, SIDE / 2, SIDE / 2, SIDE, SIDE)
+    album, ground = Album((white,), ()), np.full((SIDE, SIDE, 3), 255, np.float32)
+    for seed in range(6):
+        picture = collage._real_company(np.random.default_rng(seed), ground, (-0.5, -0.5, 0.5, 0.5), album, grid)
+        assert picture.min() > 253, "white on white stays white"
+
+
 def test_pictures_of_no_use_are_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
     cutouts, grounds = folders
     with pytest.raises(ValueError, match="is no folder"):

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from engine.bundles import BundleError, read_bundle, write_bundle
 from engine.events import Canceled, Preview, Progress
@@ -334,7 +335,12 @@ def test_the_mask_of_another_run_is_exported_with_the_settings_that_made_it(run_
     assert second.provenance["kept_from"] == read_bundle(bundle).digest
     assert second.provenance["stages"] == made.provenance["stages"]
     assert second.capabilities == made.capabilities and second.kinds == made.kinds
-    assert main(["export", "nano_smoke", "--out", str(bundle), "--bundle", str(tmp_path / "none")]) == 2
+    refused = ["export", "nano_smoke", "--out", str(bundle), "--bundle", str(tmp_path / "none")]
+    assert main(refused) == 2, "nothing is exchanged"
+    assert main([*refused, "--mask-share", "0.5"]) == 2
+    assert main([*refused, "--mask", str(other), "--set", "sampling.guidance=2"]) == 2
+    assert main([*refused, "--mask", str(other), "--mask-share", "0.5"]) == 2, "it began at nothing"
+    assert not (tmp_path / "none").exists()
     _as_if_derived(made.path, unfinished=["product_mask"])
     silent = export_nano(CONFIG, run_folder, tmp_path / "silent", version="0", command="test", mask=made.path)
     assert silent.provenance["unfinished"] == ["product_mask"]
@@ -345,6 +351,32 @@ def test_the_mask_of_another_run_is_exported_with_the_settings_that_made_it(run_
     with pytest.raises(ValueError, match="no recorded run of nano"):
         export_nano(CONFIG, run_folder, tmp_path / "b", version="0", command="test", mask=tmp_path / "nothing")
     assert main(["export", "tiny_video_smoke", "--out", str(other), "--mask", str(other), "--bundle", "b"]) == 2
+
+
+def test_a_mask_is_taken_a_part_of_the_way_from_where_it_began(bundle, tmp_path):
+    start, tuned = tmp_path / "start", tmp_path / "tuned"
+    shutil.copytree(bundle, start)
+    stages = ["--stage", "bank", "--stage", "product_mask", "--set", "bank.scenes=1", "--set", "mask.learning_rate=1"]
+    assert main(["run", "nano_smoke", "--out", str(tuned), "--from", str(start), *stages]) == 0
+    made = {}
+    for share in ("1", "0.25"):
+        asked = ["--mask", str(tuned), "--bundle", str(tmp_path / share), "--mask-share", share]
+        assert main(["export", "nano_smoke", "--out", str(bundle), *asked]) == 0
+        made[share] = load_file(tmp_path / share / "product_mask.safetensors")
+    begun = load_file(bundle / "product_mask.safetensors")
+    for key, value in made["0.25"].items():
+        wanted = begun[key].float().lerp(made["1"][key].float(), 0.25)
+        torch.testing.assert_close(value.float(), wanted, atol=2e-2, rtol=2e-2)
+    moved = sum((made["1"][key].float() - begun[key].float()).abs().sum() for key in begun)
+    part = sum((made["0.25"][key].float() - begun[key].float()).abs().sum() for key in begun)
+    assert 0.15 < part / moved < 0.35
+    told = read_bundle(tmp_path / "0.25").provenance
+    assert told["stages"]["product_mask"]["share"] == 0.25 and "--mask-share 0.25" in told["command"]
+    assert "no photographs" not in told["data"], "nobody knows what its start has learnt from"
+    manifest = start / "bundle.json"
+    manifest.write_text(manifest.read_text().replace('"version": "0"', '"version": "1"'))
+    asked = ["--mask", str(tuned), "--bundle", str(tmp_path / "late"), "--mask-share", "0.25"]
+    assert main(["export", "nano_smoke", "--out", str(bundle), *asked]) == 2, "the start is another now"
 
 
 def _as_if_derived(folder, **provenance):

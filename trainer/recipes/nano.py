@@ -27,6 +27,7 @@ class NanoConfig:
     patch_size: tuple[int, int, int] = (4, 1, 1)
     rope_axes: tuple[int, int, int] = (8, 28, 28)
     text_width: int = 128
+    mask_layers: int = 6  # of looking around; runs from before there was a choice have 2
     vae: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=300, batch=32, learning_rate=1e-3, ema=0.98, save_every=100)
     )

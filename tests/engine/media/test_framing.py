@@ -139,7 +139,7 @@ def test_specks_of_a_mask_do_not_decide_the_window() -> None:
     mask[2:10, 2:10] = 255
 
     assert plan_framing(LANDSCAPE, mask, "9:16", camera("pan-left")) == clean
-    mask[0:150, 0:150] = 255
+    mask[0:60, 0:60] = 255
     assert plan_framing(LANDSCAPE, mask, "9:16", camera("pan-left")) != clean
 
 
@@ -204,6 +204,10 @@ def test_small_islands_far_aside_do_not_make_a_backdrop_around_the_photo() -> No
     mask[300:420, 200:400] = 255  # a twentieth of the product: an automatic mask's mistake
     framing = plan_framing((3000, 2000), mask, "9:16", camera("static"))
     assert not framing.extended and framing.window == pytest.approx(whole.window)
+    assert codes(framing) == {"part_left_out"} and not codes(whole)
+    for background in ("plain", "transparent"):  # what is continued for nothing is shown whole
+        grown = plan_framing((3000, 2000), mask, "9:16", camera("static"), background=background)
+        assert grown.window[0] <= 200 and grown.window[2] >= 1800 and "part_left_out" not in codes(grown)
     mask[300:1200, 200:700] = 255  # another product of its kind counts
     assert plan_framing((3000, 2000), mask, "9:16", camera("static")).extended
     square = plan_framing((3000, 2000), mask, "1:1", camera("static"))
