@@ -68,6 +68,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(TESTS / "e2e"):  # one of them waits for several videos, beside what else is tested
+            item.add_marker(pytest.mark.timeout(600))
     items.sort(key=lambda item: rank(item.path.relative_to(TESTS.parent).as_posix()))
 
 

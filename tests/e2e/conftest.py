@@ -23,7 +23,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_MS = 90_000  # everything is much faster on a machine that does nothing else
+PATIENCE_MS = 180_000  # everything is much faster on a machine that does nothing else
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
