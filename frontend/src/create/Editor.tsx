@@ -66,7 +66,11 @@ interface TroubleProps {
 
 function MaskTrouble({ asset, failed, painted, onPaint }: TroubleProps) {
   if (failed)
-    return <Callout tone="error">The mask could not be loaded. It is tried again by itself; reload the page to try now.</Callout>;
+    return (
+      <Callout tone="error">
+        The mask could not be loaded. It is tried again by itself; reload the page to try now.
+      </Callout>
+    );
   const unfound = asset.mask?.state === "failed" || asset.mask?.state === "none";
   if (!unfound || painted) return null;
   return (
