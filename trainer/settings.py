@@ -11,14 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast
 
 Config = TypeVar("Config")
-PLACES = (
-    "base",
-    "data",
-    "pairs",
-    "encoder",
-    "photos.cutouts",
-    "photos.grounds",
-)  # settings that name files and folders of a machine
+# Settings that name files and folders of a machine.
+PLACES = ("base", "data", "pairs", "encoder", "photos.cutouts", "photos.grounds")
 
 
 def names_for_places(config: dict[str, Any]) -> dict[str, Any]:

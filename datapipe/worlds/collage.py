@@ -27,6 +27,7 @@ from datapipe.worlds.snapshots import (
     painted,
     photographed,
     reflected,
+    sample_frame,
     sample_light,
     shadowed,
     subject,
@@ -83,11 +84,8 @@ def draw_collage(seed: int, side: int, album: Album) -> np.ndarray:
 
     ValueError: a side below 32.
     """
-    if side < 32:
-        raise ValueError("A collage is at least 32 pixels wide.")
     rng = np.random.default_rng((seed, 0xC0_11A6E))
-    aspect = float(np.exp(rng.uniform(np.log(9 / 16), np.log(16 / 9))))
-    grid = Grid(-(aspect**0.5), -(aspect**-0.5), side / (2 * aspect**0.5), side / (2 * aspect**-0.5), side, side)
+    aspect, grid = sample_frame(rng, side)
     colours, light = palette(rng, 4), sample_light(rng)
     real_ground = rng.random() < REAL_GROUND
     picture = _place(rng, album, aspect, side) if real_ground else ground(rng, side, aspect, colours)

@@ -32,11 +32,8 @@ def draw_snapshot(seed: int, side: int) -> np.ndarray:
 
     ValueError: a side below 32.
     """
-    if side < 32:
-        raise ValueError("A snapshot is at least 32 pixels wide.")
     rng = np.random.default_rng((seed, 0x5A4B))
-    aspect = float(np.exp(rng.uniform(np.log(9 / 16), np.log(16 / 9))))
-    grid = Grid(-(aspect**0.5), -(aspect**-0.5), side / (2 * aspect**0.5), side / (2 * aspect**-0.5), side, side)
+    aspect, grid = sample_frame(rng, side)
     colours = palette(rng, 4)
     light = sample_light(rng)
     picture = ground(rng, side, aspect, colours)
@@ -51,6 +48,15 @@ def draw_snapshot(seed: int, side: int) -> np.ndarray:
     picture = picture + (rgb - picture) * share
     picture, alpha = covered(rng, picture, alpha, grid, light)
     return np.concatenate([photographed(rng, picture), np.round(alpha).astype(np.uint8)[..., None]], -1)
+
+
+def sample_frame(rng: Rng, side: int) -> tuple[float, Grid]:
+    """Between 9:16 and 16:9, squeezed to a square of `side` pixels. ValueError: a side below 32."""
+    if side < 32:
+        raise ValueError("A snapshot is at least 32 pixels wide.")
+    aspect = float(np.exp(rng.uniform(np.log(9 / 16), np.log(16 / 9))))
+    grid = Grid(-(aspect**0.5), -(aspect**-0.5), side / (2 * aspect**0.5), side / (2 * aspect**-0.5), side, side)
+    return aspect, grid
 
 
 def sample_light(rng: Rng) -> tuple[float, float, float]:
