@@ -38,6 +38,7 @@ THING_SIDE, PLACE_SIDE = 320, 900  # longest sides that are kept
 SMALLEST = 48  # a cut-out's longer side in pixels: smaller ones are blurred
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg"}
 REAL_GROUND, REAL_SUBJECT = 0.75, 0.75  # of the collages; the rest is drawn, so that all four pairs occur
+LYING = 0.4  # of the photographed grounds: a table or a floor before a wall, as products are photographed
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def draw_collage(seed: int, side: int, album: Album) -> np.ndarray:
     aspect, grid = sample_frame(rng, side)
     colours, light = palette(rng, 4), sample_light(rng)
     real_ground = rng.random() < REAL_GROUND
-    picture = _place(rng, album, aspect, side) if real_ground else ground(rng, side, aspect, colours)
+    picture = _photographed_ground(rng, album, aspect, side) if real_ground else ground(rng, side, aspect, colours)
     if rng.random() < REAL_SUBJECT:
         rgb, alpha, bounds = _real_subject(rng, album, grid)
     else:
@@ -109,6 +110,35 @@ def draw_collage(seed: int, side: int, album: Album) -> np.ndarray:
     picture = picture + (rgb - picture) * (alpha / 255)[..., None]
     picture, alpha = covered(rng, picture, alpha, grid, light)
     return np.concatenate([photographed(rng, picture), np.round(alpha).astype(np.uint8)[..., None]], -1)
+
+
+def _photographed_ground(rng: Rng, album: Album, aspect: float, side: int) -> np.ndarray:
+    """A photograph, or two: one as a wall, and one lying before it in perspective; float32 [side, side, 3]."""
+    wall = _place(rng, album, aspect, side)
+    if rng.random() >= LYING:
+        return wall
+    horizon = float(rng.uniform(0.05, 0.75)) * side
+    if rng.random() < 0.7:
+        wall = blur(wall, float(rng.uniform(0.5, 5)) * side / 160)
+    lying = _lying(rng, _place(rng, album, 1.0, 2 * side), horizon) * np.exp(rng.normal(0, 0.2, 3)).astype(np.float32)
+    tilt = np.linspace(-1, 1, side, dtype=np.float32) * float(rng.normal(0, 0.01)) * side
+    below = np.arange(side, dtype=np.float32)[:, None] + 0.5 - horizon - tilt[None]
+    front = np.clip(below / float(rng.choice([1, 1, 3])) + 0.5, 0, 1)[..., None]
+    return np.clip(wall + (lying - wall) * front, 0, 255)
+
+
+def _lying(rng: Rng, part: np.ndarray, horizon: float) -> np.ndarray:
+    """A square picture of twice the side as a plane that ends at the row `horizon`; mirrored where it is too narrow."""
+    side = part.shape[0] // 2
+    middle, far = side / 2 + float(rng.normal(0, 0.3)) * side, float(rng.uniform(0.2, 0.9)) * side
+    near = far * float(rng.uniform(1.2, 4))
+    end = side * float(rng.uniform(1.0, 1.3))
+    corners = [(middle - far, horizon), (middle + far, horizon), (middle + near, end), (middle - near, end)]
+    square = np.array([(0, 0), (2 * side, 0), (2 * side, 2 * side), (0, 2 * side)], np.float32)
+    onto = cv2.getPerspectiveTransform(square, 2 * np.array(corners, np.float32))
+    # Rows above the horizon are behind the camera, or the plane mirrored: the wall covers them.
+    large = cv2.warpPerspective(part, onto, (2 * side, 2 * side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return cv2.resize(large, (side, side), interpolation=cv2.INTER_AREA)
 
 
 def _place(rng: Rng, album: Album, aspect: float, side: int) -> np.ndarray:

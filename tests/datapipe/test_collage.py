@@ -77,6 +77,30 @@ def test_a_thing_lies_where_it_was_put_at_its_size_and_its_edge_has_its_own_colo
     assert np.ptp(np.nonzero(upright > 127)[0]) > 1.4 * np.ptp(np.nonzero(upright > 127)[1])
 
 
+def test_a_ground_lies_in_perspective_below_its_horizon() -> None:
+    """Stripes that run away from the camera draw together towards the horizon."""
+    stripes = np.where(np.arange(2 * SIDE) // 6 % 2, 255, 0).astype(np.float32)
+    lying = collage._lying(np.random.default_rng(3), np.tile(stripes[None, :, None], (2 * SIDE, 1, 3)), SIDE / 4)
+    assert lying.shape == (SIDE, SIDE, 3) and lying.dtype == np.float32
+
+    def crossings(row: int) -> int:
+        return int((np.diff(lying[row, :, 0] > 127) != 0).sum())
+
+    assert crossings(SIDE // 2) > crossings(SIDE - 2) > 2
+
+
+def test_of_the_photographed_grounds_some_lie_before_a_wall(folders: tuple[Path, Path]) -> None:
+    cutouts, grounds = folders
+    (grounds / "noise.png").unlink()
+    Image.fromarray(np.full((60, 60, 3), 40, np.uint8)).save(grounds / "dark.png")
+    Image.fromarray(np.full((60, 60, 3), 200, np.uint8)).save(grounds / "light.png")
+    album = open_album(cutouts, grounds)
+    drawn = [collage._photographed_ground(np.random.default_rng(seed), album, 1.0, SIDE) for seed in range(40)]
+    two = [picture for picture in drawn if np.ptp(picture[:, SIDE // 2, 0]) > 60]
+    assert 4 <= len(two) <= 20, "two of five lie, and of half of them the two pictures are not the same"
+    assert all(np.ptp(picture, axis=1).max() < 255 for picture in drawn)
+
+
 def test_the_mask_is_of_the_subject(album: Album, monkeypatch: pytest.MonkeyPatch) -> None:
     """With real things alone and no photographic changes, the masked pixels are those of the cut-out's colours."""
     monkeypatch.setattr(collage, "REAL_SUBJECT", 1.0)
