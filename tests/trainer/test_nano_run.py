@@ -1,6 +1,7 @@
 """The nano recipe, every stage for real at a small size, from nothing to a bundle that makes a video."""
 
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -73,6 +74,18 @@ def copy_of(run_folder, tmp_path, *parts):
         folder.mkdir(exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / part)
     return folder
+
+
+def test_two_ranks_draw_their_pictures_once_and_train_the_mask_together(tmp_path):
+    """As the README trains it. Both would draw the same chunks, and each take away what the other had just made."""
+    words = ["nano_smoke", "--out", str(tmp_path / "run"), "--stage", "bank", "--stage", "product_mask"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "trainer", "run", *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(torchrun, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("clips") == 1 and done.stdout.count("photographs") == 1, "one rank draws"
+    record = json.loads((tmp_path / "run" / "product_mask" / "log.jsonl").read_text().splitlines()[-1])
+    assert record["step"] == CONFIG.mask.steps
 
 
 def test_a_finished_run_does_nothing_again(run_folder):
