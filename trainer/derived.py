@@ -12,7 +12,7 @@ from torch import nn
 
 from engine.bundles import Bundle
 from engine.cache.budget import FILE as CALIBRATION
-from trainer.export import Card, write_model, write_whole
+from trainer.bundling import Card, write_model, write_whole
 
 OTHERS = ("single_dit", "multimodal_dit")
 

@@ -20,11 +20,11 @@ from engine.bundles import Bundle
 from engine.device import CPU, device_of
 from engine.models.video_dit import VideoDiT
 from engine.samplers import shifted_times
+from trainer.bundling import check_folders, check_trained, provenance_of
 from trainer.data import batch_indices, check_batches
 from trainer.derived import Change, changed_card, write_derived
 from trainer.distil_figures import compare_students, comparison_of, markdown_of
 from trainer.draws import Draws
-from trainer.export import check_folders, check_trained, provenance_of
 from trainer.loop import LoopConfig, LossValue, Run, train
 from trainer.objectives.distillation import few_steps_loss, guidance_loss
 from trainer.ranks import in_turn

@@ -21,10 +21,10 @@ from safetensors.torch import load_file, save_file
 from engine.bundles import Bundle
 from engine.device import CPU
 from engine.models.video_dit import VideoDiT
+from trainer.bundling import check_folders, check_trained, provenance_of
 from trainer.claim import check_claim, claim
 from trainer.derived import Change, changed_card, write_derived
 from trainer.draws import Draws
-from trainer.export import check_folders, check_trained, provenance_of
 from trainer.loop import LossValue, Run, train
 from trainer.objectives.preference import preference_loss
 from trainer.preferences import LatentPair, Pair, encode_pair, read_preferences

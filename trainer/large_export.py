@@ -15,8 +15,8 @@ from engine.bundles import Bundle, read_bundle
 from engine.latent_video import SPACE, TIME
 from engine.pretrained.directory import read_directory
 from engine.pretrained.t5 import classes_of
+from trainer.bundling import Card, check_folders, check_trained, provenance_of, write_model, write_whole
 from trainer.encode import TEXT, VAE, encoding_files, parts_of
-from trainer.export import Card, check_folders, check_trained, provenance_of, write_model, write_whole
 from trainer.large import derived, dit_run
 from trainer.objectives.video_flow import TASKS
 from trainer.recipes.large import LargeVideoConfig

@@ -28,10 +28,10 @@ from engine.media.errors import MediaError
 from engine.media.photo import open_photo
 from engine.media.video import decode_frames
 from engine.pretrained import fitting
+from trainer.bundling import Card, check_folders, check_trained, provenance_of, write_whole
 from trainer.claim import check_claim, claim
 from trainer.data import batch_indices
 from trainer.draws import Draws
-from trainer.export import Card, check_folders, check_trained, provenance_of, write_whole
 from trainer.loop import LossValue, Run, train
 from trainer.lora_bases import Base, OwnBase, Sample, load_base
 from trainer.objectives.times import shifted

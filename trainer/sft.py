@@ -13,11 +13,11 @@ import torch
 
 from engine.bundles import Bundle
 from engine.device import CPU
+from trainer.bundling import check_folders, check_trained, provenance_of
 from trainer.claim import check_claim
 from trainer.data import batch_indices
 from trainer.derived import Change, changed_card, write_derived
 from trainer.draws import Draws
-from trainer.export import check_folders, check_trained, provenance_of
 from trainer.loop import LossValue, Run, train
 from trainer.lora import CLAIM, SAMPLES, adapter_loss, described, encode_samples, items_of, read_samples
 from trainer.lora_bases import OwnBase, Sample, load_base

@@ -297,7 +297,7 @@ def test_an_export_that_fails_leaves_nothing(run_folder, tmp_path, monkeypatch):
     def fails(*args, **kwargs):
         raise OSError("no space left")
 
-    monkeypatch.setattr("trainer.export.write_bundle", fails)
+    monkeypatch.setattr("trainer.bundling.write_bundle", fails)
     (tmp_path / "bundle").mkdir()
     with pytest.raises(OSError, match="no space"):
         export_nano(CONFIG, run_folder, tmp_path / "bundle", version="0", command="test")

@@ -14,7 +14,7 @@ from engine.cache.budget import FILE, Calibration
 from engine.models.ernie import ErnieEncoder
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
-from trainer.export import write_model
+from trainer.bundling import write_model
 from trainer.recipes.sampling import Sampling
 from trainer.recipes.tiny_video import tiny_video_smoke
 from trainer.tiny_video import make_vae
