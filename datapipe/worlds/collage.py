@@ -38,6 +38,7 @@ THING_SIDE, PLACE_SIDE = 320, 900  # longest sides that are kept
 SMALLEST = 48  # a cut-out's longer side in pixels: smaller ones are blurred
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg"}
 REAL_GROUND, REAL_SUBJECT = 0.75, 0.75  # of the collages; the rest is drawn, so that all four pairs occur
+ON_A_BOARD = 0.35  # of the subjects: what they stand on is ground, wherever it ends
 LYING = 0.4  # of the photographed grounds: a table or a floor before a wall, as products are photographed
 
 
@@ -104,6 +105,8 @@ def draw_collage(seed: int, side: int, album: Album) -> np.ndarray:
         picture = company(rng, picture, bounds, grid, light)
     if rng.random() < 0.5:
         picture = blur(picture, float(rng.uniform(0.3, 4)) * side / 160)
+    if rng.random() < ON_A_BOARD:
+        picture = _on_a_board(rng, picture, bounds, album, grid)
     picture = shadowed(rng, picture, alpha, side)
     if rng.random() < 0.05:
         picture = reflected(rng, picture, rgb, alpha)
@@ -205,6 +208,44 @@ def _real_company(
         soft = blur(colours.astype(np.float32), float(rng.uniform(0.2, 2.0)) * grid.width / 160)
         picture = picture * (1 - soft[..., 3:] / 255) + soft[..., :3]
     return picture.astype(np.float32)
+
+
+def _on_a_board(
+    rng: Rng, picture: np.ndarray, bounds: tuple[float, float, float, float], album: Album, grid: Grid
+) -> np.ndarray:
+    """A board of a photograph's surface lies in perspective under the subject's foot, wider than the subject."""
+    side = grid.width
+    left, right = ((x - grid.x0) * grid.sx for x in (bounds[0], bounds[2]))
+    foot, wide = (min(bounds[3], -grid.y0) - grid.y0) * grid.sy, right - left
+    turn, reach, depth = (
+        rng.uniform(-0.8, 0.8),
+        float(rng.uniform(0.6, 1.3)) * wide,
+        float(rng.uniform(0.1, 0.4)) * wide,
+    )
+    middle, narrowing = (left + right) / 2 + float(rng.normal(0, 0.12)) * wide, float(rng.uniform(0.05, 0.35))
+    square = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) @ np.array(
+        [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+    )
+    nearness = 1 / (1 - narrowing * square[:, 1])
+    corners = np.stack([middle + reach * square[:, 0] * nearness, foot + depth * square[:, 1] * nearness], 1)
+    whole = np.array([(0, 0), (side, 0), (side, side), (0, side)], np.float32)
+    surface = np.concatenate([_place(rng, album, 1.0, side), np.full((side, side, 1), 255, np.float32)], -1)
+    surface[..., :3] *= np.exp(rng.normal(0, 0.2, 3)).astype(np.float32)
+    thick = np.array([0, float(rng.uniform(0, 0.08)) * wide], np.float32)
+    edge = np.concatenate([surface[..., :3] * np.float32(rng.uniform(0.3, 0.8)), surface[..., 3:]], -1)
+    soft = float(rng.uniform(0.3, 1.2)) * side / 160
+    shadow = _laid(surface, whole, corners + thick * 2)[..., 3:] / 255
+    picture = picture * (1 - float(rng.uniform(0.1, 0.6)) * blur(shadow[..., 0], 4 * soft)[..., None])
+    for layer, shift in ((edge, thick), (edge, thick / 2), (surface, 0 * thick)):
+        lying = blur(_laid(layer, whole, corners + shift), soft)
+        picture = picture * (1 - lying[..., 3:] / 255) + lying[..., :3]
+    return np.clip(picture, 0, 255).astype(np.float32)
+
+
+def _laid(layer: np.ndarray, square: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """A square picture with coverage, premultiplied, with its corners where they are told."""
+    onto = cv2.getPerspectiveTransform(square, corners.astype(np.float32))
+    return cv2.warpPerspective(layer, onto, layer.shape[1::-1], flags=cv2.INTER_AREA)
 
 
 def _pasted(
