@@ -101,6 +101,21 @@ def test_of_the_photographed_grounds_some_lie_before_a_wall(folders: tuple[Path,
     assert all(np.ptp(picture, axis=1).max() < 255 for picture in drawn)
 
 
+def test_a_board_lies_under_the_foot_and_reaches_beyond_it(folders: tuple[Path, Path]) -> None:
+    cutouts, grounds = folders
+    (grounds / "noise.png").unlink()
+    Image.fromarray(np.full((60, 60, 3), 200, np.uint8)).save(grounds / "light.png")
+    album, grid = open_album(cutouts, grounds), Grid(-1, -1, SIDE / 2, SIDE / 2, SIDE, SIDE)
+    empty = np.full((SIDE, SIDE, 3), 20, np.float32)
+    for seed in range(8):
+        board = (
+            collage._on_a_board(np.random.default_rng(seed), empty, (-0.4, -0.5, 0.4, 0.4), album, grid)[..., 0] > 90
+        )
+        rows, columns = np.nonzero(board)
+        assert rows.min() > 0.45 * SIDE and rows.max() > 0.7 * SIDE, "the foot is at 0.7 of the height"
+        assert np.ptp(columns) > 0.4 * SIDE, "the subject is 0.4 of the width"
+
+
 def test_the_mask_is_of_the_subject(album: Album, monkeypatch: pytest.MonkeyPatch) -> None:
     """With real things alone and no photographic changes, the masked pixels are those of the cut-out's colours."""
     monkeypatch.setattr(collage, "REAL_SUBJECT", 1.0)
