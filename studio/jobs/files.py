@@ -12,7 +12,7 @@ from django.conf import settings
 
 from studio import media
 
-WORK = "work"
+WORK, TRASH = "work", "trash"
 
 
 def work_folder(job_id: UUID, fence: int) -> Path:
@@ -84,20 +84,41 @@ def remove_work_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def quiet_folders(seconds: float) -> dict[UUID, Path]:
-    """The folders of stored files by their owner (an asset or a job) to which nothing was added for so long."""
+def quiet_folders(seconds: float) -> dict[UUID, dict[UUID, Path]]:
+    """By workspace and owner (asset or job): the folders of stored files to which nothing was added for so long."""
     before = time.time() - seconds
-    found = {}
+    found: dict[UUID, dict[UUID, Path]] = {}
     for place in _owner_folders():
         with suppress(FileNotFoundError, ValueError):
-            owner = UUID(place.name)
+            workspace, owner = UUID(place.parent.name), UUID(place.name)
             if place.stat().st_mtime < before:
-                found[owner] = place
+                found.setdefault(workspace, {})[owner] = place
     return found
 
 
 def _owner_folders() -> Iterator[Path]:
     return (Path(settings.AQ_MEDIA_DIR)).glob("*-*-*-*-*/*-*-*-*-*")
+
+
+def move_to_trash(folder: Path) -> None:
+    """Puts the folder of an owner aside, under the names that it had; `empty_trash` counts from now."""
+    aside = Path(settings.AQ_MEDIA_DIR) / TRASH / folder.parent.name / folder.name
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(aside, ignore_errors=True)
+    with suppress(OSError):  # another sweeper was faster, or the folder is not ours to move: it stays where it is
+        folder.rename(aside)
+        os.utime(aside)
+
+
+def empty_trash(seconds: float) -> int:
+    """Removes for good what was put aside so long ago; how many folders."""
+    before, removed = time.time() - seconds, 0
+    for place in (Path(settings.AQ_MEDIA_DIR) / TRASH).glob("*/*"):
+        with suppress(FileNotFoundError):
+            if place.stat().st_mtime < before:
+                shutil.rmtree(place, ignore_errors=True)
+                removed += 1
+    return removed
 
 
 def remove_drafts(folder: Path) -> None:

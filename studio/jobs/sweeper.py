@@ -22,6 +22,7 @@ from studio.jobs.database import AWAY
 from studio.jobs.errors import WORKER_LOST
 from studio.jobs.kinds import clear_inside_rooms, owned_by_rooms
 from studio.jobs.models import TERMINAL, FeedTicket, Job, JobEvent, Outbox, State, WorkerRow
+from studio.workspaces.models import Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ TRIM_SECONDS = 600.0
 KEEP_OUTBOX = timedelta(hours=1)
 KEEP_PREVIEWS = timedelta(hours=1)
 KEEP_ORPHANS = timedelta(hours=1)
+KEEP_TRASH = timedelta(days=14)
 KEEP_EVENTS = timedelta(days=30)
 KEEP_WORKER_ROWS = timedelta(minutes=10)
 KEEP_IDEMPOTENCY_KEYS = timedelta(hours=24)
@@ -187,17 +189,24 @@ def clear_orphans() -> int:
 
     An asset's folder goes when there is no such asset, a job's (its previews) when the job has long ended. In the
     folders that stay, the rooms remove what they know of no more.
+
+    A database that was restored from a backup does not know of the newest files either: what goes is put aside for
+    KEEP_TRASH first. And nothing is touched of a workspace that this database never heard of. No workspace is ever
+    deleted, so another database keeps its files in the same media folder.
     """
-    folders = files.quiet_folders(KEEP_ORPHANS.total_seconds())
+    quiet = files.quiet_folders(KEEP_ORPHANS.total_seconds())
+    known = Workspace.objects.filter(pk__in=list(quiet)).values_list("pk", flat=True)
+    folders = {owner: folder for workspace in known for owner, folder in quiet[workspace].items()}
     removed = 0
     for ids in _in_batches(set(folders)):
         owned = owned_by_rooms(ids) | _with_previews(ids)
         for owner in ids - owned:
-            files.remove_work_folder(folders[owner])
+            files.move_to_trash(folders[owner])
             removed += 1
         for owner in owned:
             files.remove_drafts(folders[owner])
         clear_inside_rooms(owned)
+    files.empty_trash(KEEP_TRASH.total_seconds())
     return removed
 
 

@@ -134,6 +134,26 @@ def test_files_without_a_row_go_after_an_hour(api: Api, home: Workspace, tmp_pat
     assert len(list(mine.iterdir())) == 2  # the photo and its thumbnail
 
 
+def test_files_of_another_database_are_left_alone(home: Workspace, tmp_path: Path) -> None:
+    """The control is the test above: the same folder of a workspace that is known goes."""
+    foreign = age(killed_upload(Workspace(name="Of another database"), tmp_path))
+    assert sweeper.clear_orphans() == 0
+    assert len(list(foreign.iterdir())) == 2
+
+
+def test_what_goes_lies_aside_for_some_days(home: Workspace, tmp_path: Path, media_dir: Path) -> None:
+    orphan = age(killed_upload(home, tmp_path))
+    sweeper.clear_orphans()
+    aside = media_dir / "trash" / orphan.relative_to(media_dir)
+    assert not orphan.exists()
+    sweeper.clear_orphans()
+    assert len(list(aside.iterdir())) == 2  # it counts from the day on which it was put there
+    long_ago = time.time() - sweeper.KEEP_TRASH.total_seconds() - 60
+    os.utime(aside, (long_ago, long_ago))
+    sweeper.clear_orphans()
+    assert not aside.exists()
+
+
 def test_masks_that_neither_photo_nor_job_names_go_too(
     api: Api, home: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
