@@ -213,7 +213,8 @@ def installed(package: str) -> bool:
 
 
 def runs(python: Path) -> bool:
-    check = [str(python), "-c", "import json, sys; print(json.dumps(sys.version_info[:2]))"]
+    """Whether it is new enough and has pip: a venv that was cut short in the making has a Python without."""
+    check = [str(python), "-c", "import json, pip, sys; print(json.dumps(sys.version_info[:2]))"]
     done = subprocess.run(check, capture_output=True, text=True)
     return done.returncode == 0 and tuple(json.loads(done.stdout)) >= OLDEST_PYTHON
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,24 @@ def test_a_cpu_build_of_torch_is_counted_as_one(
 def test_nothing_is_said_when_nothing_is_missing(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bootstrap.say_download_size(needs_packages=False, needs_modules=False, dev=False)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("whole", "made_anew"), [(True, False), (False, True)])
+def test_an_environment_that_was_cut_short_before_its_pip_is_made_anew(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, whole: bool, made_anew: bool
+) -> None:
+    """Without python3-venv, or after Ctrl-C, there is a Python that runs and no pip."""
+    made: list[dict[str, object]] = []
+    venv.create(clone / ".venv")
+    if whole:
+        (clone / ".venv" / "lib" / python_folder() / "site-packages" / "pip.py").write_text("")
+    monkeypatch.setattr(bootstrap.venv, "create", lambda folder, **options: made.append(options))
+    bootstrap.make_venv()
+    assert made == [{"with_pip": True, "clear": True}] * made_anew
+
+
+def python_folder() -> str:
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def test_torch_alone_comes_from_its_index(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
