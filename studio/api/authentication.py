@@ -12,7 +12,10 @@ from studio.workspaces.models import ApiKey
 from studio.workspaces.services import verify_api_key
 
 WORKSPACE_HEADER = "X-Workspace"
-INVALID_KEY = "invalid_key", "This API key is unknown or revoked. Make a new one in the studio."
+INVALID_KEY = (
+    "invalid_key",
+    "This API key is unknown or revoked, or who made it has left the workspace. Make a new one in the studio.",
+)
 
 
 def bearer_of(authorization: str) -> str | None:

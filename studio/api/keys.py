@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from studio.api.pagination import PAGE_PARAMETERS, page_of
 from studio.api.problems import FieldError, invalid
+from studio.api.sessions import UserSerializer
 from studio.api.views import WorkspaceView
 from studio.workspaces.access import access_owned
 from studio.workspaces.models import ApiKey, Role
@@ -26,6 +27,9 @@ class KeySerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
     last_used_at = serializers.DateTimeField(allow_null=True)
     revoked_at = serializers.DateTimeField(allow_null=True)
+    created_by = UserSerializer(
+        allow_null=True, help_text="Who made it: it may do no more than they may now. Null for one of the command line."
+    )
 
 
 class NewKeySerializer(serializers.Serializer[Any]):
@@ -50,7 +54,8 @@ class KeyListView(WorkspaceView):
     @extend_schema(operation_id="api_keys_list", parameters=PAGE_PARAMETERS, responses=KeyPageSerializer)
     def get(self, request: Request) -> Response:
         """List API keys, newest first, revoked ones too."""
-        rows, following = page_of(ApiKey.objects.filter(workspace=self.actor.workspace), request)
+        keys = ApiKey.objects.filter(workspace=self.actor.workspace).select_related("created_by")
+        rows, following = page_of(keys, request)
         return Response({"results": KeySerializer(rows, many=True).data, "next": following})
 
     @extend_schema(operation_id="api_keys_create", request=NewKeySerializer, responses={201: MadeKeySerializer})
@@ -63,9 +68,8 @@ class KeyListView(WorkspaceView):
             raise invalid(
                 [FieldError("role", "too_high", f"Your own role is {self.actor.role.value}: choose up to it.")]
             )
-        key, text = create_api_key(
-            self.actor.workspace, form.validated_data["name"], role=role, created_by=self.actor.user
-        )
+        maker = self.actor.person
+        key, text = create_api_key(self.actor.workspace, form.validated_data["name"], role=role, created_by=maker)
         return Response({**KeySerializer(key).data, "key": text}, status=201)
 
 

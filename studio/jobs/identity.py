@@ -54,7 +54,7 @@ def redeem_ticket(secret: str) -> Actor | None:
     if ticket is None or FeedTicket.objects.filter(pk=ticket.pk).delete()[0] == 0:
         return None
     if ticket.api_key is not None:
-        return key_actor(ticket.api_key) if ticket.api_key.revoked_at is None else None
+        return _machine(ticket.api_key)
     return _member(ticket.user, str(ticket.workspace_id))
 
 
@@ -67,9 +67,9 @@ def session_actor(handshake: HttpRequest, workspace_id: str | None) -> Actor | N
 
 
 def is_still_valid(actor: Actor) -> bool:
-    """Whether the key is not revoked, or the member still one."""
+    """Whether the key is not revoked and its maker not gone, or the member still one."""
     if actor.api_key is not None:
-        return ApiKey.objects.filter(pk=actor.api_key.pk, revoked_at=None).exists()
+        return _machine(ApiKey.objects.filter(pk=actor.api_key.pk).first()) is not None
     return _member(actor.user, str(actor.workspace.pk)) is not None
 
 
@@ -98,6 +98,15 @@ def _is_trusted(origin: str, trusted: str) -> bool:
     except ValueError:
         return False
     return given.scheme == known.scheme and is_same_domain(given.netloc, known.netloc)
+
+
+def _machine(key: ApiKey | None) -> Actor | None:
+    if key is None or key.revoked_at is not None:
+        return None
+    try:
+        return key_actor(key)
+    except NotFound:
+        return None
 
 
 def _member(user: User | None, workspace_id: str | None) -> Actor | None:

@@ -33,6 +33,11 @@ class Actor:
     user: User | None = None
     api_key: ApiKey | None = None
 
+    @property
+    def person(self) -> User | None:
+        """The user, or who made the key: what a key makes is that person's too. None for one of the command line."""
+        return self.user or (self.api_key.created_by if self.api_key else None)
+
     def may(self, role: str) -> bool:
         return self.role.rank >= Role(role).rank
 
@@ -54,8 +59,26 @@ def member_actor(user: User, workspace_id: uuid.UUID | str | None = None) -> Act
 
 
 def key_actor(key: ApiKey) -> Actor:
-    """The machine that holds `key` (see `studio.workspaces.services.verify_api_key`)."""
-    return Actor(workspace=key.workspace, role=Role(key.role), api_key=key)
+    """The machine that holds `key` (see `studio.workspaces.services.verify_api_key`).
+
+    With at most the role that the key's maker has now: nobody keeps rights by a key that were taken from them. Keys of
+    the command line have no maker. Raises NotFound when the maker has left.
+    """
+    roles = [Role(key.role)]
+    if key.created_by_id is not None:
+        maker = maker_of(key)
+        if maker is None:
+            raise NotFound("Who made this key is no longer a member of its workspace.")
+        roles.append(Role(maker.role))
+    return Actor(workspace=key.workspace, role=min(roles, key=lambda role: role.rank), api_key=key)
+
+
+def maker_of(key: ApiKey) -> Membership | None:
+    """The membership of who made the key; None for a key of the command line, and when its maker is no member now."""
+    if key.created_by_id is None:
+        return None
+    members = Membership.objects.filter(workspace_id=key.workspace_id, user__is_active=True)
+    return members.filter(user_id=key.created_by_id).first()
 
 
 Owned = TypeVar("Owned", bound=WorkspaceOwned)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from studio.accounts.models import User
+from studio.workspaces.access import maker_of
 from studio.workspaces.models import ApiKey, Membership, Role, Workspace
 
 KEY_MARK = "aq"
@@ -93,13 +94,18 @@ def create_api_key(
 
 
 def verify_api_key(text: str) -> ApiKey | None:
-    """The valid key behind `aq_<prefix>_<secret>`, or None when it is malformed, unknown, wrong or revoked."""
+    """The valid key behind `aq_<prefix>_<secret>`.
+
+    None when it is malformed, unknown, wrong or revoked, or when who made it has left the workspace.
+    """
     mark, _, rest = text.partition("_")
     prefix, _, secret = rest.partition("_")
     if mark != KEY_MARK or not secret or len(text) > 200:
         return None
     key = ApiKey.objects.select_related("workspace").filter(prefix=prefix, revoked_at=None).first()
     if key is None or not hmac.compare_digest(key.hash, _hash(secret)):
+        return None
+    if key.created_by_id is not None and maker_of(key) is None:
         return None
     now = timezone.now()
     stale = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USED_EVERY)

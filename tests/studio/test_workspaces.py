@@ -5,6 +5,7 @@ import pytest
 from studio.accounts.models import User
 from studio.brands.access import access_product
 from studio.brands.models import Brand, Product
+from studio.jobs.identity import is_still_valid
 from studio.workspaces.access import Actor, Forbidden, NotFound, key_actor, member_actor
 from studio.workspaces.models import ApiKey, Membership, Role, Workspace
 from studio.workspaces.services import create_api_key, create_workspace, revoke_api_key, verify_api_key
@@ -58,6 +59,38 @@ def test_a_revoked_key_opens_nothing(home: Workspace) -> None:
     key, text = create_api_key(home, "shop")
     revoke_api_key(key)
     assert verify_api_key(text) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "acts_as"), [(Role.OWNER, Role.ADMIN), (Role.ADMIN, Role.ADMIN), (Role.VIEWER, Role.VIEWER)]
+)
+def test_a_key_may_no_more_than_its_maker_may_now(home: Workspace, ana: User, now: Role, acts_as: Role) -> None:
+    key, text = create_api_key(home, "shop", role=Role.ADMIN, created_by=ana)
+    Membership.objects.update(role=now)
+    assert verify_api_key(text) == key
+    assert key_actor(key).role == acts_as
+
+
+def removed(ana: User) -> None:
+    Membership.objects.filter(user=ana).delete()
+    create_workspace("Elsewhere", "elsewhere", owner=ana)
+
+
+def shut_out(ana: User) -> None:
+    User.objects.filter(pk=ana.pk).update(is_active=False)
+
+
+@pytest.mark.parametrize("part", [removed, shut_out])
+def test_the_keys_of_who_has_left_open_nothing(home: Workspace, ana: User, part) -> None:
+    key, text = create_api_key(home, "shop", role=Role.ADMIN, created_by=ana)
+    _, of_the_shell = create_api_key(home, "shell", role=Role.ADMIN)
+    listener = key_actor(key)
+    part(ana)
+    assert verify_api_key(text) is None
+    assert not is_still_valid(listener)
+    with pytest.raises(NotFound):
+        key_actor(key)
+    assert verify_api_key(of_the_shell) is not None
 
 
 def test_each_role_may_what_those_below_it_may(home: Workspace) -> None:

@@ -522,6 +522,8 @@ export interface components {
             last_used_at: string | null;
             /** Format: date-time */
             revoked_at: string | null;
+            /** @description Who made it: it may do no more than they may now. Null for one of the command line. */
+            created_by: components["schemas"]["User"] | null;
         };
         KeyPage: {
             results: components["schemas"]["Key"][];
@@ -543,6 +545,8 @@ export interface components {
             last_used_at: string | null;
             /** Format: date-time */
             revoked_at: string | null;
+            /** @description Who made it: it may do no more than they may now. Null for one of the command line. */
+            created_by: components["schemas"]["User"] | null;
             /** @description The whole key. Keep it now: it is shown this once. */
             key: string;
         };

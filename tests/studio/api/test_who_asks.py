@@ -19,7 +19,8 @@ from studio.accounts.models import User
 from studio.api.models import FailedSignIn
 from studio.jobs.identity import redeem_ticket
 from studio.workspaces.models import ApiKey, Membership, Role, Workspace
-from tests.studio.rest import Api, key_client
+from studio.workspaces.services import create_api_key
+from tests.studio.rest import Api, jpeg, key_client
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media_dir", "bundle")]
 
@@ -213,6 +214,25 @@ def test_an_administrator_makes_lists_and_revokes_keys(admin_api: Api, home: Wor
 def test_a_key_is_at_most_as_strong_as_who_makes_it(admin_api: Api) -> None:
     answer = admin_api.post("/api-keys", {"name": "shop", "role": "owner"})
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_high")
+
+
+def test_who_is_removed_does_not_come_back_by_a_key(admin_api: Api, home: Workspace, abroad: Workspace) -> None:
+    """Not by one that was made with the first either."""
+    bo = Membership.objects.create(workspace=home, user=User.objects.get(email="bo@example.com"), role=Role.ADMIN)
+    _, first = create_api_key(home, "bo's", role=Role.ADMIN, created_by=bo.user)
+    own = Api(Client(), {"Authorization": f"Bearer {first}"})
+    made = own.post("/api-keys", {"name": "second", "role": "admin"}).json()
+    second = Api(Client(), {"Authorization": f"Bearer {made['key']}"})
+    assert [one["created_by"] and one["created_by"]["email"] for one in second.get("/api-keys").json()["results"]] == [
+        "bo@example.com",
+        "bo@example.com",
+        None,
+    ]
+    assert admin_api.delete(f"/members/{bo.id}").status_code == 204
+    answers = [api.post("/members", {"email": "bo@example.com", "role": "admin"}) for api in (own, second)]
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(401, "invalid_key")] * 2
+    assert own.upload(jpeg()).status_code == 401
+    assert admin_api.get("/api-keys").status_code == 200, "the control: a key of the command line stays"
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.REVIEWER, Role.EDITOR])
