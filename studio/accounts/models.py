@@ -35,6 +35,9 @@ class User(AbstractBaseUser):
     name = models.CharField(max_length=200, blank=True)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # The workspace whose invitation made the account, where it did: whoever invited was given a way into it. None: who
+    # runs the studio made it, or has handed it over since. An id only: accounts know no workspaces.
+    invited_to = models.UUIDField(null=True, blank=True, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 

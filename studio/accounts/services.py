@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from datetime import timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
@@ -14,8 +15,11 @@ from django.utils import timezone
 from studio.accounts.models import SignInLink, User
 
 
-def find_or_create_user(email: str, *, name: str = "") -> tuple[User, bool]:
-    """The user of this address, and whether it was made now. Raises ValidationError for what is no address."""
+def find_or_create_user(email: str, *, name: str = "", invited_to: UUID | None = None) -> tuple[User, bool]:
+    """The user of this address, and whether it was made now. Raises ValidationError for what is no address.
+
+    invited_to: the workspace whose administrator is given the link into an account that is made now.
+    """
     address = email.strip().lower()
     validate_email(address)
     found = User.objects.filter(email=address).first()
@@ -23,16 +27,32 @@ def find_or_create_user(email: str, *, name: str = "") -> tuple[User, bool]:
         return found, False
     try:
         with transaction.atomic():
-            return User.objects.create_user(address, name=name), True
+            return User.objects.create_user(address, name=name, invited_to=invited_to), True
     except IntegrityError:  # made in this moment by somebody else
         return User.objects.get(email=address), False
+
+
+def hand_over(user: User) -> bool:
+    """Take an account that an invitation made out of the hands of who invited; whether it was one.
+
+    That person was shown its first link and may be signed in by it. Sessions and links end, so that who runs the
+    studio can give the account to its owner.
+    """
+    if user.invited_to is None:
+        return False
+    user.set_unusable_password()  # a new one, by which sessions of before are told from those of after
+    user.invited_to = None
+    user.save(update_fields=["password", "invited_to"])
+    SignInLink.objects.filter(user=user, used_at=None).delete()
+    return True
 
 
 def set_password(user: User, password: str) -> None:
     """Raises ValidationError for a password that is too weak. Every session of the user ends."""
     validate_password(password, user)
     user.set_password(password)
-    user.save(update_fields=["password"])
+    user.invited_to = None
+    user.save(update_fields=["password", "invited_to"])
 
 
 def create_sign_in_link(user: User) -> str:

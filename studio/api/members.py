@@ -18,6 +18,11 @@ from studio.workspaces import services
 from studio.workspaces.access import Actor, access_membership
 from studio.workspaces.models import Membership, Role
 
+INVITED_ELSEWHERE = (
+    "This account was made by an invitation to another workspace, and whoever sent that may hold a way into it. "
+    "Ask who runs the studio to add this person, by `manage.py create_user`: that ends any such way."
+)
+
 
 class MemberSerializer(serializers.Serializer[Any]):
     """A person in the workspace."""
@@ -107,9 +112,13 @@ class MemberView(WorkspaceView):
 def _add(actor: Actor, email: str, name: str, role: Role) -> tuple[Membership, str | None]:
     """The membership, and for a new account the token of a sign-in link.
 
-    Never for one that existed: its owner may belong to other workspaces, which are not the inviter's to enter.
+    Never for one that existed: its owner may belong to other workspaces, which are not the inviter's to enter. For the
+    same reason no account is added that somebody else's invitation made: whoever invited first may be signed in by it.
     """
-    user, made = find_or_create_user(email, name=name)
+    here = actor.workspace.id
+    user, made = find_or_create_user(email, name=name, invited_to=here)
+    if user.invited_to not in (None, here):
+        raise Problem(409, "invited_elsewhere", INVITED_ELSEWHERE)
     try:
         member = services.add_member(actor.workspace, user, role)
     except services.AlreadyMember as error:

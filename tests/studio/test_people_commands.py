@@ -13,7 +13,7 @@ from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
 
 from studio.accounts.models import User
-from studio.accounts.services import use_sign_in_link
+from studio.accounts.services import create_sign_in_link, find_or_create_user, use_sign_in_link
 from studio.embedded.addresses import write_address
 from studio.workspaces.models import Membership, Role, Workspace
 
@@ -61,6 +61,26 @@ def test_who_has_an_account_is_added_to_a_second_workspace_without_a_link(home: 
     said = run("create_user", "ana@example.com", "--workspace", "abroad", "--role", "viewer")
     assert "/sign-in/" not in said
     assert Membership.objects.filter(user__email="ana@example.com").count() == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("create_user", "pat@example.com", "--workspace", "home"),
+        ("create_workspace", "Sea", "--owner", "pat@example.com"),
+    ],
+)
+def test_an_account_of_an_invitation_is_handed_over_with_a_new_link(
+    home: Workspace, abroad: Workspace, client: Any, words: tuple[str, ...]
+) -> None:
+    pat, _ = find_or_create_user("pat@example.com", invited_to=abroad.id)
+    used, open_link = create_sign_in_link(pat), create_sign_in_link(pat)
+    client.get(f"/sign-in/{used}")
+    link = run(*words).split()[-1]
+    assert client.get("/api/v1/session").status_code == 401
+    assert use_sign_in_link(open_link) is None
+    assert use_sign_in_link(link.rpartition("/")[2]) == pat
+    assert "/sign-in/" not in run("create_workspace", "Lake", "--owner", "pat@example.com"), "once: now it is Pat's own"
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Members over REST: administrators add, change and remove them, and a workspace always keeps an owner."""
 
+import io
 import threading
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from studio.accounts.models import User
@@ -44,6 +46,28 @@ def test_who_has_an_account_is_added_and_the_inviter_gets_no_way_into_it(
     answer = add(admin_api, "bo@example.com", "viewer")
     assert (answer.status_code, answer.json()["sign_in_url"]) == (201, None)
     assert Membership.objects.filter(user__email="bo@example.com").count() == 2
+
+
+@pytest.fixture
+def foreign_admin_api(abroad: Workspace, bundle: Any) -> Api:
+    return key_client(abroad, Role.ADMIN)
+
+
+def test_whoever_invites_first_gets_into_no_other_workspace_by_that(
+    admin_api: Api, foreign_admin_api: Api, abroad: Workspace, client: Any
+) -> None:
+    client.get(add(admin_api).json()["sign_in_url"])  # the inviter keeps it, and is signed in as Pat
+    answer = add(foreign_admin_api)
+    assert (answer.status_code, answer.json()["code"]) == (409, "invited_elsewhere")
+    assert not Membership.objects.filter(workspace=abroad, user__email="pat@example.com").exists()
+    assert client.get("/api/v1/session").status_code == 200, "the control: that session lives"
+    call_command("create_user", "pat@example.com", "--workspace", "abroad", stdout=io.StringIO())
+    assert client.get("/api/v1/session").status_code == 401
+
+
+def test_who_was_removed_is_added_again_where_the_account_was_made(admin_api: Api) -> None:
+    admin_api.delete(f"/members/{add(admin_api).json()['id']}")
+    assert add(admin_api).status_code == 201
 
 
 def test_a_person_is_in_a_workspace_once(admin_api: Api) -> None:

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from studio.accounts.passwords import ask_and_set
-from studio.accounts.services import create_sign_in_link, find_or_create_user
+from studio.accounts.services import create_sign_in_link, find_or_create_user, hand_over
 from studio.embedded.addresses import sign_in_url
 from studio.workspaces.models import Role
 from studio.workspaces.selectors import find_workspace
@@ -37,5 +37,5 @@ class Command(BaseCommand):
         self.stdout.write(f"{user.email} belongs to {workspace.name}, as {options['role']}.")
         if options["password_stdin"]:
             ask_and_set(user, from_stdin=True)
-        elif made:
+        elif made or hand_over(user):
             self.stdout.write(f"To sign in, once: {sign_in_url(create_sign_in_link(user))}")

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from studio.accounts.services import create_sign_in_link, find_or_create_user
+from studio.accounts.services import create_sign_in_link, find_or_create_user, hand_over
 from studio.embedded.addresses import sign_in_url
 from studio.workspaces.services import create_workspace, free_slug
 
@@ -29,5 +29,5 @@ class Command(BaseCommand):
             raise CommandError(" ".join(error.messages)) from error
         workspace = create_workspace(name, free_slug(name), owner=owner)
         self.stdout.write(f"{workspace.name} ({workspace.slug}) belongs to {owner.email}.")
-        if made:
+        if made or hand_over(owner):
             self.stdout.write(f"To sign in, once: {sign_in_url(create_sign_in_link(owner))}")
