@@ -1,16 +1,23 @@
 """The supervisor's own decisions, without a studio: addresses to tell, and a PostgreSQL that will not stay up."""
 
+import io
+import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from studio.embedded import addresses, supervisor
+from studio.embedded.management.commands import serve
 from studio.embedded.postgres import PostgresError
 from studio.embedded.supervisor import StopFlag, address_note, run_until
+from tests.studio.embedded.running import free_port
 
 NAMES = ["localhost", "127.0.0.1", "[::1]"]
 
@@ -48,6 +55,25 @@ def test_what_the_address_needs_is_said_beside_it(tmp_path: Any, host: str, http
     plan = supervisor.Plan(tmp_path, tmp_path, host, 8000, True, lambda: "/", NAMES, https=https)
     assert said in address_note(plan)
     assert bool(address_note(plan)) is bool(said)
+
+
+def test_the_stop_is_orderly_when_nobody_reads_what_is_said(tmp_path: Path) -> None:
+    """The terminal was closed, or Ctrl-C ended the `tee` beside it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    gone = io.FileIO(writer, "w")
+    with pytest.raises(BrokenPipeError):
+        gone.write(b"the control")
+    command = serve.Command(stdout=io.TextIOWrapper(gone, write_through=True))
+
+    def stop_at_once() -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return "/"
+
+    plan = supervisor.Plan(tmp_path, tmp_path, "127.0.0.1", free_port(), False, stop_at_once, NAMES)
+    supervisor.serve(plan, command._say)
+    gone.close()
+    assert [child for child in psutil.Process().children() if "warden.py" in " ".join(child.cmdline())] == []
 
 
 # --- PostgreSQL ends again and again ---

@@ -1,5 +1,6 @@
 """Run the studio: database, web, workers, sweeper."""
 
+import contextlib
 import time
 from typing import Any
 
@@ -51,5 +52,6 @@ class Command(BaseCommand):
         return path
 
     def _say(self, text: str) -> None:
-        self.stdout.write(text)
-        self.stdout.flush()
+        with contextlib.suppress(OSError):  # the terminal is closed, or `tee` has ended: the stop goes on in order
+            self.stdout.write(text)
+            self.stdout.flush()
