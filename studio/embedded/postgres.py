@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import stat
@@ -112,14 +113,10 @@ class Postgres:
             return cluster, binaries
         if not can_reach(self.account, binaries / "bin" / "postgres"):
             binaries = copied_binaries(binaries)
-        if cluster.is_symlink():
-            return cluster.resolve(), binaries
-        if not can_reach(self.account, self.data_dir):
-            name = hashlib.sha256(str(self.data_dir).encode()).hexdigest()[:10]
+        if not cluster.is_symlink() and not can_reach(self.account, self.data_dir):
             make_folder(STATE_DIR, 0o755)
-            cluster.symlink_to(STATE_DIR / name)
-            cluster = STATE_DIR / name
-        return cluster, binaries
+            cluster.symlink_to(STATE_DIR / new_name(self.data_dir))
+        return cluster.resolve(), binaries
 
     def _prepare_socket_folder(self) -> None:
         with contextlib.suppress(FileExistsError):
@@ -223,6 +220,13 @@ class Postgres:
 
     def _tail(self, lines: int = 8) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def new_name(data_dir: Path) -> str:
+    """A cluster's name in STATE_DIR that none had before: the one of a data folder that was removed, and with it the
+    files that its rows name, must not come back in a new data folder of the same path. The link remembers it."""
+    of_the_path = hashlib.sha256(str(data_dir).encode()).hexdigest()[:10]
+    return f"{of_the_path}-{secrets.token_hex(4)}"
 
 
 def installed_binaries() -> Path:

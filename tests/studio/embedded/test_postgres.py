@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pwd
+import shutil
 import signal
 import stat
 import subprocess
@@ -145,6 +146,29 @@ def test_root_below_a_private_folder_changes_no_permission(
         assert write_and_count(server) == 2
     finally:
         server.stop()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root runs the server as another user")
+def test_a_data_folder_that_was_removed_gives_no_database_to_the_next_of_its_path(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    monkeypatch.setattr(embedded, "STATE_DIR", data_dir / "state")
+    monkeypatch.setattr(embedded, "copied_binaries", lambda installed: installed)
+
+    def cluster_of_a_start() -> Path:
+        (private / "var").mkdir(exist_ok=True)
+        server = Postgres(private / "var")
+        server.account = embedded.cluster_account(private / "var" / "postgres")
+        return server._reachable_folders()[0]
+
+    first = cluster_of_a_start()
+    assert cluster_of_a_start() == first  # the control: the link remembers it
+    shutil.rmtree(private / "var")
+    second = cluster_of_a_start()
+    assert second != first
+    assert {first.parent, second.parent} == {data_dir / "state"}
 
 
 def test_a_copy_of_the_binaries_runs_by_itself(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
