@@ -1,5 +1,6 @@
 """The processes of the running studio: started in groups of their own, restarted with back-off, ended together."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -16,6 +17,7 @@ PR_SET_PDEATHSIG = 1
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 HEALTHY_SECONDS = 60.0  # a child that ran this long starts its back-off anew
 LOG_BYTES = 10 * 1024 * 1024
+LOG_SECONDS = 60.0  # between looks at how long the logs are
 LAST_SECONDS = 2.0  # for what a dead child had started: a worker's heartbeat gives its job back
 
 
@@ -65,6 +67,8 @@ class Family:
     def __init__(self, env: dict[str, str], cwd: Path, say: Callable[[str], None]) -> None:
         self._env, self._cwd, self._say = env, cwd, say
         self.children: list[Child] = []
+        self._logs: set[Path] = set()
+        self._look_at_logs = time.monotonic() + LOG_SECONDS
         self._warden = subprocess.Popen(
             [sys.executable, "-I", warden.__file__],
             stdin=subprocess.PIPE,
@@ -79,13 +83,18 @@ class Family:
         self.children.append(child)
         self._launch(child)
 
-    def guard(self, process: subprocess.Popen[bytes], sent: signal.Signals) -> None:
-        """Have the warden end a process group that is started elsewhere, with `sent`."""
+    def guard(self, process: subprocess.Popen[bytes], sent: signal.Signals, log: Path) -> None:
+        """Have the warden end a process group that is started elsewhere, with `sent`, and keep its log short."""
+        self._logs.add(log)
         self._tell(f"+ {process.pid} {int(sent)}")
 
     def watch(self) -> None:
-        """Notice children that ended, and start them again when their pause is over."""
+        """Notice children that ended, and start them again when their pause is over. Keep all logs short."""
         now = time.monotonic()
+        if now >= self._look_at_logs:
+            self._look_at_logs = now + LOG_SECONDS
+            for log in self._logs:
+                keep_short(log)
         for child in self.children:
             if child.process is not None and child.process.poll() is not None:
                 self._let_go(child, child.process, now)
@@ -115,8 +124,8 @@ class Family:
 
     def _launch(self, child: Child) -> None:
         child.log.parent.mkdir(parents=True, exist_ok=True)
-        if child.log.exists() and child.log.stat().st_size > LOG_BYTES:
-            child.log.replace(child.log.with_suffix(".1.log"))
+        keep_short(child.log)
+        self._logs.add(child.log)
         with child.log.open("ab") as log:
             child.process = subprocess.Popen(
                 child.command,
@@ -156,6 +165,21 @@ class Family:
             self._warden.stdin.write(line + "\n")
         except BrokenPipeError:
             self._say("The warden process was killed: after a kill -9 of this process, children may be left.")
+
+
+def keep_short(log: Path) -> None:
+    """Put the end of a log over LOG_BYTES aside as `NAME.1.log`, and empty it.
+
+    Whoever writes it has it open to append, and so goes on at its new start. What is written in this very moment may
+    be lost. On a full disk nothing is put aside.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if log.stat().st_size <= LOG_BYTES:
+            return
+        with contextlib.suppress(OSError), log.open("rb") as whole:
+            whole.seek(-LOG_BYTES, os.SEEK_END)
+            log.with_suffix(".1.log").write_bytes(whole.read(LOG_BYTES))
+        os.truncate(log, 0)
 
 
 def wait_until_over(process: subprocess.Popen[bytes], until: float) -> None:

@@ -73,7 +73,7 @@ class Postgres:
         self.socket_dir = places.socket_folder(self.data_dir)
         self.url = places.database_url(self.data_dir)
         self._durable = durable
-        self._log = log or self.data_dir / "log" / "postgres.log"
+        self.log = log or self.data_dir / "log" / "postgres.log"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, give_up: Callable[[], bool] = lambda: False) -> None:
@@ -82,7 +82,7 @@ class Postgres:
         give_up: asked while waiting; True ends the wait with PostgresError and the server with it.
         """
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         self.account = cluster_account(self.data_dir / "postgres")
         self.cluster, self.binaries = self._reachable_folders()
         self._prepare_socket_folder()
@@ -145,7 +145,7 @@ class Postgres:
         options = [*SETTINGS, f"unix_socket_directories={self.socket_dir}", *(() if self._durable else DURABILITY_OFF)]
         command = [str(self.binaries / "bin" / "postgres"), "-D", str(self.cluster)]
         command += [word for option in options for word in ("-c", option)]
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -165,7 +165,7 @@ class Postgres:
             if self.process.poll() is not None:
                 if STILL_ENDING not in self._tail(3):
                     raise PostgresError(
-                        f"PostgreSQL ended while starting. The last lines of {self._log}:\n{self._tail()}"
+                        f"PostgreSQL ended while starting. The last lines of {self.log}:\n{self._tail()}"
                     )
                 time.sleep(0.2)
                 self._launch()
@@ -173,7 +173,7 @@ class Postgres:
                 return
             time.sleep(0.05)
         self.stop(timeout=1.0)
-        raise PostgresError(f"PostgreSQL did not come up in time. See {self._log}.")
+        raise PostgresError(f"PostgreSQL did not come up in time. See {self.log}.")
 
     def _answers(self) -> bool:
         try:
@@ -190,7 +190,7 @@ class Postgres:
                     connection.execute(f"CREATE DATABASE {places.DATABASE}")
         except psycopg.OperationalError:
             raise PostgresError(
-                f"PostgreSQL ended while starting. The last lines of {self._log}:\n{self._tail()}"
+                f"PostgreSQL ended while starting. The last lines of {self.log}:\n{self._tail()}"
             ) from None
 
     # --- small tools ---
@@ -219,7 +219,7 @@ class Postgres:
         return {"user": self.account.uid, "group": self.account.gid, "extra_groups": []}
 
     def _tail(self, lines: int = 8) -> str:
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 def new_name(data_dir: Path) -> str:

@@ -92,7 +92,7 @@ def start_database(database: Postgres, family: Family, stop: StopFlag) -> None:
     except PostgresError as error:
         raise ServeError(str(error)) from error
     assert database.process is not None
-    family.guard(database.process, signal.SIGINT)
+    family.guard(database.process, signal.SIGINT, database.log)
 
 
 def start_children(family: Family, plan: Plan, listener: socket.socket) -> None:

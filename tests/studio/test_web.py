@@ -102,5 +102,8 @@ def test_without_a_build_the_page_says_how_to_make_one(settings, tmp_path: Path,
     assert "npm run build" in answer.content.decode()
 
 
-def test_a_foreign_host_name_is_refused(client: Client) -> None:
+def test_a_foreign_host_name_is_refused_and_does_not_fill_the_log(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
+    assert caplog.records == []
