@@ -89,6 +89,7 @@ class Postgres:
         if not (self.cluster / "PG_VERSION").exists():
             self._make_cluster()
         clear_stale_lock(self.cluster)
+        self._let_us_in()
         self._launch()
         self._wait_until_ready(give_up)
         self._make_database()
@@ -134,12 +135,15 @@ class Postgres:
         self._run("initdb", "-D", str(draft), "-U", places.ROLE, "--auth=peer", "--encoding=UTF8",
                   "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions",
                   *(() if self._durable else ("--no-sync",)))  # fmt: skip
-        client = pwd.getpwuid(os.getuid()).pw_name
-        (draft / "pg_hba.conf").write_text(f"local all {places.ROLE} peer map=studio\n")
-        (draft / "pg_ident.conf").write_text(f'studio "{client}" {places.ROLE}\n')
         if self.cluster.exists():
             self.cluster.rmdir()  # made empty for us; never a folder with anything in it
         draft.rename(self.cluster)
+
+    def _let_us_in(self) -> None:
+        """At every start, since the data folder may have moved to another login."""
+        client = pwd.getpwuid(os.getuid()).pw_name
+        (self.cluster / "pg_hba.conf").write_text(f"local all {places.ROLE} peer map=studio\n")
+        (self.cluster / "pg_ident.conf").write_text(f'studio "{client}" {places.ROLE}\n')
 
     def _launch(self) -> None:
         options = [*SETTINGS, f"unix_socket_directories={self.socket_dir}", *(() if self._durable else DURABILITY_OFF)]

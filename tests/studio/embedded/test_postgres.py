@@ -108,6 +108,14 @@ def test_no_trust_no_port_and_a_private_folder(server: Postgres) -> None:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
 
 
+def test_a_data_folder_that_was_another_logins_starts(server: Postgres) -> None:
+    server.start()
+    server.stop()
+    (server.cluster / "pg_ident.conf").write_text('studio "of-before" aquarius\n')
+    server.start()
+    assert write_and_count(server) == 1
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_another_user_gets_in_neither_by_the_folder_nor_by_peer(server: Postgres) -> None:
     server.start()
