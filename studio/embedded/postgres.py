@@ -167,7 +167,7 @@ class Postgres:
         while time.monotonic() < until and not give_up():
             assert self.process is not None
             if self.process.poll() is not None:
-                if STILL_ENDING not in self._tail(3):
+                if not self._waits_for_an_older_one(self.process.pid):
                     raise PostgresError(
                         f"PostgreSQL ended while starting. The last lines of {self.log}:\n{self._tail()}"
                     )
@@ -178,6 +178,11 @@ class Postgres:
             time.sleep(0.05)
         self.stop(timeout=1.0)
         raise PostgresError(f"PostgreSQL did not come up in time. See {self.log}.")
+
+    def _waits_for_an_older_one(self, ended: int) -> bool:
+        """Whether the start of this number ended for that; what still ends writes between its lines."""
+        own = f"[{ended}]"
+        return any(own in line and STILL_ENDING in line for line in self._tail(50).splitlines())
 
     def _answers(self) -> bool:
         try:

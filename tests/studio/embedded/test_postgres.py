@@ -77,6 +77,15 @@ def test_a_start_waits_for_what_a_killed_server_left_at_work(server: Postgres) -
     worker.join()
 
 
+def test_what_still_ends_may_write_after_the_line_that_says_so(server: Postgres) -> None:
+    server.log.parent.mkdir()
+    lines = ["[12] FATAL:  pre-existing shared memory block (key 1, ID 2) is still in use", "[12] HINT:  ..."]
+    lines += ["[12] LOG:  database system is shut down", "[9] FATAL:  terminating connection", "[13] FATAL:  no room"]
+    server.log.write_text("\n".join(lines))
+    assert server._waits_for_an_older_one(12)
+    assert not server._waits_for_an_older_one(13), "the control: this one ended for something else"
+
+
 def test_a_stale_lock_with_the_number_of_another_program_is_removed(server: Postgres) -> None:
     server.start()
     server.stop()
