@@ -11,6 +11,7 @@ import pytest
 import uvicorn.config
 import yaml
 from django.core.management import get_commands, load_command_class
+from uvicorn.middleware.proxy_headers import _TrustedHosts
 
 from studio.embedded.supervisor import Plan, start_children
 
@@ -83,6 +84,17 @@ def test_settings_are_given_under_names_that_are_read(compose: dict[str, Any]) -
     given = {name for one in studio_services(compose).values() for name in one["environment"]}
     assert {name for name in given if f'"{name}"' not in read} == set()
     assert {"DATABASE_URL", "AQ_SECRET_KEY"} <= given
+
+
+def test_the_proxy_is_believed_and_each_of_its_visitors_counts_alone(compose: dict[str, Any]) -> None:
+    given = compose["services"]["web"]["environment"]["FORWARDED_ALLOW_IPS"]
+    believed = _TrustedHosts(given.removeprefix("${FORWARDED_ALLOW_IPS:-").removesuffix("}"))
+    assert [bridge in believed for bridge in ("172.18.0.1", "192.168.80.1", "127.0.0.1")] == [True] * 3
+    assert "203.0.113.7" not in believed
+    assert believed.get_trusted_client_address("198.51.100.1, 203.0.113.7")[0] == "203.0.113.7"
+    assert [port for one in compose["services"].values() for port in one.get("ports", [])] == [
+        "127.0.0.1:${PORT:-8000}:8000"
+    ], "whom it believes by their address alone has to be on this machine"
 
 
 def test_secrets_have_no_default_and_everything_else_has() -> None:
