@@ -3,6 +3,7 @@
 import logging
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -11,6 +12,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
+UNKNOWN_HOST = (
+    "The studio does not know the host name of this address. "
+    "Whoever runs it adds the name to AQ_ALLOWED_HOSTS and starts the studio again."
+)
 PROBLEM = "application/problem+json"
 log = logging.getLogger(__name__)
 
@@ -24,6 +29,15 @@ def index(request: HttpRequest) -> HttpResponse:
     if not built.is_file():
         return render(request, "page_not_built.html", status=503)
     return HttpResponse(built.read_bytes(), content_type="text/html; charset=utf-8")
+
+
+def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A request that Django does not read: most often it came under a host name that the studio does not know."""
+    if not isinstance(exception, DisallowedHost):
+        return _problem(400, "malformed_request", "The request cannot be read.")
+    if request.path.startswith("/api/"):
+        return _problem(400, "unknown_host", UNKNOWN_HOST)
+    return render(request, "unknown_host.html", status=400)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -11,5 +11,6 @@ urlpatterns = [
     re_path(r"^(?!api/|media/|ws/).*$", pages.index, name="page"),
 ]
 
+handler400 = "studio.pages.refused"
 handler404 = "studio.pages.not_found"
 handler500 = "studio.pages.broken"

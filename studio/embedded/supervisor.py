@@ -252,6 +252,7 @@ def child_environment(plan: Plan) -> dict[str, str]:
     hosts = list(plan.allowed_hosts)
     if plan.host not in LOCAL:
         cards = psutil.net_if_addrs().values()
-        hosts += [socket.gethostname(), socket.getfqdn(), reachable(plan.host)]
+        name = socket.gethostname()
+        hosts += [name, f"{name.split('.')[0]}.local", socket.getfqdn(), reachable(plan.host)]
         hosts += [card.address for found in cards for card in found if card.family == socket.AF_INET]
     return {**os.environ, "AQ_ALLOWED_HOSTS": ",".join(dict.fromkeys(hosts)), "PYTHONUNBUFFERED": "1"}

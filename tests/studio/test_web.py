@@ -105,5 +105,10 @@ def test_without_a_build_the_page_says_how_to_make_one(settings, tmp_path: Path,
 def test_a_foreign_host_name_is_refused_and_does_not_fill_the_log(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert client.get("/", headers={"host": "evil.example"}).status_code == 400
+    page = client.get("/", headers={"host": "evil.example"})
+    assert (page.status_code, page.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
+    assert "AQ_ALLOWED_HOSTS" in page.content.decode()
+    answer = client.get("/api/v1/jobs", headers={"host": "evil.example"})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (400, "application/problem+json")
+    assert (answer.json()["code"], "AQ_ALLOWED_HOSTS" in answer.json()["detail"]) == ("unknown_host", True)
     assert caplog.records == []

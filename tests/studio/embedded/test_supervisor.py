@@ -57,6 +57,16 @@ def test_what_the_address_needs_is_said_beside_it(tmp_path: Any, host: str, http
     assert bool(address_note(plan)) is bool(said)
 
 
+@pytest.mark.parametrize(("host", "known"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_on_the_network_the_machine_is_known_by_its_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, known: bool
+) -> None:
+    monkeypatch.setattr(supervisor.socket, "gethostname", lambda: "Anas-Mac.home.arpa")
+    plan = supervisor.Plan(tmp_path, tmp_path, host, 8000, True, lambda: "/", NAMES)
+    names = supervisor.child_environment(plan)["AQ_ALLOWED_HOSTS"].split(",")
+    assert [name in names for name in ("Anas-Mac.home.arpa", "Anas-Mac.local", "localhost")] == [known, known, True]
+
+
 def test_the_stop_is_orderly_when_nobody_reads_what_is_said(tmp_path: Path) -> None:
     """The terminal was closed, or Ctrl-C ended the `tee` beside it."""
     reader, writer = os.pipe()
