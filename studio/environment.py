@@ -90,6 +90,16 @@ def secret_key(data_dir: Path, *, embedded: bool) -> str:
         return given
     if not embedded:
         raise ImproperlyConfigured("Set AQ_SECRET_KEY: with DATABASE_URL the studio does not make its own key.")
+    try:
+        return _kept_key(data_dir)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"The data folder {data_dir} cannot be used: {error.strerror} ({error.filename}). Start the studio under "
+            "the login that the folder belongs to, or choose another folder with AQ_DATA_DIR."
+        ) from error
+
+
+def _kept_key(data_dir: Path) -> str:
     path = data_dir / "secret_key"
     if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Settings from the environment: what is understood, what is refused with a sentence, what is made once."""
 
+import errno
 import stat
 import subprocess
 import sys
@@ -78,6 +79,28 @@ def test_a_studio_on_its_own_database_needs_a_secret_key(monkeypatch: pytest.Mon
     monkeypatch.delenv("AQ_SECRET_KEY", raising=False)
     with pytest.raises(ImproperlyConfigured, match="AQ_SECRET_KEY"):
         env.secret_key(tmp_path, embedded=False)
+
+
+def test_a_key_that_belongs_to_another_login_is_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AQ_SECRET_KEY", raising=False)
+    env.secret_key(tmp_path, embedded=True)
+
+    def not_ours(path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", not_ours)
+    with pytest.raises(ImproperlyConfigured, match=r"cannot be used: Permission denied \(.*secret_key\)\. Start"):
+        env.secret_key(tmp_path, embedded=True)
+
+
+def test_a_wrong_setting_is_told_without_a_traceback() -> None:
+    root = Path(__file__).parents[2]
+    clean = {"PYTHONPATH": str(root), "AQ_SECRET_KEY": "x", "AQ_MAX_UPLOAD_BYTES": "64MB"}
+    command = [sys.executable, str(root / "manage.py"), "serve"]
+    done = subprocess.run(command, capture_output=True, text=True, env=clean)
+    assert (done.returncode, done.stderr) == (1, "AQ_MAX_UPLOAD_BYTES='64MB' should be a whole number.\n")
 
 
 def test_processes_that_start_at_once_agree_on_one_private_key(tmp_path: Path) -> None:

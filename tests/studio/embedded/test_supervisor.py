@@ -1,5 +1,6 @@
 """The supervisor's own decisions, without a studio: addresses to tell, and a PostgreSQL that will not stay up."""
 
+import errno
 import io
 import os
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from django.core.management import CommandError, call_command
 
 from studio.embedded import addresses, supervisor
 from studio.embedded.management.commands import serve
@@ -84,6 +86,15 @@ def test_the_stop_is_orderly_when_nobody_reads_what_is_said(tmp_path: Path) -> N
     supervisor.serve(plan, command._say)
     gone.close()
     assert [child for child in psutil.Process().children() if "warden.py" in " ".join(child.cmdline())] == []
+
+
+def test_a_file_of_another_login_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_ours(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "run" / "serve.lock"))
+
+    monkeypatch.setattr(serve, "serve", not_ours)
+    with pytest.raises(CommandError, match=r"may not use .*serve\.lock\. Start the studio under the login"):
+        call_command("serve")
 
 
 # --- PostgreSQL ends again and again ---

@@ -40,6 +40,11 @@ class Command(BaseCommand):
             serve(plan, self._say)
         except ServeError as error:
             raise CommandError(str(error)) from error
+        except PermissionError as error:  # a file in it was made by another login, as by root once
+            raise CommandError(
+                f"This login may not use {error.filename}. Start the studio under the login that {plan.data_dir} "
+                "belongs to, give it back to this one, or choose another data folder with AQ_DATA_DIR."
+            ) from error
 
     def _prepare(self) -> str:
         """Migrate and seed; the path of a new sign-in link for the demo workspace's owner."""
