@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from studio.accounts.models import SignInLink, User
+from studio.accounts.sessions import SessionStore
 
 
 def find_or_create_user(email: str, *, name: str = "", invited_to: UUID | None = None) -> tuple[User, bool]:
@@ -43,16 +44,22 @@ def hand_over(user: User) -> bool:
     user.set_unusable_password()  # a new one, by which sessions of before are told from those of after
     user.invited_to = None
     user.save(update_fields=["password", "invited_to"])
-    SignInLink.objects.filter(user=user, used_at=None).delete()
+    _end_links(user)
     return True
 
 
+@transaction.atomic
 def set_password(user: User, password: str) -> None:
-    """Raises ValidationError for a password that is too weak. Every session of the user ends."""
+    """Raises ValidationError for a password that is too weak. Every session of the user ends, and every open link."""
     validate_password(password, user)
     user.set_password(password)
     user.invited_to = None
     user.save(update_fields=["password", "invited_to"])
+    _end_links(user)
+
+
+def _end_links(user: User) -> None:
+    SignInLink.objects.filter(user=user, used_at=None).delete()
 
 
 def create_sign_in_link(user: User) -> str:
@@ -75,6 +82,12 @@ def use_sign_in_link(token: str) -> User | None:
     if found is None or not SignInLink.objects.filter(pk=found.pk, used_at=None).update(used_at=Now()):
         return None
     return found.user
+
+
+def clear_expired() -> None:
+    """Removes links and sessions that let nobody in any more."""
+    SignInLink.objects.filter(expires_at__lt=Now()).delete()
+    SessionStore.clear_expired()
 
 
 def _hash(token: str) -> str:

@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from studio.accounts import services as accounts
 from studio.celery import broker_url, is_sql, publish_doorbell
 from studio.jobs import files, outbox, services
 from studio.jobs.database import AWAY
@@ -51,7 +52,7 @@ def sweep_forever(every: float = 1.0) -> None:
     signal.signal(signal.SIGINT, stop)
     logger.info("sweeper ready")
     pauses = {ring_waiting: RING_SECONDS, clear_away: CLEAR_SECONDS}
-    pauses |= {clear_orphans: TRIM_SECONDS, trim_logs: TRIM_SECONDS}
+    pauses |= {clear_orphans: TRIM_SECONDS, trim_logs: TRIM_SECONDS, clear_ways_in: TRIM_SECONDS}
     due = dict.fromkeys(pauses, 0.0)
     while not stopped.wait(every):
         sweep()
@@ -219,6 +220,11 @@ def _in_batches(ids: set[UUID]) -> Iterator[set[UUID]]:
     rest = iter(ids)
     while batch := set(islice(rest, 1000)):
         yield batch
+
+
+def clear_ways_in() -> None:
+    """Sign-in links and sessions whose time is over."""
+    accounts.clear_expired()
 
 
 def trim_logs() -> int:

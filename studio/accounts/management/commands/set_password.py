@@ -9,7 +9,7 @@ from studio.accounts.passwords import ask_and_set
 
 
 class Command(BaseCommand):
-    help = "Set a user's password, typed or from standard input. Sessions that are open end."
+    help = "Set a user's password, typed or from standard input. Open sessions and sign-in links end."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")
