@@ -88,6 +88,10 @@ class Family:
         self._logs.add(log)
         self._tell(f"+ {process.pid} {int(sent)}")
 
+    def release(self, process: subprocess.Popen[bytes]) -> None:
+        """The guarded process is over. Its number may soon be another program's, which is not the warden's to end."""
+        self._tell(f"- {process.pid}")
+
     def watch(self) -> None:
         """Notice children that ended, and start them again when their pause is over. Keep all logs short."""
         now = time.monotonic()

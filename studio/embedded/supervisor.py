@@ -162,6 +162,8 @@ class DatabaseKeeper:
             self._start()
         elif self._start_again is None and not self._runs():
             self._say("PostgreSQL ended; it starts again.")
+            if self._database.process is not None:
+                self._family.release(self._database.process)
             self._plan_next(now)
 
     def _runs(self) -> bool:

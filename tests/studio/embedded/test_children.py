@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,5 +44,21 @@ def test_a_log_that_has_become_long_is_emptied_while_it_is_written(
     assert [log.with_suffix(".1.log").stat().st_size for log in logs] == [4000, 4000]
     assert wait_for(lambda: all(log.stat().st_size > 20 for log in logs), 10)
     assert [log.read_bytes()[:4] for log in logs] == [b"line", b"line"]  # and no hole before it
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize(("released", "lives"), [(True, True), (False, False)])
+def test_the_warden_ends_what_it_knows_of_and_nothing_that_was_released(
+    tmp_path: Path, released: bool, lives: bool
+) -> None:
+    family = Family({}, tmp_path, lambda text: None)
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True)
+    threading.Thread(target=process.wait).start()  # what nobody buries, the warden takes for alive
+    family.guard(process, signal.SIGKILL, tmp_path / "postgres.log")
+    if released:
+        family.release(process)
+    family.dismiss()
+    assert (process.poll() is None) is lives
     process.kill()
     process.wait()

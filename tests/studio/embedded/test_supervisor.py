@@ -116,6 +116,13 @@ class BrokenDatabase:
 class Nobody:
     def __init__(self) -> None:
         self.watched = 0
+        self.told: list[str] = []
+
+    def guard(self, process: Any, sent: int, log: Path) -> None:
+        self.told.append(f"+ {process.pid}")
+
+    def release(self, process: Any) -> None:
+        self.told.append(f"- {process.pid}")
 
     def watch(self) -> None:
         self.watched += 1
@@ -158,3 +165,20 @@ def test_a_start_that_timed_out_is_not_the_last_one() -> None:
     database = StartsNever()
     run_for(1.5, database, Nobody(), [])
     assert len(database.starts) >= 2
+
+
+class EndsOnce(BrokenDatabase):
+    """Ended, and runs from its next start on."""
+
+    log = Path("postgres.log")
+
+    def start(self, give_up: Any) -> None:
+        self.process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+
+
+def test_the_warden_hears_that_the_database_of_before_is_over() -> None:
+    database, family = EndsOnce(), Nobody()
+    first = database.process.pid
+    run_for(1.0, database, family, [])
+    assert family.told == [f"- {first}", f"+ {database.process.pid}"]
+    database.process.communicate(b"\n")
