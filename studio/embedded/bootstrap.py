@@ -26,6 +26,7 @@ PYTHON = VENV / "bin" / "python"
 FRONTEND = ROOT / "frontend"
 CONSTRAINTS = ROOT / "constraints.txt"
 OLDEST_PYTHON, OLDEST_NODE = (3, 11), (20, 19)
+LAST_SECONDS = 10.0  # for a step that is told to end
 
 # Megabytes to fetch: the wheels of constraints.txt for Linux x86-64, as pip reports them, rounded up. What torch brings
 # with CUDA is not in there and is an estimate.
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("action", choices=["run", "install"])
     parser.add_argument("--dev", action="store_true", help="also what `make test` and `make lint` need")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, leave)
     try:
         require_python()
         install(dev=asked.dev)
@@ -52,6 +54,12 @@ def main() -> None:
         sys.exit(f"\nThis step failed with exit code {error.returncode}:\n  {' '.join(map(str, error.cmd))}")
     except KeyboardInterrupt:
         sys.exit("\nStopped. The next start goes on from here.")
+
+
+def leave(number: int, frame: object) -> None:
+    """On SIGTERM the steps are left as by an error, so that what runs in them is ended too."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what runs gets its time to end
+    sys.exit(128 + number)
 
 
 def require_python() -> None:
@@ -181,7 +189,7 @@ def torch_pin() -> str:
 
 def pip(*arguments: object) -> None:
     command = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments]
-    subprocess.run(list(map(str, command)), cwd=ROOT, check=True)
+    run(list(map(str, command)), cwd=ROOT)
 
 
 def npm(*arguments: str) -> None:
@@ -191,7 +199,33 @@ def npm(*arguments: str) -> None:
         pip("-c", CONSTRAINTS, *requirements(["node"]))
         node = VENV / "bin" / "node"
     path = os.pathsep.join([str(node.parent), os.environ.get("PATH", "")])
-    subprocess.run([str(node.parent / "npm"), *arguments], cwd=FRONTEND, check=True, env={**os.environ, "PATH": path})
+    run([str(node.parent / "npm"), *arguments], cwd=FRONTEND, env={**os.environ, "PATH": path})
+
+
+def run(command: list[str], *, cwd: Path, env: dict[str, str] | None = None) -> None:
+    """Raises CalledProcessError. However this is left, the command is over: pip and npm end what they have started."""
+    hold_sigterm()  # between its start and the `try` it would end us alone
+    process = subprocess.Popen(command, cwd=cwd, env=env, preexec_fn=let_sigterm)
+    try:
+        let_sigterm()
+        code = process.wait()
+    finally:
+        process.terminate()
+        try:
+            process.wait(LAST_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if code:
+        raise subprocess.CalledProcessError(code, command)
+
+
+def hold_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+
+def let_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
 
 def usable_node() -> Path | None:

@@ -1,10 +1,12 @@
 """The first minute: what is asked of the machine, what is said, and what a second start skips."""
 
+import signal
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
+import psutil
 import pytest
 
 from studio.embedded import bootstrap
@@ -124,6 +126,37 @@ def test_an_old_python_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(bootstrap.sys, "version_info", (3, 10, 2))
     with pytest.raises(bootstrap.Problem, match=r"Python 3\.11 or later is needed"):
         bootstrap.require_python()
+
+
+MAIN = """
+import sys
+from pathlib import Path
+from studio.embedded import bootstrap
+bootstrap.PYTHON, bootstrap.install = Path(sys.argv[1]), lambda dev: bootstrap.pip("torch")
+sys.argv = ["bootstrap.py", "install"]
+bootstrap.main()
+"""
+
+
+def test_sigterm_ends_the_step_that_runs(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho $$\nexec sleep 60\n")
+    python.chmod(0o755)
+    command = [sys.executable, "-c", MAIN, str(python)]
+    root = Path(bootstrap.__file__).parents[2]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as first_start:
+        assert first_start.stdout is not None
+        pip = int(first_start.stdout.readline())
+        assert psutil.pid_exists(pip), "the control: it runs"
+        first_start.send_signal(signal.SIGTERM)
+        assert first_start.wait(20) == 143
+        assert not psutil.pid_exists(pip)
+
+
+def test_a_step_that_fails_is_told(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError, match="exit status 3"):
+        bootstrap.run([sys.executable, "-c", "raise SystemExit(3)"], cwd=tmp_path)
+    bootstrap.run([sys.executable, "-c", ""], cwd=tmp_path)  # the control
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
