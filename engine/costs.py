@@ -111,6 +111,17 @@ def token_count(config: Config, frames: int, height: int, width: int) -> int:
     return math.prod(n // p for n, p in zip((frames, height, width), config["patch_size"], strict=True))
 
 
+def check_size(config: Config, vae: Config, frames: int, height: int, width: int) -> None:
+    """ValueError where transformer and VAE of these configurations have no whole grid of patches for such a video."""
+    (time, space), (t, h, w) = scales_of(vae), config.get("patch_size", (1, 1, 1))
+    first, step = 1 + time * (t - 1), time * t
+    if frames < first or (frames - first) % step:
+        raise ValueError(f"{frames} frames: the model makes {first} + {step}n of them, such as {first + 4 * step}.")
+    if min(height, width) < 1 or height % (space * h) or width % (space * w):
+        sides = f"widths have to be multiples of {space * w}, and heights multiples of {space * h}"
+        raise ValueError(f"{width}x{height} pixels: {sides}.")
+
+
 def _rows(tokens: int, text: int, batch: int) -> dict[str, int]:
     per_sample = {"video": tokens, "text": text, "both": tokens + text, "context": text + 1, "sample": 1, "control": 1}
     return {kind: n * batch for kind, n in per_sample.items()}
@@ -314,6 +325,11 @@ def decode_bytes(config: Config, frames: int, height: int, width: int, batch: in
     )
     video = 3 * (4 * frames - 3) * _factor(config) ** 2
     return round((caches + work + 2 * video) * area * batch * number)
+
+
+def scales_of(config: Config) -> tuple[int, int]:
+    """Frames a latent (after the first) and pixels a latent. A VAE that reads patches makes its latents of these."""
+    return 2 ** sum(config["temperal_downsample"]), _factor(config) * (config.get("patch_size") or 1)
 
 
 def _channels(config: Config) -> list[int]:

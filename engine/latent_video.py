@@ -20,6 +20,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import Tensor
 
 from engine.bundles import Bundle, BundleError, read_bundle, sampling_of, steps_of
+from engine.costs import check_size
 from engine.denoise import Visit
 from engine.latent_denoise import DITS, Asked, DenoisesLatents, LatentDenoiser
 from engine.models.video_dit import VideoDiT
@@ -36,7 +37,8 @@ class LatentVideo:
         self.denoiser: DenoisesLatents = denoiser or LatentDenoiser(bundle, dit)
         self.bundle, self.sampling, self.kind = bundle, sampling_of(bundle), DITS[dit]
         self.vae = load_model(bundle, AutoencoderKLWan, "vae")
-        self.mask_channels = _mask_channels(bundle, f"{dit}_dit", self.vae.config["z_dim"])
+        self.config = config_of(bundle, f"{dit}_dit")  # its weights may be on other ranks
+        self.mask_channels = _mask_channels(bundle, f"{dit}_dit", self.config, self.vae.config["z_dim"])
         self.mean, self.std = statistics_of(bundle, self.vae.config["z_dim"])
 
     @classmethod
@@ -84,7 +86,7 @@ class LatentVideo:
         bundle's own by default, makes two rows of a batch, and one where it is 1. What `visit` raises is raised within
         a step. ValueError: sizes that the model cannot make.
         """
-        _check_size(frames, height, width)
+        check_size(self.config, self.vae.config, frames, height, width)
         shape = (1 + (frames - 1) // TIME, height // SPACE, width // SPACE)
         condition = self.condition(known, hidden, shape)
         scale = self.sampling["guidance"] if guidance is None else guidance
@@ -157,9 +159,9 @@ def statistics_of(bundle: Bundle, channels: int) -> tuple[Tensor, Tensor]:
     return mean.reshape(1, -1, 1, 1, 1), std.reshape(1, -1, 1, 1, 1)
 
 
-def _mask_channels(bundle: Bundle, name: str, channels: int) -> int:
+def _mask_channels(bundle: Bundle, name: str, config: dict[str, Any], channels: int) -> int:
     """How many channels the transformer reads beside what is known; BundleError where it is not one of this VAE."""
-    reads, condition = (config_of(bundle, name).get(key, 0) for key in ("in_channels", "condition_channels"))
+    reads, condition = (config.get(key, 0) for key in ("in_channels", "condition_channels"))
     wrong = []
     if reads != channels:
         wrong.append(f"{name}.json reads latents of another width than vae.json makes ({reads} and {channels})")
@@ -168,13 +170,6 @@ def _mask_channels(bundle: Bundle, name: str, channels: int) -> int:
     if wrong:
         raise BundleError(f"The bundle {bundle.name} cannot be used: {'; '.join(wrong)}. Export it again.")
     return condition - reads
-
-
-def _check_size(frames: int, height: int, width: int) -> None:
-    if frames < 1 or (frames - 1) % TIME:
-        raise ValueError(f"{frames} frames: the model makes 1 + {TIME}n of them, such as 17.")
-    if min(height, width) < SPACE or height % SPACE or width % SPACE:
-        raise ValueError(f"{height} x {width} pixels: both sides have to be multiples of {SPACE}.")
 
 
 def _check_known(known_THW3: np.ndarray, latent_frames: int) -> None:

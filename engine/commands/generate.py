@@ -19,6 +19,7 @@ from engine.axes import MeshShape
 from engine.bundles import SHIPPED, Bundle, read_bundle, sampling_of, steps_of
 from engine.commands import Options, print_json
 from engine.commands.plan import model_of
+from engine.costs import check_size
 from engine.media.photo import open_photo
 from engine.media.video import write_frames
 from engine.options import (
@@ -170,6 +171,9 @@ def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> 
         "seed": seed,
         "guidance": options.guidance,
     }
+    bundle.file(f"{dit}_dit.json")
+    described = model_of(bundle, dit)
+    check_size(described.config, described.vae, asked["frames"], height, width)
     model, shared = _latent_video(bundle, dit, asked, options)
     known = None if options.photo is None else cropped(open_photo(options.photo).rgb, width, height)[None]
     latents = None

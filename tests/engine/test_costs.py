@@ -220,3 +220,18 @@ def test_what_is_sent_is_what_the_ranks_send():
     assert sum(halves.values()) == halves["cfg"]
     split = costs.sent_bytes(config, MeshShape(tensor=2), 64, 5, width=1)
     assert split["tensor"] == 3 * 3 * 64 * 64  # in each block after both attentions and the feed-forward
+
+
+@pytest.mark.parametrize(
+    ("patch", "asked", "sentence"),
+    [
+        ((1, 2, 2), (17, 64, 72), "72x64 pixels: widths have to be multiples of 16"),
+        ((1, 1, 2), (17, 72, 60), "60x72 pixels: widths have to be multiples of 16, and heights multiples of 8"),
+        ((2, 1, 1), (17, 72, 64), "17 frames: the model makes 5 \\+ 8n of them, such as 37"),
+    ],
+)
+def test_a_video_without_a_whole_grid_of_patches_is_refused(patch, asked, sentence):
+    vae = {**SMALL_VAE, "patch_size": 2}  # 8 pixels a latent, of which 2 are its own patch
+    costs.check_size({"patch_size": patch}, vae, 21, 64, 64)
+    with pytest.raises(ValueError, match=sentence):
+        costs.check_size({"patch_size": patch}, vae, *asked)

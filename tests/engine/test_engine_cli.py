@@ -17,11 +17,14 @@ from engine import generate as generating
 from engine.bundles import SHIPPED, BundleError, write_bundle
 from engine.events import Notice, Progress
 from engine.generate import Generated
+from engine.latent_video import LatentVideo
 from engine.media.video import decode_frames
 from engine.models.single_dit import SingleDiT
 from engine.pretrained.fitting import cropped
 
 ROOT = Path(__file__).parents[2]
+TINY = str(SHIPPED.with_name("tiny-video"))
+WORDS = ["generate", "-o", "out.mp4", "--bundle", TINY, "--prompt", "a red cup"]
 
 
 @pytest.fixture
@@ -125,6 +128,11 @@ def test_a_bundle_of_latent_video_needs_no_photo_and_reads_one(latent_bundle, tm
     assert "0 frames: the model makes 1 + 4n" in capsys.readouterr().err
     assert command_line.main(["generate", *common, "--seconds", "3", "--format", "1:1", "--camera", "static"]) == 2
     assert "tiny does not use --format, --seconds, --camera: leave" in capsys.readouterr().err
+
+
+def test_python_is_told_of_a_size_without_whole_patches_too():
+    with pytest.raises(ValueError, match="heights multiples of 16"):
+        next(LatentVideo.load(Path(TINY)).denoise("a red cup", height=72))
 
 
 def test_a_bundle_of_latent_video_can_be_planned_and_inspected(latent_bundle, capsys):
@@ -254,6 +262,8 @@ def test_all_but_generate_runs_without_torch():
         (["generate", "PHOTO", "-o", "out.mp4", "--mesh", "rows=2"], "A mesh is ranks on axes, as cfg=2"),
         (["generate", "PHOTO", "-o", "out.mp4", "--mesh", "cfg=3"], "at most two ranks can share it, not 3"),
         (["generate", "PHOTO", "-o", "out.mp4", "--bundle", "nowhere"], "There is no model bundle at nowhere"),
+        ([*WORDS, "--size", "72x64"], "72x64 pixels: widths have to be multiples of 16, and heights multiples of 16."),
+        ([*WORDS, "--frames", "18"], "18 frames: the model makes 1 + 4n of them, such as 17."),
         (["inspect", "nowhere"], "There is no model bundle at nowhere"),
         (["inspect", "."], "it holds no bundle.json"),
         (["plan", "--model", "nowhere"], "There is no model 'nowhere'"),
