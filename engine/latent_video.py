@@ -100,8 +100,13 @@ class LatentVideo:
 
     @torch.inference_mode()
     def decode(self, latents_BCThw: Tensor) -> np.ndarray:
-        """Frames [T, H, W, 3] uint8 of one sample's latents, as `denoise` gives them."""
+        """Frames [T, H, W, 3] uint8 of one sample's latents, as `denoise` gives them. BundleError for no numbers."""
         video = self.vae.decode(latents_BCThw * self.std + self.mean, return_dict=False)[0]
+        if not video.isfinite().all():
+            raise BundleError(
+                f"The bundle {self.bundle.name} made frames that are no numbers. Its weights are damaged, or the "
+                f"guidance is far too strong."
+            )
         return (video[0].permute(1, 2, 3, 0) * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
 
     @torch.inference_mode()

@@ -110,6 +110,15 @@ class TextToVideo(_Strict):
         return output_size(self.format, self.short_side)
 
 
+class Sampled(_Strict):
+    """The numbers of a video by a latent video model; its size and length are for `costs.check_size`."""
+
+    fps: int = Field(24, ge=1, le=60)
+    seed: int | None = Field(None, ge=0, le=MAX_SEED)
+    steps: int | None = Field(None, ge=1, le=1000)
+    guidance: FiniteFloat | None = Field(None, gt=0)
+
+
 Request = ImageToVideo  # a union discriminated by `kind` as soon as there is a second kind
 request_adapter: TypeAdapter[ImageToVideo] = TypeAdapter(Request)
 

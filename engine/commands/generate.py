@@ -35,7 +35,7 @@ from engine.options import (
 from engine.planner import Video, make_plan
 from engine.pretrained.command import text_to_video
 from engine.pretrained.fitting import cropped
-from engine.requests import MAX_SEED
+from engine.requests import MAX_SEED, Sampled
 from engine.timing import this_machine
 
 if TYPE_CHECKING:
@@ -159,17 +159,17 @@ def _wear(model: Any, adapter: Path | None, base: Bundle, part: str) -> dict[str
 def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> dict[str, Any]:
     refuse_unused(vars(options), OF_LATENTS, f"The bundle {bundle.name}")
     prompt, dit = options.prompt or "", options.dit or "single"
-    fps = DEFAULTS.fps if options.fps is None else options.fps
+    said = {name: getattr(options, name) for name in Sampled.model_fields if getattr(options, name) is not None}
+    numbers = Sampled.model_validate(said)
     native = bundle.capabilities.get("latents") or {}
     width, height = size_of(options.size) if options.size else (native.get("width", 64), native.get("height", 64))
-    seed = secrets.randbelow(MAX_SEED) if options.seed is None else options.seed
     asked = {
         "frames": native.get("frames", 17) if options.frames is None else options.frames,
         "height": height,
         "width": width,
-        "steps": steps_of(bundle, DEFAULTS.steps) if options.steps is None else options.steps,
-        "seed": seed,
-        "guidance": options.guidance,
+        "steps": numbers.steps or steps_of(bundle, DEFAULTS.steps),
+        "seed": secrets.randbelow(MAX_SEED) if numbers.seed is None else numbers.seed,
+        "guidance": numbers.guidance,
     }
     bundle.file(f"{dit}_dit.json")
     described = model_of(bundle, dit)
@@ -184,9 +184,9 @@ def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> 
     assert latents is not None
     worn = shared | ({"cache": model.denoiser.saved} if model.denoiser.saved else {})
     frames = model.decode(latents)
-    write_frames(frames, options.out, fps)
-    size = {"width": width, "height": height, "fps": fps, "frames": len(frames)}
-    about = {"path": options.out, **size, "seconds": len(frames) / fps}
+    write_frames(frames, options.out, numbers.fps)
+    size = {"width": width, "height": height, "fps": numbers.fps, "frames": len(frames)}
+    about = {"path": options.out, **size, "seconds": len(frames) / numbers.fps}
     return {**about, "settings": {"prompt": prompt, "dit": dit, **asked, **worn}, "model": bundle.identity}
 
 

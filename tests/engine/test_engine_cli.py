@@ -130,6 +130,15 @@ def test_a_bundle_of_latent_video_needs_no_photo_and_reads_one(latent_bundle, tm
     assert "tiny does not use --format, --seconds, --camera: leave" in capsys.readouterr().err
 
 
+def test_frames_that_are_no_numbers_are_not_written(tmp_path, capsys):
+    out = tmp_path / "out.mp4"
+    out.write_bytes(b"finished before")
+    options = [*WORDS, "-o", str(out), "--steps", "1", "--frames", "1", "--guidance", "1e39", "--seed", "1"]
+    assert command_line.main(options) == 2
+    assert "frames that are no numbers" in capsys.readouterr().err
+    assert out.read_bytes() == b"finished before"
+
+
 def test_python_is_told_of_a_size_without_whole_patches_too():
     with pytest.raises(ValueError, match="heights multiples of 16"):
         next(LatentVideo.load(Path(TINY)).denoise("a red cup", height=72))
@@ -264,6 +273,13 @@ def test_all_but_generate_runs_without_torch():
         (["generate", "PHOTO", "-o", "out.mp4", "--bundle", "nowhere"], "There is no model bundle at nowhere"),
         ([*WORDS, "--size", "72x64"], "72x64 pixels: widths have to be multiples of 16, and heights multiples of 16."),
         ([*WORDS, "--frames", "18"], "18 frames: the model makes 1 + 4n of them, such as 17."),
+        ([*WORDS, "--steps", "0"], "steps: Input should be greater than or equal to 1."),
+        ([*WORDS, "--fps", "0"], "fps: Input should be greater than or equal to 1."),
+        ([*WORDS, "--fps", "61"], "fps: Input should be less than or equal to 60."),
+        ([*WORDS, "--seed", "-1"], "seed: Input should be greater than or equal to 0."),
+        ([*WORDS, "--seed", "99999999999999999999"], "seed: Input should be less than or equal to 2147483647."),
+        ([*WORDS, "--guidance", "nan"], "guidance: Input should be a finite number."),
+        ([*WORDS, "--guidance", "0"], "guidance: Input should be greater than 0."),
         (["inspect", "nowhere"], "There is no model bundle at nowhere"),
         (["inspect", "."], "it holds no bundle.json"),
         (["plan", "--model", "nowhere"], "There is no model 'nowhere'"),
