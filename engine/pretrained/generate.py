@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from engine.bundles import Bundle, BundleError, explained, read_bundle
+from engine.cache.apply import summed
 from engine.cache.bundled import BundledCache
 from engine.clock import Clock, OnEvent
 from engine.device import CPU, usable
@@ -104,7 +105,7 @@ class PretrainedEngine:
         """
         clock = Clock(on_event)
         clock.enter("prepare")
-        seed = secrets.randbelow(MAX_SEED) if request.seed is None else request.seed
+        seed = int(self._summed(secrets.randbelow(MAX_SEED))) % MAX_SEED if request.seed is None else request.seed
         plan = plan_native(self.native, request.format, request.size, request.frames, request.fps)
         notices = list(plan.notices)
         image = None
@@ -139,12 +140,12 @@ class PretrainedEngine:
         pipe = self.pipelines[kind]
 
         def after(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            if is_canceled():
+            if self._summed(is_canceled()):
                 raise Canceled
             on_step(step + 1)
             return {}
 
-        if is_canceled():
+        if self._summed(is_canceled()):
             raise Canceled
         given = arguments(pipe, ask)
         with self._together(pipe, ask, given):
@@ -154,6 +155,11 @@ class PretrainedEngine:
                 f"The bundle {self.bundle.name} made frames that are no numbers. Its weights are damaged."
             )
         return np.rint(np.clip(frames_THWC, 0, 1) * 255).astype(np.uint8)
+
+    def _summed(self, number: int) -> float:
+        """Over all ranks of the mesh: one seed for all, and no rank waits in an exchange for one that was canceled."""
+        device = next(self.denoisers[0].parameters()).device
+        return number if self.mesh is None else summed(torch.tensor(number, device=device))[0]
 
     @contextmanager
     def _together(self, pipe: Any, ask: Ask, given: dict[str, Any]) -> Iterator[None]:

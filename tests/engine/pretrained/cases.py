@@ -9,15 +9,18 @@ from typing import Any
 from unittest import mock
 
 import torch
+import torch.distributed as dist
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
+from engine.events import Canceled
 from engine.parallel import batch, usp
 from engine.parallel.collectives import gather, swap
 from engine.parallel.mesh import MeshShape, make_mesh
 from engine.pretrained.arguments import Ask
 from engine.pretrained.generate import PretrainedEngine
 from engine.pretrained.wan import Spread
+from engine.requests import TextToVideo
 
 mesh_of = cache(make_mesh)
 WAN_DIT: dict[str, Any] = {
@@ -94,3 +97,20 @@ def sampled(bundle: Path, shape: MeshShape, ask: Ask, budget: float = 0.0, fault
     }
     with faults[fault]:
         return engine.sample(ask, "text_to_video"), engine.cache.saved
+
+
+def generated(bundle: Path, shape: MeshShape, folder: Path, cancel_at: int | None = None) -> Any:
+    """What this rank makes of a request without a seed, which rank 1 alone gives up after so many steps."""
+    engine, seen, rank = PretrainedEngine.load(bundle, mesh=mesh_of(shape)), [], dist.get_rank()
+    request = TextToVideo(prompt="a red cup", format="1:1", seconds=1, short_side=540, steps=4)
+    try:
+        made = engine.generate(
+            request,
+            None,
+            folder / f"{rank}.mp4",
+            on_event=lambda event: seen.append(event.step) if getattr(event, "stage", "") == "denoise" else None,
+            is_canceled=lambda: rank == 1 and cancel_at in seen,
+        )
+    except Canceled:
+        return seen
+    return made.settings["seed"], made.path.read_bytes()

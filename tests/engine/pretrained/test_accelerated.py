@@ -56,6 +56,13 @@ def test_ranks_make_the_frames_of_one_process(ranks, engine, bundle, shape, budg
     assert budget == 0 or 0 < alone.cache.saved["hits"] < STEPS
 
 
+def test_ranks_agree_on_a_seed_that_was_left_to_them_and_on_a_cancel(ranks, engine, tmp_path):
+    made = [ranks(2).run(cases.generated, engine.bundle.path, MeshShape(cfg=2), tmp_path) for _ in range(2)]
+    assert made[0][0] == made[0][1] and made[0] != made[1]
+    gone = ranks(2).run(cases.generated, engine.bundle.path, MeshShape(cfg=2), tmp_path, cancel_at=2)
+    assert gone == [[0, 1, 2], [0, 1, 2]]
+
+
 def test_halves_that_are_swapped_are_found(ranks, engine):
     wanted = engine.sample(ASK, "text_to_video")
     made = ranks(2).run(cases.sampled, engine.bundle.path, MeshShape(cfg=2), ASK, fault="swapped halves")
