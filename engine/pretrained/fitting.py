@@ -93,11 +93,24 @@ def covered(image_HWC: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def cropped(image_HWC: np.ndarray, width: int, height: int) -> np.ndarray:
     """The largest part of the middle that has the form of the video."""
-    tall, wide = image_HWC.shape[:2]
-    scale = min(wide / width, tall / height)
-    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-    top, left = (tall - rows) // 2, (wide - columns) // 2
+    left, top, columns, rows = middle(image_HWC.shape[1::-1], width, height)
     return np.ascontiguousarray(image_HWC[top : top + rows, left : left + columns])
+
+
+def middle(size: tuple[int, ...], width: int, height: int) -> tuple[int, int, int, int]:
+    """Of a picture of `size` (width, height) what `cropped` keeps: (left, top, width, height)."""
+    wide, tall = size
+    scale = min(wide / width, tall / height)
+    columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
+    return (wide - columns) // 2, (tall - rows) // 2, columns, rows
+
+
+def surrounded(image_HWC: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The reverse of `cropped`: in the middle of a picture of `size` (width, height), mirrored where that is wider."""
+    tall, wide = image_HWC.shape[:2]
+    left, top = (size[0] - wide) // 2, (size[1] - tall) // 2
+    right, bottom = size[0] - wide - left, size[1] - tall - top
+    return cv2.copyMakeBorder(image_HWC, top, bottom, left, right, cv2.BORDER_REFLECT_101)
 
 
 def to_i420(rgb_HWC: np.ndarray) -> np.ndarray:

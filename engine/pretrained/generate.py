@@ -30,7 +30,7 @@ from engine.parallel.mesh import Mesh
 from engine.pretrained.arguments import Ask, Frames, arguments, times_of, wan_text
 from engine.pretrained.directory import read_directory
 from engine.pretrained.families import Native
-from engine.pretrained.fitting import Plan, fitted, plan_native, to_i420
+from engine.pretrained.fitting import Plan, fitted, middle, plan_native, surrounded, to_i420
 from engine.pretrained.halves import refuse_cache, together
 from engine.pretrained.loading import load_pipelines
 from engine.pretrained.wan import Spread, refuse_mesh
@@ -234,13 +234,17 @@ def _refuse(transformers: list[str], cache: BundledCache, mesh: Mesh | None) -> 
 def _framed(
     request: ImageToVideo, photo_path: Path, mask_path: Path | None, size: tuple[int, int]
 ) -> tuple[np.ndarray, list[Notice]]:
-    """The photo as the model's first frame, framed as for our own model, and what the user should know of it."""
+    """The photo as the model's first frame of `size`, framed as for our own model, and what the user should know of it.
+
+    A model of one size, or of rough multiples, is not of the video's form: what is shown of its frame, the middle, is.
+    """
     photo = open_photo(photo_path)
     mask = photo.alpha if mask_path is None else read_mask(mask_path, photo.size)
     framing = plan_framing(
         photo.size, mask, request.format, Camera(move="static"), background=background_kind(photo, mask)
     )
-    return build_layers(photo, mask, framing, size).window_photo(), list(framing.notices)
+    shown = build_layers(photo, mask, framing, middle(size, *request.size)[2:]).window_photo()
+    return surrounded(shown, size), list(framing.notices)
 
 
 def _prompt(request: ImageToVideo | TextToVideo) -> str:

@@ -3,6 +3,7 @@
 import shutil
 from unittest import mock
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,7 @@ from engine.events import Canceled, Progress
 from engine.media.video import decode_frames, probe_video
 from engine.pretrained.families import Native
 from engine.pretrained.fitting import SLOWEST, covered, fitted, plan_native
-from engine.pretrained.generate import Ask, PretrainedEngine
+from engine.pretrained.generate import Ask, PretrainedEngine, _framed
 from engine.pretrained.importing import import_directory
 from engine.requests import ImageToVideo, TextToVideo
 from tests.engine.pretrained.conftest import SMALL
@@ -239,3 +240,16 @@ def test_what_covers_is_cut_evenly():
     picture = np.zeros((10, 30, 3), np.uint8)
     picture[:, 10:20] = 255
     assert covered(picture, (20, 20)).min() == 255
+
+
+@pytest.mark.parametrize("format", ["9:16", "16:9", "1:1"])
+@pytest.mark.parametrize("native", [(720, 480), (480, 848)])
+def test_a_product_keeps_its_form_in_a_model_of_another_form(format, native, tmp_path):
+    picture = cv2.circle(np.full((900, 900, 3), 255, np.uint8), (450, 450), 200, (200, 0, 0), -1)
+    cv2.imwrite(str(tmp_path / "photo.png"), picture)
+    request = ImageToVideo(format=format, short_side=540)
+    frame, _ = _framed(request, tmp_path / "photo.png", None, native)
+    assert frame.shape == (*native[::-1], 3)
+    disc = covered(frame, request.size)[..., 0] < 128
+    width, height = disc.any(0).sum(), disc.any(1).sum()
+    assert width > 100 and width == pytest.approx(height, rel=0.015)
