@@ -20,8 +20,10 @@ from engine.commands.generate import add_generate, generate
 from engine.commands.inspect import add_inspect, import_, inspect
 from engine.commands.plan import add_plan, plan
 from engine.pretrained.command import add_import
+from engine.runtime.errors import GroupError
 
-WRONG, CANCELED = 2, 130  # what a shell reports for wrong use, and for a command that Ctrl-C has ended
+# What a shell reports for a fault that is not the user's, for wrong use, and for a command that Ctrl-C has ended.
+FAILED, WRONG, CANCELED = 1, 2, 130
 BENCHMARK = Path(__file__).parents[1] / "tests" / "benchmarks" / "engine.py"
 
 
@@ -42,17 +44,18 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return options.run(options) or 0
     except ValidationError as error:
-        return _wrong(" ".join(f"{'.'.join(map(str, at['loc']))}: {at['msg']}." for at in error.errors()))
+        return _told(" ".join(f"{'.'.join(map(str, at['loc']))}: {at['msg']}." for at in error.errors()), WRONG)
     except (ValueError, OSError) as error:
-        return _wrong(str(error))
+        return _told(str(error), WRONG)
+    except GroupError as error:
+        return _told(f"{error} Nothing was written. Ask again, or with fewer ranks.", FAILED)
     except (events.Canceled, KeyboardInterrupt):
-        print("Canceled. Nothing was written.", file=sys.stderr)
-        return CANCELED
+        return _told("Canceled. Nothing was written.", CANCELED)
 
 
-def _wrong(sentence: str) -> int:
+def _told(sentence: str, code: int) -> int:
     print(sentence, file=sys.stderr)
-    return WRONG
+    return code
 
 
 def add_bench(parser: argparse.ArgumentParser) -> None:

@@ -26,24 +26,13 @@ from typing import Any
 from engine.events import Canceled
 from engine.parallel.mesh import MeshShape
 from engine.runtime.board import Board, Doing
+from engine.runtime.errors import GroupError, RankDied, RankHangs
 from engine.runtime.rank import Program, live
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.05  # between two looks at cancel and watchdog while nothing is heard
 LAST_SECONDS = 3.0  # for the other ranks to answer after one of them failed
-
-
-class GroupError(RuntimeError):
-    """The group cannot go on with this order. It has been ended, and the next order starts a new one."""
-
-
-class RankDied(GroupError):
-    """A rank is gone; says which one and what it was doing."""
-
-
-class RankHangs(GroupError):
-    """Nothing moved for too long; says which rank is behind, what it is in, and where the others wait."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Any
 
 from engine.denoise import Visit
 from engine.parallel.mesh import MeshShape
-from engine.runtime.group import Limits, RankDied, RankGroup
+from engine.runtime.errors import RankDied
+from engine.runtime.group import Limits, RankGroup
 from engine.runtime.rank import Program
 
 logger = logging.getLogger(__name__)
@@ -19,7 +20,8 @@ logger = logging.getLogger(__name__)
 class SteadyGroup:
     """Ranks that start with this object and end with it. `threads` of each: by default they share the cores.
 
-    A rank that dies costs time and no order: the group starts anew and the order once more, from the same noise.
+    A rank that dies, while it loads too, costs time and no order: the group starts anew and the order once more, from
+    the same noise.
     Raises what the program does, RankHangs or RankDied where the ranks cannot start, and RankDied when one dies a
     second time.
     """
@@ -28,7 +30,11 @@ class SteadyGroup:
         threads = threads or max(1, (os.cpu_count() or 1) // shape.world)
         self.group = RankGroup(program, shape, threads=threads, limits=limits)
         self.saved: dict[str, float] = {}
-        self.group.start()
+        try:
+            self.group.start()
+        except RankDied as died:
+            logger.warning("%s The ranks are started once more.", died)
+            self.group.start()
 
     def ask(self, method: str, *args: Any, visit: Visit = lambda: None) -> Generator[Any, None, None]:
         """What rank 0 yields; what was told before a death is not told again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -75,6 +76,17 @@ class Broken:
     def __init__(self, place: Place) -> None:
         if place.rank == 1:
             raise ValueError("The weights of rank 1 are missing.")
+
+
+class Mortal:
+    """A program that dies on one rank while it is loaded, so many times."""
+
+    def __init__(self, folder: Path, times: int, place: Place) -> None:
+        died = len(list(folder.iterdir()))
+        dist.barrier()
+        if place.rank == 1 and died < times:
+            (folder / str(died)).touch()
+            os._exit(9)
 
 
 def own_a_group(pipe: object) -> None:

@@ -8,22 +8,28 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import psutil
 import pytest
 import torch
 from torch import Tensor
 
+from engine import __main__ as command_line
 from engine.bundles import SHIPPED, read_bundle
+from engine.commands.inspect import add_inspect
 from engine.denoise import Denoiser, Row
 from engine.events import Canceled
 from engine.parallel.mesh import MeshShape
 from engine.runtime import denoise as on_ranks
 from engine.runtime.board import Board
 from engine.runtime.denoise import GroupDenoiser, engine_on
-from engine.runtime.group import Limits, RankDied, RankGroup, RankHangs
-from tests.engine.runtime.programs import Broken, Misbehaving, own_a_group, rows_of
+from engine.runtime.errors import RankDied, RankHangs
+from engine.runtime.group import Limits, RankGroup
+from engine.runtime.steady import SteadyGroup
+from tests.engine.runtime.programs import Broken, Misbehaving, Mortal, own_a_group, rows_of
 
 BLOCKS = 6  # of the shipped transformer: checkpoints in a step
 LIMITS = Limits(start=60, order=30, preflight=2)
@@ -255,6 +261,25 @@ def test_an_error_of_one_rank_is_told_as_it_was_and_none_is_left_waiting(misbeha
 def test_a_group_that_cannot_load_says_why() -> None:
     with pytest.raises(ValueError, match="rank 1 are missing"):
         RankGroup(Broken, MeshShape(cfg=2), limits=LIMITS).start()
+
+
+def test_a_rank_that_dies_while_it_loads_is_started_once_more(tmp_path: Path) -> None:
+    with closing(SteadyGroup(partial(Mortal, tmp_path, 1), MeshShape(cfg=2), limits=LIMITS)) as steady:
+        assert len(steady.group.health()) == 2
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_ranks_that_cannot_live_are_told_in_a_sentence_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def start(options: object) -> None:
+        """Start ranks."""
+        SteadyGroup(partial(Mortal, tmp_path, 2), MeshShape(cfg=2), limits=LIMITS)
+
+    monkeypatch.setitem(command_line.COMMANDS, "inspect", (add_inspect, start))
+    assert command_line.main(["inspect"]) == command_line.FAILED
+    assert "A rank ended with 9: rank 1 in `load`" in (said := capsys.readouterr().err)
+    assert "Traceback" not in said
 
 
 # --- the end ---

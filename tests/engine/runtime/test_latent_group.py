@@ -23,7 +23,8 @@ from engine.latent_video import LatentVideo
 from engine.media.video import decode_frames
 from engine.parallel.mesh import MeshShape
 from engine.planner import Video, make_plan
-from engine.runtime.group import Limits, RankHangs
+from engine.runtime.errors import RankHangs
+from engine.runtime.group import Limits
 from engine.runtime.latent_video import GroupLatentDenoiser
 from engine.samplers import shifted_times
 from engine.timing import this_machine
