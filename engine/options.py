@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, get_args
 
 from engine.requests import MAX_SEED, CameraMove, Format, ImageToVideo, SubjectMotion
@@ -47,6 +48,30 @@ def image_to_video(options: Mapping[str, Any]) -> ImageToVideo:
             "subject": said(motion="subject", strength="subject_strength"),
         }
     )
+
+
+def check_files(out: Path, *given: Path | None) -> None:
+    """Before any work: ValueError where a given file cannot be read, or the video cannot be written as `out`."""
+    files = [file for file in given if file is not None]
+    for file in files:
+        try:
+            if not file.is_file():
+                raise ValueError(f"There is no file {file}.")
+            file.open("rb").close()
+        except OSError as error:
+            raise ValueError(f"The file {file} cannot be read: {error.strerror}.") from error
+    try:
+        if out.is_dir():
+            raise ValueError(f"{out} is a folder. Name the MP4 to write in it.")
+        if not out.parent.is_dir():
+            raise ValueError(f"There is no folder {out.parent} to write into.")
+        if out.exists() and any(map(out.samefile, files)):
+            raise ValueError(f"The video would replace {out}, which it is made of. Name another file.")
+        if out.suffix.lower() != ".mp4":
+            raise ValueError(f"The video is an MP4: end its name in .mp4, unlike {out}.")
+        TemporaryFile(dir=out.parent).close()
+    except OSError as error:
+        raise ValueError(f"The folder {out.parent} cannot be written into: {error.strerror}.") from error
 
 
 def size_of(text: str) -> tuple[int, int]:

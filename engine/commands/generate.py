@@ -28,6 +28,7 @@ from engine.options import (
     FILM,
     OF_LATENTS,
     add_video_options,
+    check_files,
     image_to_video,
     refuse_unused,
     size_of,
@@ -69,11 +70,7 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
 def generate(options: Options) -> None:
     """Make a video from a product photo, or by a bundle of latent video from words."""
     bundle = read_bundle(options.bundle or SHIPPED)
-    for file in filter(None, (options.photo, options.mask)):
-        if not file.is_file():
-            raise ValueError(f"There is no file {file}.")
-    if options.out.is_dir() or not options.out.parent.is_dir():
-        raise ValueError(f"{options.out} cannot be written: name an MP4 in a folder that is there.")
+    check_files(options.out, options.photo, options.mask)
     if options.cache and options.adapter:
         raise ValueError("A cache is calibrated on the bundle without an adapter: leave --cache or --adapter out.")
     with _bar() as bar:

@@ -259,7 +259,11 @@ def test_all_but_generate_runs_without_torch():
         (["generate", "-o", "out.mp4"], "makes videos from photos: name a photo."),
         (["generate", "missing.jpg", "-o", "out.mp4"], "There is no file missing.jpg."),
         (["generate", "PHOTO", "-o", "out.mp4", "--mask", "missing.png"], "There is no file missing.png."),
-        (["generate", "PHOTO", "-o", "nowhere/out.mp4"], "nowhere/out.mp4 cannot be written"),
+        (["generate", "PHOTO", "-o", "nowhere/out.mp4"], "There is no folder nowhere to write into."),
+        (["generate", "PHOTO", "-o", "PHOTO"], "photo.jpg, which it is made of. Name another file."),
+        (["generate", "PHOTO", "-o", "out.mp4", "--mask", "out.mp4"], "There is no file out.mp4."),
+        (["generate", "PHOTO", "-o", "out.mov"], "The video is an MP4: end its name in .mp4, unlike out.mov."),
+        ([*WORDS, "-o", "/proc/out.mp4"], "The folder /proc cannot be written into"),
         (
             ["generate", "PHOTO", "-o", "out.mp4", "--seconds", "99"],
             "seconds: Input should be less than or equal to 15.",

@@ -111,6 +111,7 @@ def test_files_that_are_not_there_are_told(photo: Path, tmp_path: Path, photo_na
     [
         ("photo.jpg", "", r"is a folder\. Name the MP4 to write in it\."),
         ("photo.jpg", "/proc/out.mp4", r"The folder /proc cannot be written into: No such file or directory\."),
+        ("photo.jpg", "photo.jpg", r"would replace .*photo\.jpg, which it is made of\."),
         ("n" * 300, "out.mp4", r"The file .* cannot be read: File name too long\."),
     ],
 )

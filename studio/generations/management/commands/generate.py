@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from engine.options import add_video_options, image_to_video
+from engine.options import add_video_options, check_files, image_to_video
 from engine.requests import ImageToVideo
 from studio.api.problems import field_errors
 from studio.jobs import engine_client
@@ -37,8 +37,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         request = _request(options)
         photo, out, mask = options["photo"], options["out"], options["mask"]
-        for file in filter(None, (photo, mask)):
-            _check_readable(file)
+        try:
+            check_files(out, photo, mask)
+        except ValueError as error:
+            raise CommandError(str(error)) from error
         if options["bundle"]:
             settings.AQ_BUNDLE = options["bundle"].resolve()  # this process has one engine, and makes one video
         console = Console(stderr=True)
@@ -63,31 +65,11 @@ def _request(options: dict[str, Any]) -> ImageToVideo:
         raise CommandError(" ".join(wrong)) from error
 
 
-def _check_readable(file: Path) -> None:
-    try:
-        if not file.is_file():
-            raise CommandError(f"There is no file {file}.")
-        file.open("rb").close()
-    except OSError as error:
-        raise CommandError(f"The file {file} cannot be read: {error.strerror}.") from error
-
-
-def _folder_beside(out: Path) -> tempfile.TemporaryDirectory[str]:
-    """A work folder on the same disk as `out`, so that the finished file only has to be renamed."""
-    try:
-        if out.is_dir():
-            raise CommandError(f"{out} is a folder. Name the MP4 to write in it.")
-        if not out.parent.is_dir():
-            raise CommandError(f"There is no folder {out.parent} to write into.")
-        return tempfile.TemporaryDirectory(dir=out.parent, prefix=".generate-")
-    except OSError as error:
-        raise CommandError(f"The folder {out.parent} cannot be written into: {error.strerror}.") from error
-
-
 def _generate(inputs: dict[str, Any], out: Path, console: Console) -> Any:
     """Run the engine in a folder beside `out`, and give the finished file its name in one step."""
     with (
-        _folder_beside(out) as folder,
+        # On the same disk, so that the finished file only has to be renamed.
+        tempfile.TemporaryDirectory(dir=out.parent, prefix=".generate-") as folder,
         _bar(console) as bar,
         _stopping_on_signals() as stopped,
     ):
