@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -52,11 +52,20 @@ class DenoisesLatents(Protocol):
         """After each step (x, estimate of the data). Raises what `visit` raises, within one step."""
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """What else than bundle and transformer its results depend on: see `identity_of`."""
+
+    @property
     def saved(self) -> dict[str, float]:
         """What a cache spared the last denoising: its budget, hits, misses and share of the work; empty without one."""
 
     def close(self) -> None:
         """Give back what is held."""
+
+
+def identity_of(cache: float, adapter: Path | None) -> dict[str, Any]:
+    """The budget of a cache, and the digest of the adapter in this folder; None where there is none."""
+    return {"cache": cache or None, "adapter": None if adapter is None else read_bundle(adapter).digest}
 
 
 class LatentDenoiser:
@@ -83,6 +92,7 @@ class LatentDenoiser:
         if cache and adapter is not None:
             raise ValueError("A cache is calibrated on the bundle without an adapter: leave --cache or --adapter out.")
         self.sampling, self.cache = sampling_of(bundle), BundledCache(bundle, cache, mesh)
+        self.identity = identity_of(cache, adapter)
         self.dit = load_model(bundle, DITS[dit], f"{dit}_dit")
         self.text, self.tokenizer = load_text(bundle)
         reads, makes = self.dit.config["text_dim"], self.text.config["nlu_width"]

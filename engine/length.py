@@ -25,7 +25,8 @@ REQUEST = "request.json"
 
 @dataclass(frozen=True)
 class LongVideo:
-    """What to make: `frames` in all, `chunk` at a time, of which the first `overlap` are those that were last.
+    """What to make: `frames` in all, `chunk` at a time, of which the first `overlap` are those that were last; `steps`
+    as in `LatentVideo.denoise`.
 
     ValueError where the numbers do not go together.
     """
@@ -36,7 +37,7 @@ class LongVideo:
     overlap: int = 5
     height: int = 64
     width: int = 64
-    steps: int = 20
+    steps: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -118,7 +119,8 @@ def _keep(path: Path, frames: np.ndarray) -> None:
 
 def _claim(folder: Path, video: LongVideo, model: LatentVideo, known: np.ndarray | None) -> None:
     begun = None if known is None else hashlib.sha256(np.ascontiguousarray(known).tobytes()).hexdigest()
-    request = {**asdict(video), "model": model.bundle.digest, "transformer": model.kind.__name__, "known": begun}
+    about = {"model": model.bundle.digest, "transformer": model.kind.__name__, **model.denoiser.identity}
+    request = {**asdict(video), **about, "known": begun}
     request.pop("frames")  # a longer video goes on where a shorter one ended
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / REQUEST

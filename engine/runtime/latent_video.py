@@ -16,7 +16,7 @@ import torch
 
 from engine.bundles import Bundle
 from engine.denoise import Visit
-from engine.latent_denoise import Asked, LatentDenoiser, Step
+from engine.latent_denoise import Asked, LatentDenoiser, Step, identity_of
 from engine.latent_video import LatentVideo
 from engine.parallel.apply import Parallel
 from engine.parallel.mesh import MeshShape
@@ -71,6 +71,7 @@ class GroupLatentDenoiser(SteadyGroup):
     ) -> None:
         if shape.data > 1:
             raise ValueError(f"Ranks of `data` cannot share one video: leave data={shape.data} out.")
+        self.identity = identity_of(cache, adapter)
         program: Any = partial(LatentRank, bundle, dit, cache, adapter)
         super().__init__(program, shape, threads=threads, limits=limits)
 

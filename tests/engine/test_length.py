@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from engine.bundles import write_bundle
 from engine.events import Canceled
+from engine.latent_denoise import identity_of
 from engine.latent_video import LatentVideo
 from engine.length import LongVideo, drift, make_long, seam_error
 from engine.models.ernie import ErnieEncoder
@@ -106,6 +107,25 @@ def test_the_chunks_of_another_video_are_not_taken(model, tmp_path):
     whole(model, VIDEO, tmp_path)
     with pytest.raises(ValueError, match=r"chunks of another video \(other: prompt, seed\)"):
         whole(model, LongVideo(**{**vars(VIDEO), "prompt": "a shoe", "seed": 9}), tmp_path)
+
+
+def test_the_chunks_of_another_adapter_or_cache_are_not_taken(model, tmp_path):
+    whole(model, VIDEO, tmp_path / "made")
+    cached, worn = LatentVideo(model.bundle), LatentVideo(model.bundle)
+    cached.denoiser.identity = {**model.denoiser.identity, "cache": 0.05}
+    worn.denoiser.identity = identity_of(0.0, model.bundle.path)
+    assert worn.denoiser.identity["adapter"] == model.bundle.digest
+    for other, what in ((cached, "cache"), (worn, "adapter")):
+        with pytest.raises(ValueError, match=rf"chunks of another video \(other: {what}\)"):
+            whole(other, VIDEO, tmp_path / "made")
+
+
+def test_steps_are_the_bundles_own_unless_they_are_chosen(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(model.bundle.capabilities["sampling"], "steps", 3)
+    own = LongVideo(**{**vars(VIDEO), "steps": None, "frames": 9})
+    counted = []
+    whole(model, own, tmp_path, is_canceled=lambda: counted.append(1))
+    assert len(counted) == 3
 
 
 @pytest.mark.parametrize(
