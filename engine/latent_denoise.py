@@ -102,7 +102,9 @@ class LatentDenoiser:
                 f"text encoder makes ({reads} and {makes}). Export it again."
             )
         if adapter is not None:
-            put_on(self.dit, read_bundle(adapter), bundle, f"{dit}_dit")
+            worn = put_on(self.dit, read_bundle(adapter), bundle, f"{dit}_dit")
+            if mesh is not None and mesh.tensor.size > 1:
+                worn.merge(self.dit)  # what is put beside whole layers cannot be split with them
 
     @torch.inference_mode()
     def denoise(self, asked: Asked, visit: Visit = lambda: None) -> Generator[Step, None, None]:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from engine import __main__ as command_line
+from engine.adapters import Adapter, LowRank, save_adapter
 from engine.bundles import Bundle, write_bundle
 from engine.cache.budget import Calibration, Setting
 from engine.commands.plan import model_of
@@ -25,7 +27,7 @@ from engine.parallel.mesh import MeshShape
 from engine.planner import Video, make_plan
 from engine.runtime.errors import RankHangs
 from engine.runtime.group import Limits
-from engine.runtime.latent_video import GroupLatentDenoiser
+from engine.runtime.latent_video import GroupLatentDenoiser, latent_video_on
 from engine.samplers import shifted_times
 from engine.timing import this_machine
 from tests.trainer.tiny_bundle import write_tiny_bundle
@@ -105,6 +107,25 @@ def test_either_transformer_on_any_mesh(bundle: Bundle, dit: str, shape: MeshSha
     made = last(spread)
     spread.close()
     assert off(made, wanted) < 1e-5
+
+
+@pytest.fixture(scope="module")
+def adapter(bundle: Bundle, alone: LatentVideo, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """One that does something: B is not zero."""
+    folder, made = tmp_path_factory.mktemp("adapter"), Adapter(alone.dit, LowRank(rank=2))
+    for name, weight in made.requires_grad_(False).named_parameters():
+        weight.normal_(std=0.3 if "lora_B" in name else 0.1)
+    save_adapter(made, folder)
+    about = {"adapter": {"base": bundle.identity, "part": "single_dit", **made.config}}
+    return write_bundle(folder, name="cup", version="1", kinds=("adapter",), capabilities=about, provenance={})
+
+
+def test_an_adapter_is_worn_where_layers_are_split_over_ranks(bundle: Bundle, adapter: Bundle) -> None:
+    plain, worn = LatentVideo(bundle), LatentVideo(bundle, "single", LatentDenoiser(bundle, adapter=adapter.path))
+    with closing(latent_video_on(bundle, MeshShape(tensor=2), adapter=adapter.path)) as spread:
+        made = last(spread)
+        assert spread.denoiser.identity == worn.denoiser.identity == {"cache": None, "adapter": adapter.digest}
+    assert off(made, last(worn)) < 1e-4 < 1e-3 < off(made, last(plain))
 
 
 def test_a_cancel_ends_within_a_step_and_a_killed_rank_costs_no_bit(video: LatentVideo) -> None:
