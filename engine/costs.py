@@ -323,7 +323,7 @@ def decode_bytes(config: Config, frames: int, height: int, width: int, batch: in
     work = max(
         (layer.inputs * (2 * layer.frames + 2) + layer.outputs * 2 * layer.frames) * layer.scale**2 for layer in layers
     )
-    video = 3 * (4 * frames - 3) * _factor(config) ** 2
+    video = 3 * (4 * frames - 3) * scales_of(config)[1] ** 2
     return round((caches + work + 2 * video) * area * batch * number)
 
 

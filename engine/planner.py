@@ -22,6 +22,7 @@ from engine.costs import (
     decode_bytes,
     decode_flops,
     parameters,
+    scales_of,
     token_count,
 )
 from engine.timing import WIDTH, Machine, Times, Work, layouts_of, predict
@@ -131,7 +132,7 @@ def work_of(model: Model, video: Video) -> Work:
 
 def latent_grid(vae: Config, video: Video) -> tuple[int, int, int]:
     """Latent frames, height and width: the first frame stands alone, sizes are rounded up."""
-    time, space = 2 ** sum(vae["temperal_downsample"]), 2 ** (len(vae["dim_mult"]) - 1)
+    time, space = scales_of(vae)
     return 1 + (video.frames - 1) // time, -(-video.height // space), -(-video.width // space)
 
 
@@ -234,12 +235,16 @@ def _reasons(
 
 def _what_would_fit(model: Model, video: Video, machine: Machine) -> str:
     least = least_gb(model, video, machine.devices)
-    ways = []
-    fewer = next((n for n in range(video.frames - 4, 0, -4) if _fits(model, replace(video, frames=n), machine)), None)
+    (time, space), (t, h, w) = scales_of(model.vae), model.config["patch_size"]
+    step, unit, ways = time * t, space * max(h, w), []
+    fewer = next(
+        (n for n in range(video.frames - step, 0, -step) if _fits(model, replace(video, frames=n), machine)), None
+    )
     if fewer:
         ways.append(f"{fewer} frames of the same size")
     for scale in (0.75, 0.5, 0.375, 0.25):
-        smaller = replace(video, width=int(video.width * scale) // 16 * 16, height=int(video.height * scale) // 16 * 16)
+        width, height = (int(side * scale) // unit * unit for side in (video.width, video.height))
+        smaller = replace(video, width=width, height=height)
         if min(smaller.width, smaller.height) >= 64 and _fits(model, smaller, machine):
             ways.append(f"{smaller}")
             break

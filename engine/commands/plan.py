@@ -12,6 +12,7 @@ from engine import timing
 from engine.bundles import Bundle, read_bundle
 from engine.cache.budget import of_bundle
 from engine.commands import Options, print_json
+from engine.costs import check_size
 from engine.models.presets import MULTIMODAL_DIT, SINGLE_DIT
 from engine.options import size_of
 from engine.planner import WAN_VAE, Model, Video, make_plan
@@ -45,6 +46,7 @@ def plan(options: Options) -> None:
         if count < 1:
             raise ValueError(f"--{name} has to be at least 1, not {count}.")
     model, machine = _model(options.model, options.dit), _machine(options)
+    check_size(model.config, model.vae, options.frames, height, width)
     cache, saved = ("", 0.0) if options.budget is None else _cache(options.model, options.budget, options.devices)
     guidance = not options.no_guidance
     video = Video(options.frames, width, height, options.steps, guidance, options.videos, saved, cache)

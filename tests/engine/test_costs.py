@@ -56,6 +56,16 @@ VAE: dict[str, Any] = {
     "num_res_blocks": 2,
     "temperal_downsample": [False, True, True],
 }
+PATCHES_VAE = {
+    **VAE,
+    "base_dim": 8,
+    "dim_mult": [1, 2, 4],
+    "num_res_blocks": 1,
+    "temperal_downsample": [True, True],
+    "patch_size": 2,
+    "in_channels": 12,
+    "out_channels": 12,
+}
 SMALL_VAE = {**VAE, "base_dim": 8, "z_dim": 4, "dim_mult": [1, 2, 2], "temperal_downsample": [True, True]}
 
 
@@ -201,12 +211,14 @@ def test_what_a_forward_holds_is_estimated(name):
     assert costs.activation_bytes(model.config, tokens, text, batch) == pytest.approx(held.most, rel=0.1)
 
 
-@pytest.mark.full
-def test_what_decoding_holds_is_estimated():
-    vae = built(AutoencoderKLWan, VAE).to(torch.bfloat16)
+@pytest.mark.parametrize(
+    ("config", "frames"), [pytest.param(VAE, 3, marks=pytest.mark.full), (PATCHES_VAE, 41)], ids=["wan", "patches"]
+)
+def test_what_decoding_holds_is_estimated(config, frames):
+    vae = built(AutoencoderKLWan, config).to(torch.bfloat16)
     with torch.no_grad(), Held() as held:
-        vae.decode(torch.zeros(1, 16, 3, 60, 104, device="meta", dtype=torch.bfloat16))
-    assert costs.decode_bytes({**vae.config}, 3, 60, 104) == pytest.approx(held.most, rel=0.05)
+        vae.decode(torch.zeros(1, config["z_dim"], frames, 60, 104, device="meta", dtype=torch.bfloat16))
+    assert costs.decode_bytes({**vae.config}, frames, 60, 104) == pytest.approx(held.most, rel=0.05)
 
 
 def test_what_is_sent_is_what_the_ranks_send():

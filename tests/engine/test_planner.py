@@ -4,12 +4,16 @@ import copy
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from engine import timing
 from engine.axes import MeshShape
+from engine.bundles import SHIPPED
+from engine.commands.plan import model_of
+from engine.latent_video import LatentVideo
 from engine.models.presets import MULTIMODAL_DIT, SINGLE_DIT
-from engine.planner import WAN_VAE, CannotFit, Memory, Model, Video, make_plan, peaks_of
+from engine.planner import WAN_VAE, CannotFit, Memory, Model, Video, latent_grid, make_plan, peaks_of, work_of
 from engine.timing import machine_of
 from tests.benchmarks.engine_parts import planner as figures
 
@@ -76,6 +80,14 @@ def test_a_calibrated_cache_shortens_the_steps_and_not_the_decoding():
     cached = make_plan(SMALL, replace(SHORT, saved=0.4), machine_of("h100", 1))
     assert cached.times.total == pytest.approx(0.6 * 50 * plain.times.step + plain.times.decode)
     assert any("40 % of the operations" in reason for reason in cached.reasons)
+
+
+def test_tokens_are_those_that_the_transformer_reads_of_a_vae_with_patches_of_its_own():
+    video = LatentVideo.load(SHIPPED.with_name("tiny-video"))
+    latents = video.encode(np.zeros((17, 96, 64, 3), np.uint8))
+    assert latent_grid(video.vae.config, Video(17, 64, 96, 20)) == latents.shape[2:]
+    assert work_of(model_of(video.bundle, "single"), Video(17, 64, 96, 20)).tokens == 5 * 6 * 4
+    assert video.dit._token_count(latents.shape) == 5 * 6 * 4
 
 
 # --- what cannot be ---
