@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.bundles import Bundle, explained
+from engine.bundles import Bundle, BundleError, explained
 from engine.cache.policies import Choice, Compute, Exact, FirstBlock, Guidance, Magnitude, Policy, Schedule, Taylor
 
 if TYPE_CHECKING:
@@ -106,6 +106,11 @@ class Calibration:
 
 def of_bundle(bundle: Bundle) -> Calibration:
     """The calibration in a bundle; BundleError where it has none, or none of use."""
+    if FILE not in bundle.files:
+        raise BundleError(
+            f"A cache is asked for (--cache, --budget, AQ_ENGINE_CACHE), but the bundle {bundle.name} brings no "
+            f"calibration: leave it out, or make one by `python -m trainer calibrate`."
+        )
     path = bundle.file(FILE)
     with explained(bundle, path.name):
         return load(path)

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from engine import events
 from engine.axes import MeshShape
 from engine.bundles import SHIPPED, Bundle, read_bundle, sampling_of, steps_of
+from engine.cache.budget import of_bundle
 from engine.commands import Options, print_json
 from engine.commands.plan import model_of
 from engine.costs import check_size
@@ -71,8 +72,7 @@ def generate(options: Options) -> None:
     """Make a video from a product photo, or by a bundle of latent video from words."""
     bundle = read_bundle(options.bundle or SHIPPED)
     check_files(options.out, options.photo, options.mask)
-    if options.cache and options.adapter:
-        raise ValueError("A cache is calibrated on the bundle without an adapter: leave --cache or --adapter out.")
+    _check_cache(bundle, options)
     with _bar() as bar:
         task = bar.add_task("load", total=1.0)
         told = partial(bar.update, task)
@@ -85,6 +85,17 @@ def generate(options: Options) -> None:
         print_json(made)
     else:
         print(f"{made['path']}: {made['width']}x{made['height']}, {made['seconds']:g} s at {made['fps']} fps")
+
+
+def _check_cache(bundle: Bundle, options: Options) -> None:
+    """Before anything loads; a calibration is for one number of steps, which are those where none are asked."""
+    if not options.cache:
+        return
+    if options.adapter:
+        raise ValueError("A cache is calibrated on the bundle without an adapter: leave --cache or --adapter out.")
+    found = of_bundle(bundle)
+    found.setting(options.cache)  # refuses what is no budget
+    options.steps = len(found.times) if options.steps is None else options.steps
 
 
 def _bar() -> Progress:
@@ -134,9 +145,10 @@ def _engine(bundle: Bundle, options: Options) -> tuple[Any, dict[str, Any]]:
         return engine, _wear(engine.denoisers[0], options.adapter, bundle, "transformer")
     cache = {"cache": options.cache} if options.cache else {}
     if options.mesh:
+        shape = MeshShape.read(options.mesh)
         from engine.runtime.denoise import engine_on
 
-        return engine_on(bundle, vars(MeshShape.read(options.mesh)), **cache), {"mesh": options.mesh}
+        return engine_on(bundle, vars(shape), **cache), {"mesh": options.mesh}
     from engine.generate import Engine  # needs torch, which the other commands do without
 
     return Engine(bundle, **cache), {}
@@ -191,16 +203,16 @@ def _latent_video(
     bundle: Bundle, dit: str, asked: dict[str, Any], options: Options
 ) -> tuple[LatentVideo, dict[str, Any]]:
     """The models, in this process or on ranks, and what the settings say of adapter and mesh."""
-    from engine.latent_denoise import LatentDenoiser
-    from engine.latent_video import LatentVideo
-
     cache, adapter = options.cache or 0.0, options.adapter
     worn: dict[str, Any] = {"adapter": read_bundle(adapter).identity} if adapter else {}
-    if not options.mesh:
+    shape = _mesh(bundle, dit, asked, options.mesh) if options.mesh else None
+    from engine.latent_denoise import LatentDenoiser  # needs torch, which takes seconds: what is refused is so before
+    from engine.latent_video import LatentVideo
+
+    if shape is None:
         return LatentVideo(bundle, dit, LatentDenoiser(bundle, dit, cache=cache, adapter=adapter)), worn
     from engine.runtime.latent_video import latent_video_on
 
-    shape = _mesh(bundle, dit, asked, options.mesh)
     return latent_video_on(bundle, shape, dit, cache=cache, adapter=adapter), {**worn, "mesh": str(shape)}
 
 

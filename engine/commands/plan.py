@@ -19,6 +19,7 @@ from engine.planner import WAN_VAE, Model, Video, make_plan
 
 PRESETS = {"2b": SINGLE_DIT["2b"], "13b": MULTIMODAL_DIT["13b"]}
 T5_XXL_GB = 9.5  # the text encoder that the presets are made for: 4.76 B parameters in bf16
+STEPS = 50
 DITS = ("single_dit", "multimodal_dit")
 
 
@@ -32,7 +33,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--link", type=float, metavar="GB/S", help="from device to device, one way (32: PCIe 4.0 x16)")
     parser.add_argument("--frames", type=int, default=81)
     parser.add_argument("--size", default="832x480", metavar="WxH")
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--steps", type=int, help="50 by default; with a cache those that it was calibrated for")
     parser.add_argument("--videos", type=int, default=1, help="made at once")
     parser.add_argument("--no-guidance", action="store_true")
     parser.add_argument("--budget", type=float, help="error that a cache may cost, as a share; of a calibrated bundle")
@@ -41,15 +42,15 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
 def plan(options: Options) -> None:
     """Say which devices would do what, how long it would take, and why; or what would fit."""
     width, height = size_of(options.size)
-    counts = {name: getattr(options, name) for name in ("devices", "frames", "steps", "videos")}
-    for name, count in counts.items():
-        if count < 1:
+    for name in ("devices", "frames", "steps", "videos"):
+        count = getattr(options, name)
+        if count is not None and count < 1:
             raise ValueError(f"--{name} has to be at least 1, not {count}.")
     model, machine = _model(options.model, options.dit), _machine(options)
     check_size(model.config, model.vae, options.frames, height, width)
-    cache, saved = ("", 0.0) if options.budget is None else _cache(options.model, options.budget, options.devices)
+    cache, saved, steps = _cache(model, options) if options.budget else ("", 0.0, options.steps or STEPS)
     guidance = not options.no_guidance
-    video = Video(options.frames, width, height, options.steps, guidance, options.videos, saved, cache)
+    video = Video(options.frames, width, height, steps, guidance, options.videos, saved, cache)
     made = make_plan(model, video, machine)
     if options.json:
         print_json({"machine": dataclasses.asdict(machine), **dataclasses.asdict(made)})
@@ -81,17 +82,27 @@ def model_of(bundle: Bundle, dit: str | None) -> Model:
     return Model(f"{bundle.name} ({there[0]})", config, vae, text_gb)
 
 
-def _cache(name: str, budget: float, devices: int) -> tuple[str, float]:
-    """The policy of a calibrated bundle that saves most within the budget, and the share that it saves."""
-    if name in PRESETS:
-        raise ValueError(f"--budget needs a bundle whose cache was calibrated; the preset {name} has no weights.")
-    bundle = read_bundle(name)
+def _cache(model: Model, options: Options) -> tuple[str, float, int]:
+    """Of a calibrated bundle the policy that saves most within the budget, the share that it saves, and the steps."""
+    if options.model in PRESETS:
+        raise ValueError(f"--budget needs a bundle whose cache was calibrated; the preset {model.name} has no weights.")
+    bundle, budget = read_bundle(options.model), options.budget
+    found = of_bundle(bundle)
+    steps = options.steps or len(found.times)
+    if "dual_depth" in model.config:
+        raise ValueError("The cache of a bundle is calibrated on its Single-DiT: leave --budget or --dit out.")
+    if steps != len(found.times):
+        raise ValueError(f"The cache was calibrated for {len(found.times)} steps, not {steps}: leave --steps out.")
+    if options.no_guidance and found.guidance != 1:
+        raise ValueError(
+            f"The cache was calibrated with a guidance of {found.guidance:g}: leave --no-guidance or --budget out."
+        )
     # Where the halves of guidance are on two devices, leaving one out saves none of the time.
-    half = 1.0 if devices > 1 else 0.5
-    setting = of_bundle(bundle).setting(budget, half)
+    half = 1.0 if options.devices > 1 else 0.5
+    setting = found.setting(budget, half)
     if setting is None:
         raise ValueError(f"No setting of the cache of {bundle.name} stays within an error of {budget:g}.")
-    return setting.policy, max(0.0, 1 - setting.cost(half))
+    return setting.policy, max(0.0, 1 - setting.cost(half)), steps
 
 
 def _machine(options: Options) -> timing.Machine:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from django.conf import settings
 
 from engine.bundles import MANIFEST, Bundle, BundleError, read_bundle, sha256_of
+from engine.cache.budget import of_bundle
 from studio.jobs.errors import Canceled, ModelReplaced, Refused
 from studio.jobs.kinds import Run
 
@@ -85,8 +86,8 @@ def _load_engine(bundle: Bundle) -> "Engine":
 
     BundleError where the settings ask for a cache and the bundle brings no calibration.
     """
-    if settings.AQ_ENGINE_CACHE and "cache.json" not in bundle.files:
-        raise BundleError("AQ_ENGINE_CACHE is set, but the installed model brings no calibration: leave it out.")
+    if settings.AQ_ENGINE_CACHE:
+        of_bundle(bundle)  # refused here, and not by ranks that take seconds to start
     cache: dict[str, Any] = {"cache": settings.AQ_ENGINE_CACHE, "strict": False} if settings.AQ_ENGINE_CACHE else {}
     if settings.AQ_ENGINE_MESH:
         from engine.runtime.denoise import engine_on

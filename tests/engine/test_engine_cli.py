@@ -1,6 +1,7 @@
 """`python -m engine`: what the commands print, and the sentence and exit code of everything a user may do wrong."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from engine.models.single_dit import SingleDiT
 from engine.pretrained.fitting import cropped
 
 ROOT = Path(__file__).parents[2]
+IMPORTING = os.environ | {"PYTHONPATH": str(ROOT)}
 TINY = str(SHIPPED.with_name("tiny-video"))
+PLAN = ["plan", "--model", TINY, "--frames", "17", "--size", "64x64"]
 WORDS = ["generate", "-o", "out.mp4", "--bundle", TINY, "--prompt", "a red cup"]
 
 
@@ -159,7 +162,9 @@ def test_a_calibrated_cache_is_part_of_the_plan(latent_bundle, tmp_path, capsys)
         {"policy": "taylor", "arguments": {}, "error": 0.01, "worst": 0.02, "work": 0.7, "halves": 0.0},
         {"policy": "guidance", "arguments": {}, "error": 0.02, "worst": 0.03, "work": 0.6, "halves": 0.8},
     ]
-    (folder / "cache.json").write_text(json.dumps({"times": [], "guidance": 2, "requests": 1, "settings": settings}))
+    (folder / "cache.json").write_text(
+        json.dumps({"times": [1, 0.5], "guidance": 2, "requests": 1, "settings": settings})
+    )
     capabilities = {"sampling": {"shift": 1.0, "guidance": 2.0}}
     write_bundle(folder, name="tiny", version="1", kinds=("text_to_video",), capabilities=capabilities, provenance={})
     common = ["plan", "--model", str(folder), "--frames", "17", "--size", "64x64", "--budget"]
@@ -177,16 +182,40 @@ def test_a_calibrated_cache_is_part_of_the_plan(latent_bundle, tmp_path, capsys)
         assert command_line.main([*common, "0.05"]) == 2
         assert "tiny cannot be used: cache.json is not what its manifest says" in capsys.readouterr().err
     assert command_line.main(["plan", "--model", str(latent_bundle), "--budget", "0.05"]) == 2
-    assert "has no file cache.json" in capsys.readouterr().err
+    assert "the bundle tiny brings no calibration: leave it out" in capsys.readouterr().err
 
 
 def test_a_cache_is_asked_of_a_calibrated_bundle(latent_bundle, photo, tmp_path, capsys):
     out = tmp_path / "out.mp4"
     assert command_line.main(["generate", str(photo), "-o", str(out), "--cache", "0.05"]) == 2
-    assert "aquarius-nano has no file cache.json" in capsys.readouterr().err
+    assert "the bundle aquarius-nano brings no calibration: leave it out" in capsys.readouterr().err
     assert command_line.main(["generate", "-o", str(out), "--bundle", str(latent_bundle), "--cache", "0.05"]) == 2
-    assert "tiny has no file cache.json" in capsys.readouterr().err
+    assert "the bundle tiny brings no calibration: leave it out" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_cache_is_for_the_steps_that_it_was_calibrated_for_and_so_they_are_taken(tmp_path, capsys):
+    out = str(tmp_path / "out.mp4")
+    assert command_line.main([*WORDS, "-o", out, "--frames", "1", "--cache", "0.05", "--json"]) == 0
+    settings = json.loads(capsys.readouterr().out)["settings"]
+    assert (settings["steps"], settings["cache"]["budget"]) == (20, 0.05) and settings["cache"]["hits"] > 0
+    assert command_line.main([*WORDS, "-o", out, "--cache", "0.05", "--steps", "12"]) == 2
+    assert "calibrated for 20 steps" in capsys.readouterr().err
+    assert command_line.main([*PLAN, "--budget", "0"]) == 0
+    assert "No cache" in capsys.readouterr().out
+
+
+def test_what_a_mesh_or_a_cache_cannot_be_is_told_before_torch_is_there(photo):
+    without = "import sys; sys.modules['torch'] = None\nfrom engine.__main__ import main\nsys.exit(main(sys.argv[1:]))"
+    for options in (
+        ["generate", str(photo), "-o", "out.mp4", "--mesh", "2"],
+        ["generate", str(photo), "-o", "out.mp4", "--cache", "0.1"],
+        [*WORDS, "--mesh", "cfg=3"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", without, *options], cwd=photo.parent, env=IMPORTING, capture_output=True, text=True
+        )
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
 
 
 def test_the_middle_of_a_photo_is_taken():
@@ -294,6 +323,9 @@ def test_all_but_generate_runs_without_torch():
         (["plan", "--size", "1280x728"], "1280x728 pixels: widths have to be multiples of 16"),
         (["plan", "--model", TINY, "--size", "64x72", "--frames", "17"], "64x72 pixels: widths have to be multiples"),
         (["plan", "--frames", "80"], "80 frames: the model makes 1 + 4n of them"),
+        ([*PLAN, "--budget", "0.05", "--steps", "50"], "calibrated for 20 steps, not 50: leave --steps out."),
+        ([*PLAN, "--budget", "0.05", "--dit", "multimodal"], "calibrated on its Single-DiT: leave --budget"),
+        ([*PLAN, "--budget", "0.05", "--no-guidance"], "calibrated with a guidance of 2: leave --no-guidance"),
         (["plan", "--devices", "0"], "--devices has to be at least 1, not 0."),
         (["plan", "--model", "13b", "--memory", "4"], "What would fit: "),
     ],

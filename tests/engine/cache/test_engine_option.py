@@ -68,7 +68,7 @@ def test_where_the_steps_may_differ_others_are_computed_whole_and_told(bundle, a
 
 
 def test_a_bundle_without_a_calibration_cannot_keep_a_budget():
-    with pytest.raises(BundleError, match=r"no file cache\.json"):
+    with pytest.raises(BundleError, match="brings no calibration: leave it out"):
         Engine.load(cache=0.05)
 
 

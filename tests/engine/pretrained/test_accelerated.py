@@ -118,13 +118,13 @@ def test_what_a_cache_is_not_for_is_told(bundle, name, more, sentence):
 def test_models_that_cannot_be_cached_say_why_before_they_are_loaded(loaded, tmp_path, capsys, monkeypatch):
     bundles = {name: loaded(name).bundle for name in ("wan", "wan_a14b", "ltx")}
     monkeypatch.setattr("engine.pretrained.generate.load_pipelines", lambda *given: pytest.fail("weights are loaded"))
-    found = Calibration((1.0,), 4.0, 1, (BLOCKS,))
+    found = Calibration((1.0, 0.75, 0.5, 0.25), 4.0, 1, (BLOCKS,))
     for name, sentence in (("wan_a14b", "take turns"), ("ltx", "connected to Wan's transformer only")):
         made = with_calibration(bundles[name], found, tmp_path / name)
         options = ["--bundle", str(made.path), "--prompt", "a cup", "--cache", "0.05", "-o", str(tmp_path / "out.mp4")]
         assert command_line.main(["generate", *options]) == 2
         assert sentence in capsys.readouterr().err
-    with pytest.raises(ValueError, match=r"has no file cache\.json"):
+    with pytest.raises(ValueError, match="the bundle wan brings no calibration"):
         PretrainedEngine.load(bundles["wan"], cache=0.05)
     made = with_calibration(bundles["wan"], found, tmp_path / "wan")
     with pytest.raises(ValueError, match="An error budget is a share from 0 on"):

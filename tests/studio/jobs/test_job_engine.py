@@ -17,6 +17,7 @@ from PIL import Image
 
 from engine import events as told
 from engine.bundles import SHIPPED, Bundle, BundleError, write_bundle
+from engine.cache.budget import Calibration
 from engine.requests import ImageToVideo
 from studio.jobs import engine_client
 from studio.jobs.errors import Canceled, ModelReplaced, failure_from
@@ -185,7 +186,7 @@ def test_a_cache_in_the_settings_is_the_engines_on_ranks_too(
     monkeypatch.setattr(
         sys.modules["engine.generate"], "Engine", lambda bundle, **how: asked.append(how) or FakeEngine(bundle)
     )
-    (bundle / "cache.json").write_text("{}")
+    Calibration((1.0,), 2.0, 1, ()).save(bundle / "cache.json")
     install(bundle, "2")
     for cache, mesh in ((0.0, {}), (0.05, {}), (0.0, {"cfg": 2}), (0.05, {"cfg": 2})):
         settings.AQ_ENGINE_CACHE, settings.AQ_ENGINE_MESH = cache, mesh
