@@ -37,5 +37,8 @@ class Notice:
     message: str
 
 
+PROMPT_CUT = Notice("prompt_cut", "The prompt is long: only its beginning is read. Put what matters most first.")
+
+
 class Canceled(Exception):
     """Raised out of a generation when its caller asked it to stop; nothing was written."""

@@ -23,7 +23,7 @@ from engine.clock import Clock, OnEvent
 from engine.conditions import GRIDS, dense_condition
 from engine.denoise import Denoiser, Denoises, Row, Visit
 from engine.describe import describe_motion
-from engine.events import Notice
+from engine.events import PROMPT_CUT, Notice
 from engine.film import PREVIEW_EVERY, Film, Generated, IsCanceled, Prepared, Task
 from engine.mask import Masker
 from engine.media.colour import to_rgb
@@ -167,9 +167,7 @@ class Engine:
         layers = build_layers(photo, mask, framing, request.size)
         notices = list(framing.notices)
         if self.denoiser.is_cut(request.prompt):
-            notices.append(
-                Notice("prompt_cut", "The prompt is long: only its beginning is read. Put the motion you want first.")
-            )
+            notices.append(PROMPT_CUT)
         return Prepared(layers, framing, picture_tensor(layers, request.format), camera, notices)
 
     def denoise(

@@ -51,6 +51,9 @@ class DenoisesLatents(Protocol):
     def denoise(self, asked: Asked, visit: Visit) -> Generator[Step, None, None]:
         """After each step (x, estimate of the data). Raises what `visit` raises, within one step."""
 
+    def is_cut(self, prompt: str) -> bool:
+        """Whether only the beginning of this prompt is read."""
+
     @property
     def identity(self) -> dict[str, Any]:
         """What else than bundle and transformer its results depend on: see `identity_of`."""
@@ -132,6 +135,10 @@ class LatentDenoiser:
             return made if asked.rows == 1 else guided(made[:1], made[1:], asked.guidance)
 
         return velocity
+
+    def is_cut(self, prompt: str) -> bool:
+        """See `DenoisesLatents`."""
+        return bool(self.tokenizer.is_cut(prompt))
 
     @property
     def saved(self) -> dict[str, float]:

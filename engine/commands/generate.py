@@ -77,7 +77,7 @@ def generate(options: Options) -> None:
         task = bar.add_task("load", total=1.0)
         told = partial(bar.update, task)
         if "vae.json" in bundle.files:
-            made = _from_words(bundle, options, told)
+            made = _from_words(bundle, options, told, bar.console.print)
         else:
             made = _from_photo(bundle, options, told, bar.console.print)
         told(completed=1.0)
@@ -165,7 +165,9 @@ def _wear(model: Any, adapter: Path | None, base: Bundle, part: str) -> dict[str
     return {"adapter": worn.identity}
 
 
-def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> dict[str, Any]:
+def _from_words(
+    bundle: Bundle, options: Options, told: Callable[..., None], say: Callable[[str], None]
+) -> dict[str, Any]:
     refuse_unused(vars(options), OF_LATENTS, f"The bundle {bundle.name}")
     prompt, dit = options.prompt or "", options.dit or "single"
     said = {name: getattr(options, name) for name in Sampled.model_fields if getattr(options, name) is not None}
@@ -187,6 +189,9 @@ def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> 
     known = None if options.photo is None else cropped(open_photo(options.photo).rgb, width, height)[None]
     latents = None
     with closing(model):
+        notices = [events.PROMPT_CUT] if model.denoiser.is_cut(prompt) else []
+        for notice in notices:
+            say(notice.message)
         for step, (_, data) in enumerate(model.denoise(prompt, known=known, **asked), 1):
             latents = data
             told(description="denoise", completed=0.9 * step / asked["steps"])
@@ -195,7 +200,8 @@ def _from_words(bundle: Bundle, options: Options, told: Callable[..., None]) -> 
     frames = model.decode(latents)
     write_frames(frames, options.out, numbers.fps)
     size = {"width": width, "height": height, "fps": numbers.fps, "frames": len(frames)}
-    about = {"path": options.out, **size, "seconds": len(frames) / numbers.fps}
+    told_of = [dataclasses.asdict(notice) for notice in notices]
+    about = {"path": options.out, **size, "seconds": len(frames) / numbers.fps, "notices": told_of}
     return {**about, "settings": {"prompt": prompt, "dit": dit, **asked, **worn}, "model": bundle.identity}
 
 

@@ -6,6 +6,7 @@ Legend: T frames, H W pixels, C colours.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,12 @@ def arguments(pipe: Any, ask: Ask) -> dict[str, Any]:
     if ask.image is not None:
         raise ValueError("This model makes videos from words only, not from a photo.")
     return given
+
+
+def is_cut(pipe: Any, prompt: str) -> bool:
+    """Whether the pipeline's text encoder reads only the beginning of this prompt."""
+    most: int = signature(pipe.__call__).parameters["max_sequence_length"].default
+    return len(pipe.tokenizer(prompt)["input_ids"]) > most
 
 
 def wan_text(pipe: Any, prompt: str, negative: str, guided: bool) -> dict[str, Any]:

@@ -20,14 +20,14 @@ from engine.cache.apply import summed
 from engine.cache.bundled import BundledCache
 from engine.clock import Clock, OnEvent
 from engine.device import CPU, usable
-from engine.events import Canceled, Notice
+from engine.events import PROMPT_CUT, Canceled, Notice
 from engine.generate import Generated, IsCanceled, read_mask
 from engine.media.framing import background_kind, plan_framing
 from engine.media.layers import build_layers
 from engine.media.photo import open_photo
 from engine.media.video import VideoWriter
 from engine.parallel.mesh import Mesh
-from engine.pretrained.arguments import Ask, Frames, arguments, times_of, wan_text
+from engine.pretrained.arguments import Ask, Frames, arguments, is_cut, times_of, wan_text
 from engine.pretrained.directory import read_directory
 from engine.pretrained.families import Native
 from engine.pretrained.fitting import Plan, fitted, middle, plan_native, surrounded, to_i420
@@ -115,6 +115,8 @@ class PretrainedEngine:
             image, framed = _framed(request, photo, mask, (plan.width, plan.height))
             notices += framed
         ask = self._ask(request, plan, seed, image)
+        if is_cut(self._pipe(request.kind), ask.prompt):
+            notices.append(PROMPT_CUT)
         for notice in notices:
             on_event(notice)
         clock.enter("denoise", ask.steps)
@@ -134,10 +136,7 @@ class PretrainedEngine:
     ) -> Frames:
         """The model's own frames, uint8 [T, H, W, 3]. Raises Canceled between two steps, ValueError for a kind or a
         condition that this model does not know."""
-        if kind not in self.pipelines:
-            known = ", ".join(self.pipelines)
-            raise ValueError(f"The bundle {self.bundle.name} does not serve {kind}: it serves {known}.")
-        pipe = self.pipelines[kind]
+        pipe = self._pipe(kind)
 
         def after(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             if self._summed(is_canceled()):
@@ -155,6 +154,12 @@ class PretrainedEngine:
                 f"The bundle {self.bundle.name} made frames that are no numbers. Its weights are damaged."
             )
         return np.rint(np.clip(frames_THWC, 0, 1) * 255).astype(np.uint8)
+
+    def _pipe(self, kind: str) -> Any:
+        if kind not in self.pipelines:
+            known = ", ".join(self.pipelines)
+            raise ValueError(f"The bundle {self.bundle.name} does not serve {kind}: it serves {known}.")
+        return self.pipelines[kind]
 
     def _summed(self, number: int) -> float:
         """Over all ranks of the mesh: one seed for all, and no rank waits in an exchange for one that was canceled."""
@@ -248,13 +253,14 @@ def _framed(
 
 
 def _prompt(request: ImageToVideo | TextToVideo) -> str:
-    """The prompt, and chosen controls in words: such a model has no other way to be told of them."""
-    said = [request.prompt.strip()] if request.prompt.strip() else []
+    """Chosen controls in words, as such a model is told of them in no other way; then the prompt, which may be cut."""
+    said = []
     if isinstance(request, ImageToVideo):
         if request.camera.move != "auto":
             said.append(CAMERA_WORDS[request.camera.move])
         if request.subject.motion != "auto":
             said.append(SUBJECT_WORDS[request.subject.motion])
+    said += [request.prompt.strip()] if request.prompt.strip() else []
     return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in said)
 
 

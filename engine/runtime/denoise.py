@@ -92,8 +92,3 @@ class GroupDenoiser(SteadyGroup):
         """See `denoise.Denoises`."""
         (found,) = self.ask("understood", prompt)
         return dict(found)
-
-    def is_cut(self, prompt: str) -> bool:
-        """See `denoise.Denoises`."""
-        (found,) = self.ask("is_cut", prompt)
-        return bool(found)

@@ -54,6 +54,9 @@ class LatentRank:
             yield x.numpy(), data.numpy()
         yield self.denoiser.saved
 
+    def is_cut(self, prompt: str) -> Iterator[bool]:
+        yield self.denoiser.is_cut(prompt)
+
 
 class GroupLatentDenoiser(SteadyGroup):
     """`latent_denoise.DenoisesLatents` on the ranks of a mesh."""

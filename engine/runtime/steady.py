@@ -62,6 +62,11 @@ class SteadyGroup:
                 else:
                     yield item
 
+    def is_cut(self, prompt: str) -> bool:
+        """Whether the ranks read only the beginning of this prompt."""
+        (found,) = self.ask("is_cut", prompt)
+        return bool(found)
+
     def close(self) -> None:
         """End the ranks."""
         self.group.close()

@@ -142,6 +142,15 @@ def test_frames_that_are_no_numbers_are_not_written(tmp_path, capsys):
     assert out.read_bytes() == b"finished before"
 
 
+@pytest.mark.parametrize("words", [1, 200])
+def test_a_prompt_whose_end_is_not_read_is_told(tmp_path, capsys, words):
+    options = ["-o", str(tmp_path / "out.mp4"), "--prompt", "cup " * words, "--steps", "1", "--frames", "1", "--json"]
+    assert command_line.main([*WORDS, *options]) == 0
+    said = capsys.readouterr()
+    codes = [notice["code"] for notice in json.loads(said.out)["notices"]]
+    assert (codes, "only its beginning is read" in said.err) == (([], False) if words == 1 else (["prompt_cut"], True))
+
+
 def test_python_is_told_of_a_size_without_whole_patches_too():
     with pytest.raises(ValueError, match="heights multiples of 16"):
         next(LatentVideo.load(Path(TINY)).denoise("a red cup", height=72))

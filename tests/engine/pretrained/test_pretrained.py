@@ -167,6 +167,16 @@ def test_a_photo_becomes_a_video(loaded, photo, tmp_path):
     assert made.model == loaded("wan_i2v").bundle.identity
 
 
+@pytest.mark.parametrize("words", [10, 600])
+def test_controls_stand_before_a_prompt_whose_end_is_not_read(loaded, photo, tmp_path, words):
+    """Wan reads 512 tokens, here words: so the controls are read in any case, and the cut is told."""
+    asked = {"prompt": "a " * words, "camera": {"move": "dolly-in"}, "subject": {"motion": "float"}}
+    request = ImageToVideo(format="1:1", seconds=3, short_side=540, seed=1, steps=4, **asked)
+    made = loaded("wan_i2v").generate(request, photo, tmp_path / "out.mp4")
+    assert made.settings["understood_prompt"].startswith("The camera moves closer. The product floats gently. a a")
+    assert ("prompt_cut" in [notice.code for notice in made.notices]) == (words == 600)
+
+
 def test_words_become_a_video_whose_frames_are_the_models(loaded, tmp_path):
     engine = loaded("wan")
     request = TextToVideo(format="1:1", seconds=1, short_side=540, seed=1, steps=4, prompt="a red cup")
