@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from engine.events import Notice, Preview, Progress, Stage
 
@@ -13,10 +13,10 @@ BEGINS: dict[Stage, float] = {"load": 0.0, "prepare": 0.0, "denoise": 0.1, "rend
 
 
 class Clock:
-    """Where a generation is: enter its stages one after the other, step through each, finish."""
+    """Where a generation is: enter its stages one after the other, step through each, finish. `begins` as BEGINS."""
 
-    def __init__(self, on_event: OnEvent) -> None:
-        self.on_event, self.started = on_event, time.monotonic()
+    def __init__(self, on_event: OnEvent, begins: Mapping[Stage, float] = BEGINS) -> None:
+        self.on_event, self.begins, self.started = on_event, begins, time.monotonic()
         self.entered: list[tuple[Stage, float]] = []
         self.steps = 1
 
@@ -27,9 +27,9 @@ class Clock:
 
     def step(self, done: int) -> None:
         stage = self.entered[-1][0]
-        following = [begin for begin in BEGINS.values() if begin > BEGINS[stage]]
-        end = min(following, default=1.0)
-        fraction = BEGINS[stage] + (end - BEGINS[stage]) * done / self.steps
+        begin = self.begins[stage]
+        end = min((later for later in self.begins.values() if later > begin), default=1.0)
+        fraction = begin + (end - begin) * done / self.steps
         elapsed = time.monotonic() - self.started
         eta = elapsed * (1 - fraction) / fraction if fraction > 0.05 else None
         self.on_event(Progress(stage, done, self.steps, round(fraction, 4), None if eta is None else round(eta, 1)))
