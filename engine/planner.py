@@ -104,12 +104,18 @@ class Plan:
     reasons: tuple[str, ...]
 
 
-def make_plan(model: Model, video: Video, machine: Machine, *, tensor: bool = True) -> Plan:
-    """The fastest plan that fits. CannotFit says what would fit where none does."""
+def make_plan(model: Model, video: Video, machine: Machine, *, tensor: bool = True, resident: bool = False) -> Plan:
+    """The fastest plan that fits; `resident`: of those with all where it works. CannotFit says what would fit."""
     work = work_of(model, video)
     found = [plan for plan in _candidates(model, video, work, machine, tensor) if _peak(plan[2]) <= machine.memory_gb]
     if not found:
         raise CannotFit(_what_would_fit(model, video, machine))
+    found = [plan for plan in found if not resident or plan[1] == Memory()]
+    if not found:
+        raise CannotFit(
+            f"{model.name} makes {video} on {machine.devices} x {machine.memory_gb:.1f} GB only where weights are "
+            f"moved or rounded, or the VAE works in strips, which is not done here: ask for fewer ranks or less."
+        )
     found = [plan for plan in found if not plan[1].fp8] or found
     enough = NEAR * min(times.total for *_, times in found)
     layout, memory, peaks, times = min((p for p in found if p[3].total <= enough), key=lambda p: _effort(*p[:2]))
@@ -141,7 +147,7 @@ Candidate = tuple[MeshShape, Memory, dict[str, float], Times]
 
 def _candidates(model: Model, video: Video, work: Work, machine: Machine, tensor: bool) -> Iterator[Candidate]:
     rows = latent_grid(model.vae, video)[1]
-    blocks = {fp8: sum(block_bytes(model.config, WIDTH, rounded=fp8)) for fp8 in (False, True)}
+    blocks = {fp8: sum(block_bytes(model.config, machine.width, rounded=fp8)) for fp8 in (False, True)}
     for layout in layouts_of(machine.devices, work, tensor=tensor):
         resident = predict(work, layout, machine)
         for memory in _memories(layout):
@@ -152,7 +158,7 @@ def _candidates(model: Model, video: Video, work: Work, machine: Machine, tensor
             step = max(resident.step - resident.waiting, moved) + resident.waiting  # weights come while others work
             decode = resident.decode * memory.strips * strip_share(memory.strips, rows)
             times = replace(resident, step=step, decode=decode, total=step * work.steps + decode)
-            yield layout, memory, peaks_of(model, video, layout, memory), times
+            yield layout, memory, peaks_of(model, video, layout, memory, machine.width), times
 
 
 def _memories(layout: MeshShape) -> Iterator[Memory]:
@@ -164,15 +170,15 @@ def _memories(layout: MeshShape) -> Iterator[Memory]:
                 yield Memory(sharded, offload, fp8, strips)
 
 
-def peaks_of(model: Model, video: Video, layout: MeshShape, memory: Memory) -> dict[str, float]:
+def peaks_of(model: Model, video: Video, layout: MeshShape, memory: Memory, width: int = WIDTH) -> dict[str, float]:
     """The most GB on one device while text is encoded, while denoising, and while decoding.
 
     The text encoder and the VAE are not there at the same time as each other's work; the transformer stays.
     """
     config, grid = model.config, latent_grid(model.vae, video)
     tokens = token_count(config, *grid)
-    blocks = block_bytes(config, WIDTH, rounded=memory.fp8)
-    resident: float = (parameters(config) - sum(block_parameters(config))) * WIDTH + sum(blocks)
+    blocks = block_bytes(config, width, rounded=memory.fp8)
+    resident: float = (parameters(config) - sum(block_parameters(config))) * width + sum(blocks)
     if memory.offload:
         resident += 2 * max(blocks) - sum(blocks)  # the block that works, and the one that comes
     elif memory.sharded:
@@ -180,11 +186,11 @@ def peaks_of(model: Model, video: Video, layout: MeshShape, memory: Memory) -> d
     weights = resident / layout.tensor / GB
     rows = -(-video.videos * (2 if video.guidance else 1) // (layout.data * layout.cfg))
     part = -(-tokens // layout.sequence)
-    inside = activation_bytes(config, part, model.text_tokens, rows, width=WIDTH) / GB
+    inside = activation_bytes(config, part, model.text_tokens, rows, width=width) / GB
     whole = (
-        3 * tokens * config["hidden"] * rows * WIDTH / GB if layout.sequence > 1 else 0.0
+        3 * tokens * config["hidden"] * rows * width / GB if layout.sequence > 1 else 0.0
     )  # before and behind the blocks
-    decoding = decode_bytes(model.vae, *grid, number=WIDTH) * strip_share(memory.strips, grid[1]) / GB
+    decoding = decode_bytes(model.vae, *grid, number=width) * strip_share(memory.strips, grid[1]) / GB
     text = model.text_gb / (OFFLOADED if memory.offload else layout.sequence if memory.sharded else 1)
     peaks = {"text": weights + text, "denoise": weights + max(inside, whole), "decode": weights + decoding}
     return {stage: round(SLACK * peak, 2) for stage, peak in peaks.items()}
@@ -217,7 +223,7 @@ def _reasons(
         yield f"Every layer is divided by {layout.tensor}: less memory a device than dividing tokens."
     if layout.data > 1:
         yield f"{layout.data} videos are made side by side."
-    plain = _peak(peaks_of(model, video, layout, Memory()))
+    plain = _peak(peaks_of(model, video, layout, Memory(), machine.width))
     if memory == Memory():
         yield f"All of it fits in {machine.memory_gb:g} GB a device ({plain:.1f} GB), so nothing is moved or rounded."
     else:
@@ -234,7 +240,7 @@ def _reasons(
 
 
 def _what_would_fit(model: Model, video: Video, machine: Machine) -> str:
-    least = least_gb(model, video, machine.devices)
+    least = least_gb(model, video, machine.devices, machine.width)
     (time, space), (t, h, w) = scales_of(model.vae), model.config["patch_size"]
     step, unit, ways = time * t, space * max(h, w), []
     fewer = next(
@@ -260,11 +266,11 @@ def _what_would_fit(model: Model, video: Video, machine: Machine) -> str:
 
 
 def _fits(model: Model, video: Video, machine: Machine) -> bool:
-    return least_gb(model, video, machine.devices) <= machine.memory_gb
+    return least_gb(model, video, machine.devices, machine.width) <= machine.memory_gb
 
 
-def least_gb(model: Model, video: Video, devices: int) -> float:
+def least_gb(model: Model, video: Video, devices: int, width: int = WIDTH) -> float:
     """GB a device that the most frugal plan takes."""
     frugal = [Memory(offload=True, fp8=True, strips=STRIPS[-1]), Memory(sharded=True, fp8=True, strips=STRIPS[-1])]
     layouts = layouts_of(devices, work_of(model, video))
-    return min(_peak(peaks_of(model, video, layout, memory)) for layout in layouts for memory in frugal)
+    return min(_peak(peaks_of(model, video, layout, memory, width)) for layout in layouts for memory in frugal)

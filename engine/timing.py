@@ -31,7 +31,9 @@ WIDTH = 2  # bytes of a bf16 number
 
 @dataclass(frozen=True)
 class Machine:
-    """Devices of one kind. `share` is how much of `tflops` (dense bf16) a transformer gets; `link` is one way."""
+    """Devices of one kind. `share` is how much of `tflops` (dense bf16) a transformer gets; `link` is one way. A
+    number that is computed with has `width` bytes.
+    """
 
     name: str
     devices: int
@@ -39,6 +41,7 @@ class Machine:
     tflops: float
     link_gb_s: float
     share: float
+    width: int = WIDTH
 
     @property
     def flops_per_second(self) -> float:
@@ -78,7 +81,7 @@ def predict(work: Work, layout: MeshShape, machine: Machine) -> Times:
     done = forward_flops(work.config, work.tokens, work.text_tokens, rows, controls=False)
     parts = layout.sequence * layout.tensor * machine.flops_per_second
     attention, rest = done.attention / parts, (done.linear + done.modulation) / parts
-    sent = sent_bytes(work.config, layout, work.tokens, work.text_tokens, work.rows, width=WIDTH)
+    sent = sent_bytes(work.config, layout, work.tokens, work.text_tokens, work.rows, width=machine.width)
     ring = sent.pop("ring") / (machine.link_gb_s * 1e9)
     hidden = min(ring, attention * (layout.ring - 1) / layout.ring)
     waiting = sum(sent.values()) / (machine.link_gb_s * 1e9) + ring - hidden
@@ -149,7 +152,7 @@ def this_machine(ranks: int) -> Machine:
     if ranks < 1:
         raise ValueError(f"A mesh has at least one rank, not {ranks}.")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    return Machine("this machine", ranks, memory / ranks, tflops=0.05, link_gb_s=1.0, share=1.0)
+    return Machine("this machine", ranks, memory / ranks, tflops=0.05, link_gb_s=1.0, share=1.0, width=4)
 
 
 def mean_share(without: str | None = None) -> float:

@@ -228,4 +228,4 @@ def _mesh(bundle: Bundle, dit: str, asked: dict[str, Any], said: str) -> MeshSha
         return MeshShape.read(said)
     guidance = sampling_of(bundle)["guidance"] if asked["guidance"] is None else asked["guidance"]
     video = Video(asked["frames"], asked["width"], asked["height"], asked["steps"], guidance=guidance != 1)
-    return make_plan(model_of(bundle, dit), video, this_machine(int(said))).layout
+    return make_plan(model_of(bundle, dit), video, this_machine(int(said)), resident=True).layout

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,12 +16,15 @@ from safetensors.torch import save_file
 
 from engine import __main__ as command_line
 from engine import generate as generating
-from engine.bundles import SHIPPED, BundleError, write_bundle
+from engine import timing
+from engine.bundles import SHIPPED, BundleError, read_bundle, write_bundle
+from engine.commands.plan import model_of
 from engine.events import Notice, Progress
 from engine.generate import Generated
 from engine.latent_video import LatentVideo
 from engine.media.video import decode_frames
 from engine.models.single_dit import SingleDiT
+from engine.planner import Memory, Video, make_plan
 from engine.pretrained.fitting import cropped
 
 ROOT = Path(__file__).parents[2]
@@ -225,6 +229,17 @@ def test_what_a_mesh_or_a_cache_cannot_be_is_told_before_torch_is_there(photo):
             [sys.executable, "-c", without, *options], cwd=photo.parent, env=IMPORTING, capture_output=True, text=True
         )
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+
+
+def test_ranks_are_not_started_where_they_fit_only_by_what_generate_does_not_do(monkeypatch, tmp_path, capsys):
+    """256 x 256 pixels and the VAE in float32 take 0.13 GB resident."""
+    small = replace(timing.this_machine(2), memory_gb=0.1)
+    monkeypatch.setattr("engine.commands.generate.this_machine", lambda ranks: small)
+    assert command_line.main([*WORDS, "-o", str(tmp_path / "out.mp4"), "--size", "256x256", "--mesh", "2"]) == 2
+    assert "only where weights are moved or rounded, or the VAE works in strips" in capsys.readouterr().err
+    model, video = model_of(read_bundle(TINY), "single"), Video(17, 256, 256, 12)
+    assert make_plan(model, video, small).memory != Memory()  # the controls: so it fits, or in half the bytes a number
+    assert make_plan(model, video, replace(small, width=2), resident=True).memory == Memory()
 
 
 def test_the_middle_of_a_photo_is_taken():
