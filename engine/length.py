@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.bundles import steps_of
 from engine.events import Canceled
-from engine.latent_video import TIME, LatentVideo
+from engine.latent_video import TIME, USUAL_STEPS, LatentVideo
 
 REQUEST = "request.json"
 
@@ -120,7 +121,8 @@ def _keep(path: Path, frames: np.ndarray) -> None:
 def _claim(folder: Path, video: LongVideo, model: LatentVideo, known: np.ndarray | None) -> None:
     begun = None if known is None else hashlib.sha256(np.ascontiguousarray(known).tobytes()).hexdigest()
     about = {"model": model.bundle.digest, "transformer": model.kind.__name__, **model.denoiser.identity}
-    request = {**asdict(video), **about, "known": begun}
+    steps = steps_of(model.bundle, USUAL_STEPS) if video.steps is None else video.steps
+    request = {**asdict(video), **about, "known": begun, "steps": steps}
     request.pop("frames")  # a longer video goes on where a shorter one ended
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / REQUEST

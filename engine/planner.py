@@ -105,12 +105,17 @@ class Plan:
 
 
 def make_plan(model: Model, video: Video, machine: Machine, *, tensor: bool = True, resident: bool = False) -> Plan:
-    """The fastest plan that fits; `resident`: of those with all where it works. CannotFit says what would fit."""
+    """The fastest plan that fits. CannotFit says what would fit.
+
+    `resident`: on the ranks of this machine, which keep all where it works, and whose memory is free again when one
+    process decodes.
+    """
     work = work_of(model, video)
-    found = [plan for plan in _candidates(model, video, work, machine, tensor) if _peak(plan[2]) <= machine.memory_gb]
-    if not found:
+    every = list(_candidates(model, video, work, machine, tensor))
+    fitting = [plan for plan in every if _peak(plan[2]) <= machine.memory_gb]
+    found = [plan for plan in every if _fits_as_it_is(plan, machine)] if resident else fitting
+    if not (found or fitting):
         raise CannotFit(_what_would_fit(model, video, machine))
-    found = [plan for plan in found if not resident or plan[1] == Memory()]
     if not found:
         raise CannotFit(
             f"{model.name} makes {video} on {machine.devices} x {machine.memory_gb:.1f} GB only where weights are "
@@ -143,6 +148,13 @@ def latent_grid(vae: Config, video: Video) -> tuple[int, int, int]:
 
 
 Candidate = tuple[MeshShape, Memory, dict[str, float], Times]
+
+
+def _fits_as_it_is(plan: Candidate, machine: Machine) -> bool:
+    """With all resident, and one process that decodes when the ranks have ended."""
+    _, memory, peaks, _ = plan
+    room = {part: machine.memory_gb * (machine.devices if part == "decode" else 1) for part in peaks}
+    return memory == Memory() and all(peaks[part] <= room[part] for part in peaks)
 
 
 def _candidates(model: Model, video: Video, work: Work, machine: Machine, tensor: bool) -> Iterator[Candidate]:

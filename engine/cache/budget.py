@@ -107,9 +107,11 @@ class Calibration:
 def of_bundle(bundle: Bundle) -> Calibration:
     """The calibration in a bundle; BundleError where it has none, or none of use."""
     if FILE not in bundle.files:
+        imported = bundle.layout == "diffusers"
+        maker = "engine.pretrained.calibrating" if imported else "`python -m trainer calibrate`"
         raise BundleError(
             f"A cache is asked for (--cache, --budget, AQ_ENGINE_CACHE), but the bundle {bundle.name} brings no "
-            f"calibration: leave it out, or make one by `python -m trainer calibrate`."
+            f"calibration: leave it out, or make one by {maker}."
         )
     path = bundle.file(FILE)
     with explained(bundle, path.name):

@@ -15,6 +15,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -142,8 +143,27 @@ class Postgres:
     def _let_us_in(self) -> None:
         """At every start, since the data folder may have moved to another login."""
         client = pwd.getpwuid(os.getuid()).pw_name
-        (self.cluster / "pg_hba.conf").write_text(f"local all {places.ROLE} peer map=studio\n")
-        (self.cluster / "pg_ident.conf").write_text(f'studio "{client}" {places.ROLE}\n')
+        self._settle("pg_hba.conf", f"local all {places.ROLE} peer map=studio\n")
+        self._settle("pg_ident.conf", f'studio "{client}" {places.ROLE}\n')
+
+    def _settle(self, name: str, content: str) -> None:
+        """A file of the cluster, replaced whole where it says something else.
+
+        The folder may belong to an account that is not ours: as root nothing in it is written through, since a link
+        that lies there may lead anywhere.
+        """
+        path = self.cluster / name
+        try:
+            if not path.is_symlink() and path.is_file() and path.read_text() == content:
+                return
+            number, draft = tempfile.mkstemp(prefix=f".{name}-", dir=self.cluster)
+            with os.fdopen(number, "w") as file:
+                file.write(content)
+                if os.getuid() == 0:
+                    os.fchown(number, self.account.uid, self.account.gid)
+            Path(draft).replace(path)
+        except OSError as error:
+            raise PostgresError(f"{path} could not be written: {error.strerror}.") from error
 
     def _launch(self) -> None:
         options = [*SETTINGS, f"unix_socket_directories={self.socket_dir}", *(() if self._durable else DURABILITY_OFF)]

@@ -125,6 +125,17 @@ def test_a_data_folder_that_was_another_logins_starts(server: Postgres) -> None:
     assert write_and_count(server) == 1
 
 
+def test_what_lets_us_in_is_replaced_and_never_written_through_a_link(server: Postgres, tmp_path: Path) -> None:
+    server.start()
+    server.stop()
+    precious, rules = tmp_path / "precious", server.cluster / "pg_hba.conf"
+    precious.write_text("mine")
+    rules.unlink()
+    rules.symlink_to(precious)
+    server.start()
+    assert (precious.read_text(), rules.is_symlink(), write_and_count(server)) == ("mine", False, 1)
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_another_user_gets_in_neither_by_the_folder_nor_by_peer(server: Postgres) -> None:
     server.start()
