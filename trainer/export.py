@@ -6,8 +6,6 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from diffusers.models.modeling_utils import ModelMixin
-
 from engine.bundles import MANIFEST, Bundle, read_bundle
 from engine.conditions import CAMERA_IDS, GRIDS, SUBJECT_IDS
 from engine.requests import ImageToVideo
@@ -22,7 +20,7 @@ from trainer.export_mask import (
     recorded_mask,
     tell_mask,
 )
-from trainer.film_latents import STATISTICS, statistics
+from trainer.film_latents import STATISTICS, check_encoder, statistics
 from trainer.films import open_films
 from trainer.objectives.video_flow import TASKS
 from trainer.recipes.nano import NanoConfig
@@ -90,11 +88,10 @@ def export_tiny_video(
     }
     latents = f"{tiny_video.LATENTS}/{STATISTICS}"
     check_trained(folder, runs, {tiny_video.TOKENIZER: "text", latents: "latents"}, unfinished)
-    found = statistics(folder / tiny_video.LATENTS)
+    found, vae = statistics(folder / tiny_video.LATENTS), tiny_video.averaged_vae(runs["video_vae"])
+    check_encoder(folder / tiny_video.LATENTS, vae)
 
     def write_parts(made: Path) -> None:
-        vae = runs["video_vae"].modules["vae"]
-        assert isinstance(vae, ModelMixin)
         vae.register_to_config(latents_mean=found["mean"], latents_std=found["std"])  # as diffusers' pipelines read it
         del runs["text"].modules["heads"]  # taught the encoder, and is not needed to read prompts
         write_models(made, runs)

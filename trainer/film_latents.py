@@ -68,10 +68,27 @@ def open_latents(config: TinyVideoConfig, folder: Path) -> FilmLatents:
     """What `encode_bank` has made. ValueError where it has not come to its end."""
     if not (folder / STATISTICS).exists():
         raise ValueError(f"There are no latents in {folder.parent}. Run the stage `latents` to its end first.")
-    check_claim(folder / CLAIM, _made_of(config, json.loads((folder / CLAIM).read_text()).get("vae")), "set of latents")
+    check_claim(folder / CLAIM, _made_of(config, encoder_of(folder)), "set of latents")
     films, boxed = (np.load(folder / name, mmap_mode="r") for name in (WHOLE, BOXED))
     mean, std = (torch.tensor(part).reshape(-1, 1, 1, 1) for part in statistics(folder).values())
     return FilmLatents(films, boxed, boxes_of(config, len(films)), mean, std)
+
+
+def encoder_of(folder: Path) -> str | None:
+    """The digest of the video VAE whose latents lie in `folder`; None where there are none."""
+    path = folder / CLAIM
+    found: str | None = json.loads(path.read_text()).get("vae") if path.exists() else None
+    return found
+
+
+def check_encoder(folder: Path, vae: nn.Module) -> None:
+    """ValueError where the latents in `folder` are not those of this video VAE, with its averaged weights."""
+    if encoder_of(folder) not in (None, digest_of(vae)):
+        raise ValueError(
+            f"The latents in {folder} are of another video VAE than {folder.parent} has now: it was trained on after "
+            f"they were made. Remove {folder}, and the transformers that have learnt on them, and run these stages "
+            f"again."
+        )
 
 
 def statistics(folder: Path) -> dict[str, list[float]]:
@@ -129,7 +146,7 @@ def boxes_of(config: TinyVideoConfig, count: int) -> np.ndarray:
     return np.concatenate([first, first + sides], 1)
 
 
-def _made_of(config: TinyVideoConfig, vae: str) -> dict[str, Any]:
+def _made_of(config: TinyVideoConfig, vae: str | None) -> dict[str, Any]:
     return {"films": config.films.described, "vae": vae, "boxed_every": BOXED_EVERY}
 
 

@@ -24,6 +24,9 @@ from trainer.ranks import Ranks
 from trainer.replicas import Replicas, Spreading
 from trainer.start import load_start, start_of
 
+# What a run's data say only since some version: asked of a checkpoint that notes it too.
+NOTED_LATER = ("text_steps", "video_vae_steps", "latents_of")
+
 
 class Stopped(RuntimeError):
     """The loop stops of its own accord; what is on the disk is whole."""
@@ -218,7 +221,7 @@ class Run:
 
     def _refuse_another(self, facts: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
         # Checkpoints of earlier versions name no recipe: they are known by the shapes of their weights alone.
-        off = differences(facts.get("recipe", self.recipe), self.recipe)
+        off = differences(*_both_noted(facts.get("recipe", self.recipe), self.recipe))
         off += [] if off else _other_shapes(shapes, self.spread.saved_form(self.net.state_dict()), self.ranks.world > 1)
         place = self.checkpoint if self.saved == "file" else self.kept.folder
         if off:
@@ -261,6 +264,15 @@ def _recipe(
     begun = {"start": start["digest"]} if start else {}
     found: dict[str, Any] = json.loads(json.dumps({"loop": loop, "modules": shapes, "data": data, **begun}))
     return found
+
+
+def _both_noted(*recipes: dict[str, Any]) -> list[dict[str, Any]]:
+    """The recipes without what one of them alone may leave out."""
+    lacking = {name for recipe in recipes for name in NOTED_LATER if name not in recipe.get("data", {})}
+    return [
+        {**recipe, "data": {name: value for name, value in recipe.get("data", {}).items() if name not in lacking}}
+        for recipe in recipes
+    ]
 
 
 def _other_shapes(saved: dict[str, tuple[int, ...]], ours: dict[str, Tensor], parted: bool) -> list[str]:

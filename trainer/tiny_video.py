@@ -23,9 +23,18 @@ from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
 from engine.models.video_dit import VideoDiT
+from trainer.checkpoint import saved_files
 from trainer.data import batch_indices, check_batches
 from trainer.draws import Draws
-from trainer.film_latents import BOXED_EVERY, STATISTICS, encode_bank, open_latents, with_boxes
+from trainer.film_latents import (
+    BOXED_EVERY,
+    STATISTICS,
+    check_encoder,
+    encode_bank,
+    encoder_of,
+    open_latents,
+    with_boxes,
+)
 from trainer.films import FilmBank, build_films, open_films
 from trainer.loop import LossValue, Run, train
 from trainer.objectives.text_facts import FactHeads, facts_of, text_facts_loss
@@ -71,7 +80,16 @@ def run_tiny_video(
         "single_dit": partial(train_single_dit, device=device),
         "multimodal_dit": partial(train_multimodal_dit, device=device),
     }
+    if {"text", "video_vae"} & {*stages}:
+        _check_begun(config, folder, device)
     return all(makers[stage](config, folder, deadline) for stage in STAGES if stage in stages)
+
+
+def _check_begun(config: TinyVideoConfig, folder: Path, device: torch.device) -> None:
+    """ValueError where a transformer has learnt on other parts than are asked for: before these are trained further."""
+    for name, made in (("single_dit", single_dit_run), ("multimodal_dit", multimodal_dit_run)):
+        if saved_files(folder / name):
+            made(config, folder, device)
 
 
 def make_films_bank(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
@@ -163,15 +181,24 @@ def encode_films(config: TinyVideoConfig, folder: Path, deadline: float = math.i
     """The films as latents; True when all are encoded, False when the deadline came first."""
     open_films(folder / "bank", config.films)
     run = video_vae_run(config, folder, device)  # by all ranks: a checkpoint of several is read together
-    if run.step == 0:
-        raise ValueError(f"There is no video VAE in {run.folder}. Run the stage `video_vae` first.")
-    run.use_average()
-    vae = run.modules["vae"].eval()
-    assert isinstance(vae, AutoencoderKLWan)
+    if not run.finished:
+        raise ValueError(
+            f"Latents are of a finished video VAE; {run.folder} has {run.step} of {run.config.steps} steps. Run the "
+            f"stage `video_vae` to its end first."
+        )
+    vae = averaged_vae(run)
     with in_turn():
         if run.ranks.rank == 0:
             return encode_bank(config, folder / LATENTS, vae, deadline, device)
         return (folder / LATENTS / STATISTICS).exists()
+
+
+def averaged_vae(run: Run) -> AutoencoderKLWan:
+    """The video VAE of a run as it is used: averaged weights."""
+    run.use_average()
+    vae = run.modules["vae"].eval()
+    assert isinstance(vae, AutoencoderKLWan)
+    return vae
 
 
 def train_single_dit(
@@ -202,6 +229,8 @@ def _dit_run(
     sizes = {"in_channels": channels, "condition_channels": channels + config.mask_channels}
     dit = kind(**sizes, **getattr(config, name), text_dim=config.text["nlu_width"])
     data = {"seed": config.seed, "films": config.films.described, "captions": config.captions, "boxed": BOXED_EVERY}
+    data |= {"text_steps": config.text_loop.steps, "video_vae_steps": config.vae_loop.steps}
+    data |= {"latents_of": encoder} if (encoder := encoder_of(folder / LATENTS)) else {}
     return Run(folder / name, {name: dit}, config.dit_loop, data, spread_over(config.layout, config.memory), device)
 
 
@@ -209,6 +238,7 @@ def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadl
     if run.finished:
         return True
     latents = open_latents(config, folder / LATENTS)
+    check_encoder(folder / LATENTS, averaged_vae(video_vae_run(config, folder, run.device)))
     films = open_films(folder / "bank", config.films)
     text = trained_text(config, folder, films, run.device)
     tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config["max_tokens"])

@@ -120,6 +120,49 @@ def test_a_run_that_was_paused_ends_with_the_same_weights(run_folder, tmp_path):
     assert not all(torch.equal(paused[f"vae.{name}"], value) for name, value in untrained.items())
 
 
+@pytest.mark.parametrize(
+    ("stage", "loop", "noted"), [("text", "text_loop", "text"), ("video_vae", "vae_loop", "video_vae")]
+)
+def test_a_part_that_transformers_have_learnt_on_is_not_trained_further(
+    run_folder, tmp_path, capsys, stage, loop, noted
+):
+    shutil.copytree(run_folder, tmp_path / "run")
+    kept = (tmp_path / "run" / stage / "checkpoint.pt").read_bytes()
+    assert main(["run", "tiny_video_smoke", "--out", str(tmp_path / "run"), "--set", f"{loop}.steps=4"]) == 2
+    assert f"data.{noted}_steps is 2, asked for 4" in capsys.readouterr().err
+    assert (tmp_path / "run" / stage / "checkpoint.pt").read_bytes() == kept, "it is told before anything is trained"
+
+
+def test_latents_are_not_begun_on_an_unfinished_video_vae(run_folder, tmp_path):
+    shutil.copytree(run_folder / "bank", tmp_path / "bank")
+    shutil.copytree(run_folder / "video_vae", tmp_path / "video_vae")
+    longer = replace(CONFIG, vae_loop=replace(CONFIG.vae_loop, steps=3))
+    with pytest.raises(ValueError, match=r"has 2 of 3 steps\. Run the stage `video_vae` to its end"):
+        run_tiny_video(longer, tmp_path, ("latents",))
+    assert not (tmp_path / "latents").exists()
+
+
+def test_latents_of_another_video_vae_are_neither_learnt_from_nor_exported(run_folder, tmp_path, capsys):
+    """The transformers' checkpoints are as earlier versions wrote them, which did not note what they learnt on."""
+    shutil.copytree(run_folder, tmp_path / "run")
+    for name in ("single_dit", "multimodal_dit"):
+        path = tmp_path / "run" / name / "checkpoint.pt"
+        state = torch.load(path, weights_only=True)
+        assert state["recipe"]["data"].pop("latents_of").startswith("sha256:")
+        del state["recipe"]["data"]["text_steps"], state["recipe"]["data"]["video_vae_steps"]
+        torch.save(state, path)
+    words = ["export", "tiny_video_smoke", "--out", str(tmp_path / "run"), "--bundle"]
+    assert main([*words, str(tmp_path / "whole")]) == 0, "the control: they stay readable"
+    longer = replace(CONFIG, vae_loop=replace(CONFIG.vae_loop, steps=3))
+    assert run_tiny_video(longer, tmp_path / "run", ("video_vae",))
+    assert main([*words, str(tmp_path / "mixed"), "--set", "vae_loop.steps=3"]) == 2
+    assert "are of another video VAE" in capsys.readouterr().err
+    assert not (tmp_path / "mixed").exists()
+    shutil.rmtree(tmp_path / "run" / "single_dit")
+    with pytest.raises(ValueError, match="are of another video VAE"):
+        run_tiny_video(longer, tmp_path / "run", ("single_dit",))
+
+
 def test_stages_out_of_order_say_what_to_run_first(tmp_path):
     for stage, says in (("text", "bank"), ("video_vae", "bank"), ("latents", "bank"), ("single_dit", "latents")):
         with pytest.raises(ValueError, match=f"Run the stage `{says}`"):
