@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from engine.bundles import MANIFEST, Bundle, read_bundle
@@ -23,6 +23,7 @@ from trainer.export_mask import (
 from trainer.film_latents import STATISTICS, check_encoder, statistics
 from trainer.films import open_films
 from trainer.objectives.video_flow import TASKS
+from trainer.parallel.layout import Layout
 from trainer.recipes.nano import NanoConfig
 from trainer.recipes.sampling import Sampling
 from trainer.recipes.tiny_video import TinyVideoConfig
@@ -80,11 +81,12 @@ def export_tiny_video(
 ) -> Bundle:
     """As `export_nano`: the bundle that `engine.latent_video` loads."""
     check_folders(folder, out)
+    alone = replace(config, layout=Layout())  # one process exports what any layout has trained
     runs = {
         "text": tiny_video.text_run(config, folder, open_films(folder / "bank", config.films)),
         "video_vae": tiny_video.video_vae_run(config, folder),
-        "single_dit": tiny_video.single_dit_run(config, folder),
-        "multimodal_dit": tiny_video.multimodal_dit_run(config, folder),
+        "single_dit": tiny_video.single_dit_run(alone, folder),
+        "multimodal_dit": tiny_video.multimodal_dit_run(alone, folder),
     }
     latents = f"{tiny_video.LATENTS}/{STATISTICS}"
     check_trained(folder, runs, {tiny_video.TOKENIZER: "text", latents: "latents"}, unfinished)

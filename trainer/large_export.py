@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from engine.bundles import Bundle, read_bundle
 from engine.latent_video import SPACE, TIME
 from engine.pretrained.directory import read_directory
 from engine.pretrained.t5 import classes_of
+from trainer.axes import Axes
 from trainer.bundling import Card, check_folders, check_trained, provenance_of, write_model, write_whole
 from trainer.encode import TEXT, VAE, encoding_files, parts_of
 from trainer.large import derived, dit_run
@@ -31,7 +32,8 @@ def export_large(
     if not config.encoder:
         raise ValueError("Say whose video VAE and text encoder go into the bundle: --set encoder=BUNDLE.")
     shards, encoder = derived(config), read_bundle(config.encoder)
-    runs = {config.part: dit_run(config, folder, shards)}
+    alone = replace(config, layout=Axes())  # one process exports what any layout has trained
+    runs = {config.part: dit_run(alone, folder, shards)}
     check_trained(folder, runs, {}, unfinished)
 
     def write_parts(made: Path) -> None:

@@ -22,6 +22,7 @@ from trainer import large
 from trainer.__main__ import main
 from trainer.encode import Encoder, encode, encoder_digest, grid_for
 from trainer.film_shards import write_films
+from trainer.large_export import export_large
 from trainer.log import Log
 from trainer.recipes.single_dit_2b import single_dit_2b, single_dit_2b_smoke
 
@@ -255,6 +256,8 @@ def test_two_ranks_learn_what_one_does(home, trained, ranks, tmp_path, axis):
     assert [row["loss"] for row in together] == pytest.approx([row["loss"] for row in alone], rel=2e-2)
     shuffled = sorted(row["loss"] for row in alone)
     assert [row["loss"] for row in together] != pytest.approx(shuffled, rel=2e-2), "the control: another order"
+    bundle = export_large(spread, tmp_path, tmp_path / "bundle", version="1", command="")  # by one process
+    assert bundle.provenance["config"]["layout"][axis] == 2
 
 
 @pytest.mark.parametrize(

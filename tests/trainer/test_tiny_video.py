@@ -13,7 +13,7 @@ from datapipe.worlds.film import caption, film, make_films, shown_words
 from datapipe.worlds.motion import Motion
 from datapipe.worlds.scene import sample_scene
 from engine.__main__ import main as make
-from engine.bundles import SHIPPED, BundleError, write_bundle
+from engine.bundles import SHIPPED, BundleError, read_bundle, write_bundle
 from engine.generate import Engine
 from engine.latent_video import LatentVideo
 from trainer.__main__ import main
@@ -23,6 +23,7 @@ from trainer.evaluate.scenes import make_world
 from trainer.objectives.video_flow import known_mask
 from trainer.objectives.video_vae import moments, reconstructed, whole
 from trainer.recipes.tiny_video import tiny_video, tiny_video_smoke
+from trainer.record import Record
 from trainer.tiny_video import make_vae, run_tiny_video, video_vae_run
 
 CONFIG = tiny_video_smoke()
@@ -40,6 +41,16 @@ def bundle(run_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("bundles") / "tiny"
     assert main(["export", "tiny_video_smoke", "--out", str(run_folder), "--bundle", str(out), "--version", "0.1"]) == 0
     return out
+
+
+def test_a_run_over_a_layout_is_exported_by_one_process(run_folder, tmp_path):
+    shutil.copytree(run_folder, tmp_path / "run")
+    spread = replace(CONFIG, layout=replace(CONFIG.layout, shard=2))
+    Record(tmp_path / "run").begin("tiny_video_smoke", spread, "torchrun", ["layout.shard=2"])
+    words = ["export", "tiny_video_smoke", "--out", str(tmp_path / "run"), "--bundle", str(tmp_path / "bundle")]
+    assert main(words) == 0
+    provenance = read_bundle(tmp_path / "bundle").provenance
+    assert provenance["config"]["layout"]["shard"] == 2 and "--set layout.shard=2" in provenance["command"]
 
 
 @pytest.mark.parametrize("dit", ["single", "multimodal"])
