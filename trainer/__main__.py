@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from rich.console import Console
 
 from engine.bundles import MANIFEST
@@ -74,7 +75,10 @@ RECIPES = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0: finished; 3: the minutes were over, `resume` goes on; 2: a mistake, or a loss gone wrong."""
+    """Exit status 0: finished; 3: the minutes were over, `resume` goes on; 2: a mistake, or a loss gone wrong.
+
+    Under torchrun a pause is 0 too: it takes any other for a failure, and would start the ranks again.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(given)
     options.command = shlex.join(["python", "-m", "trainer", *given])
@@ -171,10 +175,11 @@ def _train(name: str, config: Any, folder: Path, options: argparse.Namespace, as
                 if options.start:
                     bring_back(folder, start)
             raise
-        if ranks.rank == 0:
-            record.end()
-            print("finished" if finished else f"paused: `python -m trainer resume {folder}` goes on")
-    return 0 if finished else 3
+        with in_turn():  # a rank that leaves early may have the others ended
+            if ranks.rank == 0:
+                record.end()
+                print("finished" if finished else f"paused: `python -m trainer resume {folder}` goes on")
+    return 0 if finished or dist.is_torchelastic_launched() else 3
 
 
 def _worked(folder: Path, began: float) -> bool:

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from socket import socket
 
 import pytest
 import torch
@@ -151,6 +152,20 @@ def test_minutes_pause_and_resume_goes_on(tmp_path, capsys):
     assert call("run", "tiny", "--out", tmp_path, "--minutes", "0") == 3
     assert f"resume {tmp_path}` goes on" in capsys.readouterr().out
     assert call("resume", tmp_path) == 0
+
+
+def test_a_pause_is_no_failure_to_torchrun(tmp_path, capsys, monkeypatch):
+    with socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    told = {"TORCHELASTIC_RUN_ID": "one", "LOCAL_RANK": 0, "RANK": 0, "WORLD_SIZE": 1}
+    told |= {"MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    with monkeypatch.context() as torchrun:
+        for name, value in {**told, "GLOO_SOCKET_IFNAME": "lo"}.items():
+            torchrun.setenv(name, str(value))
+        assert call("run", "tiny", "--out", tmp_path, "--minutes", "0") == 0
+    assert f"paused: `python -m trainer resume {tmp_path}` goes on" in capsys.readouterr().out
+    assert call("resume", tmp_path, "--minutes", "0") == 3, "the control: alone it is told"
 
 
 def test_two_runs_side_by_side(tmp_path, capsys):
