@@ -42,7 +42,12 @@ def train(run: Run, loss: Loss, *, deadline: float = math.inf, size: Callable[[i
         return True
     config, saved = run.config, run.step if run.saved else None
     run.forget_later()
-    if config.faults.spike and saved is None:
+    if config.faults.spike and config.checkpoints == "file":
+        raise ValueError(
+            "A single file holds no earlier state to go back to at a spike: set `checkpoints` to auto, async or sync, "
+            "or `faults.spike` to 0."
+        )
+    if config.faults.spike and run.saved != "folder":
         run.save()  # something to go back to
         saved = run.step
     watch = Watch(run.folder, run.ranks, config.faults, run.faults)

@@ -23,7 +23,7 @@ class LoopConfig:
     save_every: int = 100
     log_every: int = 20
     # One file, or folders that any number of ranks can read, written while training goes on or not. "auto": a file for
-    # one process, "async" for several.
+    # one process, "async" for several and where spikes are watched for, which a run goes back before.
     checkpoints: Literal["auto", "file", "async", "sync"] = "auto"
     keep: int = 2  # folders
     tensorboard: bool = True

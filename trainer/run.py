@@ -247,7 +247,9 @@ def learning_rate(config: LoopConfig, step: int) -> float:
 def _way(config: LoopConfig, world: int) -> str:
     if config.checkpoints == "file" and world > 1:
         raise ValueError("Several ranks cannot keep one file: set checkpoints to async, sync or auto.")
-    return ("file" if world == 1 else "async") if config.checkpoints == "auto" else config.checkpoints
+    if config.checkpoints == "auto":
+        return "file" if world == 1 and not config.faults.spike else "async"
+    return config.checkpoints
 
 
 def _recipe(

@@ -12,6 +12,7 @@ import pytest
 
 from tests.trainer.test_resume import ASYNC, differing, losses, samples, stop_after
 from tests.trainer.tiny_run import live, make, run_tiny, with_loop
+from trainer.__main__ import main
 from trainer.faults import FaultsConfig, Spikes
 from trainer.loop import Stopped
 from trainer.watch import EXIT, Beat, blame, operation_of
@@ -81,6 +82,23 @@ def test_a_spike_before_the_first_checkpoint_goes_back_to_the_beginning(tmp_path
     assert run_tiny(replace(config, plant="spike", at=3), tmp_path / "run", ())
     assert batches(tmp_path / "run") == [0, 1, *range(4, 18)]
     assert differing(tmp_path / "run", told_to_leave_out(tmp_path / "known", [2, 3])) == {"samples"}
+
+
+def test_one_process_that_watches_for_spikes_keeps_what_it_can_go_back_to(tmp_path):
+    """By itself, and where it kept a file before it watched."""
+    watching = with_loop(faults=SPIKE)
+    assert run_tiny(replace(watching, plant="spike", at=10), tmp_path / "run", ())
+    assert batches(tmp_path / "run") == [*range(9), *range(11, 18)]
+    stop_after(with_loop(), tmp_path / "later", 6)
+    assert make(watching, tmp_path / "later").saved == "file"
+    assert run_tiny(replace(watching, plant="spike", at=9), tmp_path / "later", ())
+    assert batches(tmp_path / "later") == [*range(8), *range(10, 18)]
+
+
+def test_a_single_file_and_spikes_are_refused_before_a_step(tmp_path):
+    with pytest.raises(ValueError, match="set `checkpoints` to auto, async or sync"):
+        run_tiny(with_loop(checkpoints="file", faults=SPIKE), tmp_path, ())
+    assert not (tmp_path / "samples").exists() or not samples(tmp_path)
 
 
 def test_control_a_spike_that_is_not_watched_for_is_learnt(tmp_path):
