@@ -115,7 +115,11 @@ def _sound(run: Run, batch: int, loss: float, norm: float, report: Report) -> bo
         what = "loss" if not math.isfinite(loss) else "gradient"
         if faults.non_finite == "stop":
             run.kept.settle()
-            raise Stopped(f"The {what} of step {run.step} is not finite. The last checkpoint is whole: lower the rate.")
+            raise Stopped(
+                f"The {what} of step {run.step} is not finite. The last checkpoint is whole, and going on meets the "
+                "same batch. Leave such batches out, with the stage's `faults.non_finite=skip`, or begin anew at a "
+                f"lower `learning_rate` in another folder, at these weights with `--from {run.folder.parent}`."
+            )
         run.leave_out(range(batch, batch + 1), f"the {what} is not finite", loss=str(loss), norm=str(norm))
         return False
     if loss >= run.spikes.limit:

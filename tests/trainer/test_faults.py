@@ -61,6 +61,17 @@ def test_control_a_loss_that_is_not_finite_stops_by_default(tmp_path):
     assert make(ASYNC, tmp_path).step == 4
 
 
+def test_what_a_loss_that_is_not_finite_advises_can_be_done(tmp_path, capsys):
+    run, planted = tmp_path / "run", ["--set", "plant=nan", "--set", "at=6"]
+    assert main(["run", "tiny", "--out", str(run), *planted]) == 2
+    told = capsys.readouterr().err
+    assert "`faults.non_finite=skip`" in told and f"`--from {run}`" in told
+    lower = ["--set", "loop.learning_rate=0.001"]
+    assert main(["run", "tiny", "--out", str(tmp_path / "lower"), "--from", str(run), *lower]) == 0
+    assert main(["resume", str(run), "--set", "loop.faults.non_finite=skip"]) == 0
+    assert batches(run) == [*range(6), *range(7, 17)]
+
+
 def test_many_losses_that_are_not_finite_stop(tmp_path):
     with pytest.raises(Stopped, match="At step 6 4 times in a row: the loss is not finite"):
         run_tiny(replace(SKIP, plant="nans", at=6), tmp_path, ())
