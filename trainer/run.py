@@ -19,7 +19,7 @@ from trainer.ema import Average
 from trainer.faults import FaultLog, Spikes
 from trainer.log import STEPS, Log, Tally
 from trainer.optimisation import FREE, LoopConfig
-from trainer.parallel.optimiser import make_optimiser, set_rate
+from trainer.parallel.optimiser import groups, make_optimiser, make_states, order
 from trainer.ranks import Ranks
 from trainer.replicas import Replicas, Spreading
 from trainer.start import load_start, start_of
@@ -60,11 +60,12 @@ class Run:
             load_start(self.start, modules)
         for module in modules.values() if device is not None else ():
             module.to(device)
+        self._order = order(nn.ModuleDict(modules))
         self.spread = spread(modules)
         self.net = self.spread.net
         if config.optimiser == "8bit" and self.spread.splits_weights:
             raise ValueError("Moments of 8 bits that `tensor` has split cannot be kept: use adamw or fused there.")
-        self.optimiser = make_optimiser(_groups(self.net, config.weight_decay), config.optimiser, config.learning_rate)
+        self.optimiser = make_optimiser(groups(self.net, config.weight_decay), config.optimiser, config.learning_rate)
         self.restart_average()
         self.step = self.cursor = 0
         self.tally, self.spikes = Tally(), Spikes(config.faults)
@@ -189,17 +190,38 @@ class Run:
             return
         state = read_file(self.folder)
         self._refuse_another(state, {name: tuple(value.shape) for name, value in state["net"].items()})
-        self.net.load_state_dict(state["net"])
-        self.averaged.values = {name: value.to(self.device) for name, value in state["average"].items()}
-        self.optimiser.load_state_dict(state["optimiser"])
+        if self.ranks.world == 1 or isinstance(self.spread, Replicas):
+            self.net.load_state_dict(state["net"])
+            self.averaged.values = {name: value.to(self.device) for name, value in state["average"].items()}
+            self.optimiser.load_state_dict(state["optimiser"])
+        else:
+            self._part(state)
         self._stand_at(state)
+
+    def _part(self, file: dict[str, Any]) -> None:
+        """Lay out what one process has kept whole: every rank has read all of it, and takes its own."""
+        from trainer.parallel.state import by_name, fill, put_state
+
+        if self.config.optimiser == "8bit":
+            raise ValueError(
+                f"The moments of 8 bits in {self.checkpoint} are whole, and cannot be parted over a layout: go on with "
+                f"one process."
+            )
+        whole = by_name(file, self._order)
+        make_states(self.optimiser)
+        for name, parameter in self.net.named_parameters():
+            if not whole["optimiser"].get(name):
+                self.optimiser.state.pop(parameter, None)
+        tensors = self._tensors()
+        fill(tensors, whole)
+        put_state(self.spread, self.optimiser, self.average, tensors)
 
     def _restore_folder(self, step: int) -> None:
         from trainer.parallel.state import put_state  # with what it imports, as long as torch itself
 
         facts = self.kept.facts(step)
         if self.kept.shapes(step, "optimiser"):
-            _make_states(self.optimiser)
+            make_states(self.optimiser)
         else:
             self.optimiser.state.clear()
         tensors = self._tensors()
@@ -282,23 +304,3 @@ def _other_shapes(saved: dict[str, tuple[int, ...]], ours: dict[str, Tensor], pa
     names = [name for name in {**saved, **ours} if name not in saved or (name not in ours and not parted)]
     names += [name for name, value in ours.items() if name in saved and saved[name] != tuple(value.shape)]
     return [f"other weights ({', '.join(sorted(names)[:3])})"] if names else []
-
-
-def _groups(net: nn.Module, weight_decay: float) -> list[dict]:
-    decayed = [p for p in net.parameters() if p.ndim >= 2]
-    plain = [p for p in net.parameters() if p.ndim < 2]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
-
-
-def _make_states(optimiser: torch.optim.Optimizer) -> None:
-    """Have the optimiser make its states, of whatever kind they are, to be read into: a step at rate zero."""
-    if optimiser.state:
-        return
-    rate = float(optimiser.param_groups[0]["lr"])
-    set_rate(optimiser, 0.0)
-    for group in optimiser.param_groups:
-        for parameter in group["params"]:
-            parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
-    set_rate(optimiser, rate)

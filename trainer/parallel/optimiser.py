@@ -1,4 +1,6 @@
-"""AdamW in three forms, all of which take sharded weights: plain, as one fused kernel, and with moments of 8 bits."""
+"""AdamW in three forms, all of which take sharded weights: plain, as one fused kernel, and with moments of 8 bits; and
+which parameters it takes in which order.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 import torch
+from torch import nn
 from torch.optim import Optimizer
 
 Kind = Literal["adamw", "fused", "8bit"]
@@ -38,3 +41,30 @@ def set_rate(optimiser: Optimizer, rate: float) -> None:
             group["lr"].fill_(rate)  # compiled steps read it there
         else:
             group["lr"] = rate
+
+
+def groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices decay, what has fewer dimensions does not."""
+    decayed = [p for p in net.parameters() if p.ndim >= 2]
+    plain = [p for p in net.parameters() if p.ndim < 2]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+
+
+def order(net: nn.Module) -> list[str]:
+    """The names of the parameters as the optimiser of `groups` counts them; of modules that no layout has parted."""
+    names = {parameter: name for name, parameter in net.named_parameters()}
+    return [names[parameter] for group in groups(net, 0.0) for parameter in group["params"]]
+
+
+def make_states(optimiser: Optimizer) -> None:
+    """Have the optimiser make its states, of whatever kind they are, to be read into: a step at rate zero."""
+    if optimiser.state:
+        return
+    rate = float(optimiser.param_groups[0]["lr"])
+    set_rate(optimiser, 0.0)
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    set_rate(optimiser, rate)

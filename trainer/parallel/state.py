@@ -5,7 +5,7 @@ Write it with torch.distributed.checkpoint. To read: make it, load into it, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from trainer.parallel.gradients import local
+from trainer.parallel.whole import like
 
 if TYPE_CHECKING:  # which imports every transformer
     from trainer.replicas import Spreading
@@ -49,6 +50,23 @@ def put_state(spread: Spreading, optimiser: Optimizer, average: Mapping[str, Ten
                 for key, value in given.items()
             },
         )
+
+
+def by_name(file: Mapping[str, Any], order: Sequence[str]) -> State:
+    """What one process has kept in a file, by name: its optimiser counts the parameters, in this order."""
+    kept = file["optimiser"]["state"]
+    moments = {order[index]: dict(values) for index, values in kept.items()}
+    return {"net": dict(file["net"]), "average": dict(file["average"]), "optimiser": moments}
+
+
+@torch.no_grad()
+def fill(into: Mapping[str, Any], whole: Mapping[str, Any]) -> None:
+    """Copy whole values to where a layout's `state_of` has those of the same names, of each this rank's part."""
+    for name, form in into.items():
+        if not isinstance(form, Tensor):
+            fill(form, whole.get(name, {}))
+        else:
+            local(form).copy_(local(like(whole[name].to(form.device), form)))
 
 
 def _laid_out(value: Any, parameter: Tensor) -> bool:

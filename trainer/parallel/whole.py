@@ -48,18 +48,18 @@ def whole_form(values: Mapping[str, Tensor], cuts: Mapping[str, Cut], axis: Axis
 def _joined(value: Tensor, cut: Cut, axis: Axis) -> Tensor:
     if is_traceable_wrapper_subclass(value.to_local() if isinstance(value, DTensor) else value):
         raise ValueError("Moments of 8 bits that `tensor` has split cannot be put together: use adamw or fused there.")
-    return _like(tensor.whole(_full(value), cut, axis), value)
+    return like(tensor.whole(_full(value), cut, axis), value)
 
 
 def _parted(saved: Tensor, cut: Cut, axis: Axis) -> Tensor:
-    return _like(tensor.own(_full(saved), cut, axis), saved)
+    return like(tensor.own(_full(saved), cut, axis), saved)
 
 
 def _full(value: Tensor) -> Tensor:
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
-def _like(full: Tensor, form: Tensor) -> Tensor:
+def like(full: Tensor, form: Tensor) -> Tensor:
     """Parted over the ranks as `form` is; every rank has the whole, so nothing is sent."""
     if not isinstance(form, DTensor):
         return full

@@ -36,10 +36,13 @@ class Left(Exception):
     pass
 
 
-def trained(layout: Layout, folder: str, until: int = STEPS, memory: Memory = KEEP) -> dict[int, float]:
+def trained(
+    layout: Layout, folder: str, until: int = STEPS, memory: Memory = KEEP, checkpoints: str = CONFIG.checkpoints
+) -> dict[int, float]:
     """The loss of each step that the run has made, after this call leaves it on its way to step `until`."""
     modules, inputs = modules_of("single", torch.float64), inputs_of("odd", ROWS, torch.float64)
-    run = Run(Path(folder) / "stage", modules, CONFIG, spread=spread_over(layout, memory))
+    config = replace(CONFIG, checkpoints=checkpoints)
+    run = Run(Path(folder) / "stage", modules, config, spread=spread_over(layout, memory))
 
     def loss(batch, draws):
         if batch == until:

@@ -24,6 +24,19 @@ def test_a_run_goes_on_over_another_layout(ranks, tmp_path, alone, first, then):
     assert whole == pytest.approx(alone, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    "then",
+    [Layout(shard=2), *(pytest.param(layout, marks=pytest.mark.full) for layout in (Layout(tensor=2), Layout(pipe=2)))],
+    ids=named,
+)
+def test_the_file_of_one_process_goes_on_over_a_layout(ranks, tmp_path, alone, then):
+    loop_cases.trained(Layout(), str(tmp_path), until=5, checkpoints="auto")
+    assert (tmp_path / "stage" / "checkpoint.pt").exists()
+    whole = ranks(2).run(loop_cases.trained, then, str(tmp_path), checkpoints="auto")[0]
+    assert list(whole) == list(range(1, loop_cases.STEPS + 1))
+    assert whole == pytest.approx(alone, rel=1e-9)
+
+
 def test_a_run_that_keeps_less_has_the_same_bits(tmp_path, alone):
     assert loop_cases.trained(Layout(), str(tmp_path), memory=Memory("full", offload=True)) == alone
 
