@@ -58,6 +58,11 @@ class FormatBank:
                 self.motions.append([Motion(**m) for m in row["motions"]])
 
 
+def scene_seed(first: int, format: str, scene: int) -> int:
+    """The seed of a scene in the bank whose first one has the seed `first`."""
+    return first + list(GRIDS).index(format) * 10_000_000 + scene
+
+
 def build_bank(folder: Path, config: BankConfig, deadline: float = math.inf) -> bool:
     """Build what is missing of the bank in `folder`: True when nothing is, False when the deadline came first.
 
@@ -149,8 +154,7 @@ def _build_chunk(task: tuple[Path, str, BankConfig, int]) -> None:
     arrays = {name: np.load(home / f"{name}.npy", mmap_mode="r+") for name in _shapes(format, config)}
     rows = []
     for i in range(start, min(start + CHUNK, config.scenes)):
-        seed = config.seed + list(GRIDS).index(format) * 10_000_000 + i
-        picture, scene, clips = make_clips(seed, format, config.motions)
+        picture, scene, clips = make_clips(scene_seed(config.seed, format, i), format, config.motions)
         arrays["photo"][i] = np.concatenate([picture.rgb, picture.mask[..., None]], -1)
         arrays["plate"][i] = picture.plate
         arrays["disparity"][i] = picture.disparity

@@ -4,19 +4,23 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from datapipe.worlds.clip import GRIDS, make_clips
 from engine.media.video import probe_video
 from tests.trainer.tiny_bundle import write_tiny_bundle
 from trainer.__main__ import main
+from trainer.data import scene_seed
 from trainer.evaluate import memory, quality
 from trainer.evaluate.cases import BASELINES, EXACT, MEAN, OURS, SHUFFLED, STILL, Case, baseline_films, make_cases
 from trainer.evaluate.figures import CaseScores, Figure, film_figures, flow_figure, memory_figure
 from trainer.evaluate.flow_loss import HeldOut, flow_losses, seed_interval
+from trainer.evaluate.makers import MotionMaker, training_films
 from trainer.evaluate.memory import Nearest, gist, nearest
 from trainer.evaluate.motion import MotionScores
 from trainer.evaluate.options import Options
@@ -148,6 +152,19 @@ def test_the_flow_loss_tells_a_better_model_and_one_that_does_not_hear(cases):
     assert all(np.array_equal(good[kind], again) for kind, again in flow_losses(held_out(0.1), 3).items())
     mean, low, high = seed_interval(good[MEAN])
     assert low < mean < high
+
+
+def test_training_scenes_of_a_bundle_that_moves_a_photo_are_those_of_its_bank():
+    """As the bank draws them: every format has its own seeds, and scenes of its own form."""
+    maker = object.__new__(MotionMaker)
+    maker.bundle = SimpleNamespace(name="b", provenance={"config": {"bank": {"seed": 5, "scenes": 2}}})
+    films, count = training_films(maker, 5)
+    assert count == 8 and len(films) == 5
+    for film, (format, scene) in zip(films, [*((format, 0) for format in GRIDS), ("9:16", 1)], strict=True):
+        banked = make_clips(scene_seed(5, format, scene), format, 1)[0].rgb
+        other = make_clips(5 + scene + 7, format, 1)[0].rgb  # the control
+        drawn = cv2.resize(film[0], banked.shape[1::-1], interpolation=cv2.INTER_AREA).astype(int)
+        assert np.abs(drawn - banked).mean() < 8 < np.abs(drawn - other).mean()
 
 
 def test_a_film_copied_from_the_training_clips_is_found(cases):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import Any, Protocol, get_args
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from datapipe.worlds.clip import Fields, make_clips
-from datapipe.worlds.film import make_films
+from datapipe.worlds.clip import ASPECTS, GRIDS, Fields, draw_picture, make_clips
+from datapipe.worlds.film import film
+from datapipe.worlds.motion import sample_motion
+from datapipe.worlds.scene import sample_scene
 from engine.bundles import Bundle, BundleError, read_bundle, steps_of
 from engine.conditions import control_tensors
 from engine.generate import Engine
@@ -19,6 +21,7 @@ from engine.latent_video import LatentVideo, condition_of
 from engine.media.compose import Compositor
 from engine.requests import Format, ImageToVideo
 from trainer.batches import photo_tensor
+from trainer.data import scene_seed
 from trainer.evaluate.cases import HOMOGRAPHY, STILL, TIMES, Case, homography_film, make_cases, still_film
 from trainer.evaluate.figures import Figure
 from trainer.evaluate.films import make_fields, prepare
@@ -47,8 +50,8 @@ class Maker(Protocol):
     def tasks(self, clips: int) -> list[Figure]:
         """How well it does each of its tasks, on that many unseen clips; empty where it has but one."""
 
-    def training_scenes(self) -> tuple[int, int]:
-        """Seed of the first scene that it was trained on, and how many there were; BundleError where it is not said."""
+    def training_scenes(self) -> list[tuple[int, float]]:
+        """Seed and aspect of every scene that it was trained on; BundleError where it is not said."""
 
 
 def load_maker(path: Path, dit: str = "single", steps: int | None = None) -> Maker:
@@ -115,8 +118,11 @@ class MotionMaker:
     def tasks(self, clips: int) -> list[Figure]:
         return []  # it moves a photo, and that is measured on its films
 
-    def training_scenes(self) -> tuple[int, int]:
-        return _scenes(self.bundle, "bank")
+    def training_scenes(self) -> list[tuple[int, float]]:
+        found = _scenes(self.bundle, "bank")
+        return [
+            (scene_seed(found["seed"], format, i), ASPECTS[format]) for i in range(found["scenes"]) for format in GRIDS
+        ]
 
 
 class LatentMaker:
@@ -166,23 +172,32 @@ class LatentMaker:
     def tasks(self, clips: int) -> list[Figure]:
         return task_figures(self.video, HeldOutFilms.draw(clips, self.side, self.side))
 
-    def training_scenes(self) -> tuple[int, int]:
-        return _scenes(self.bundle, "films")
+    def training_scenes(self) -> list[tuple[int, float]]:
+        found = _scenes(self.bundle, "films")
+        aspect = found.get("width", 1) / found.get("height", 1)
+        return [(found["seed"] + i, aspect) for i in range(found["scenes"])]
 
 
-def training_films(maker: Maker, scenes: int) -> tuple[np.ndarray, int]:
-    """Films [clips, 17, S, S, 3] of the first scenes that the bundle was trained on, drawn again; and of how many."""
-    first, count = maker.training_scenes()
-    side = min(maker.side, 64)
-    drawn = [make_films(first + index, side, side, 1)[1] for index in range(min(scenes, count))]
-    return np.stack([film for [(_, film)] in drawn]), count
+def training_films(maker: Maker, scenes: int) -> tuple[list[np.ndarray], int]:
+    """Films [17, H, W, 3] of the first scenes that the bundle was trained on, drawn again; and of how many."""
+    drawn = maker.training_scenes()
+    return [_film_of(*one, min(maker.side, 64)) for one in drawn[:scenes]], len(drawn)
 
 
-def _scenes(bundle: Bundle, name: str) -> tuple[int, int]:
-    found = bundle.provenance.get("config", {}).get(name, {})
+def _film_of(seed: int, aspect: float, side: int) -> np.ndarray:
+    """The first film of a scene, its short side `side` pixels."""
+    height, width = round(side * max(1.0, 1 / aspect)), round(side * max(1.0, aspect))
+    rng = np.random.default_rng(seed)
+    scene = sample_scene(rng, aspect)  # of the very form that it was trained in: another one has other scenes
+    _, layers = draw_picture(scene, height, width)
+    return film(scene, layers, sample_motion(rng), height, width)
+
+
+def _scenes(bundle: Bundle, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = bundle.provenance.get("config", {}).get(name, {})
     if not {"seed", "scenes"} <= set(found):
         raise BundleError(f"The bundle {bundle.name} does not say which scenes it was trained on.")
-    return int(found["seed"]), int(found["scenes"])
+    return found
 
 
 def _fields(made: Fields) -> Tensor:

@@ -82,7 +82,7 @@ def _films(maker: Maker, cases: list[Case]) -> Iterator[tuple[Case, dict[str, np
         yield case, films
 
 
-def _training(maker: Maker, scenes: int) -> tuple[np.ndarray | None, str | int]:
+def _training(maker: Maker, scenes: int) -> tuple[list[np.ndarray] | None, str | int]:
     """The training films and of how many scenes they are, or why there are none."""
     try:
         return training_films(maker, scenes)
