@@ -24,6 +24,7 @@ from engine.device import AUTO
 from trainer.compare import compare, plot, table
 from trainer.data_options import add_encode, add_films
 from trainer.evaluate.command import add_evaluate, evaluate
+from trainer.numbers import count
 from trainer.plan.command import add_options, plan
 from trainer.ranks import Ranks, in_turn, joined, own_device
 from trainer.record import Record
@@ -251,20 +252,20 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--stage", action="append", help="only this stage (may be repeated)")
         sub.add_argument("--device", help="auto, cpu, or an accelerator as torch names it (auto, or as the run began)")
         # One thread: the models are small, and a barrier that waits for a busy core costs more than it gains.
-        sub.add_argument("--threads", type=int, help="CPU threads of torch (1, or as the run began)")
+        sub.add_argument("--threads", type=count, help="CPU threads of torch (1, or as the run began)")
     cache = verbs.add_parser("calibrate", help="measure what a diffusion cache costs a bundle, into a copy of it")
     cache.add_argument("bundle", type=Path, help="the folder of a bundle of ours")
     cache.add_argument("--out", type=Path, required=True, help="new folder for the calibrated bundle")
-    cache.add_argument("--steps", type=int, required=True, help="denoising steps that the cache is to be used at")
-    cache.add_argument("--requests", type=int, default=12, help="films that are made, about 60 times each (12)")
-    cache.add_argument("--threads", type=int, help="CPU threads of torch (1)")
+    cache.add_argument("--steps", type=count, required=True, help="denoising steps that the cache is to be used at")
+    cache.add_argument("--requests", type=count, default=12, help="films that are made, about 60 times each (12)")
+    cache.add_argument("--threads", type=count, help="CPU threads of torch (1)")
     side = verbs.add_parser("compare", help="losses of two runs side by side")
     side.add_argument("first", type=Path)
     side.add_argument("second", type=Path)
     side.add_argument("--plot", type=Path, metavar="PNG", help="draw them too")
     out.add_argument("recipe", choices=RECIPES)
     out.add_argument("--out", type=Path, required=True, help="folder of the run")
-    out.add_argument("--threads", type=int)
+    out.add_argument("--threads", type=count)
     out.add_argument("--bundle", type=Path, required=True, help="new folder for the bundle")
     out.add_argument("--version", default="0.1.0")
     out.add_argument("--mask", type=Path, metavar="RUN", help="nano: the automatic mask of this other run or bundle")

@@ -26,6 +26,8 @@ def build_chunks(
     A task marks itself as done. What is under way at the deadline is dropped, and made again by the next call; one task
     at least is finished, so that short calls get on too. ValueError where a process was killed.
     """
+    if processes < 1:
+        raise ValueError(f"The {title} are made by at least 1 process: `processes` is {processes}.")
     if not tasks:
         return True
     if time.monotonic() >= deadline:

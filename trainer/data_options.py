@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from trainer.numbers import count
+
 FILMS_SEED = 800_000_000  # not those of other banks
 
 
@@ -14,7 +16,7 @@ def add_encode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the derived shards")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the recipe")
     parser.add_argument("--minutes", type=float, help="pause after this long (exit status 3); the same call goes on")
-    parser.add_argument("--threads", type=int, help="CPU threads of torch (1)")
+    parser.add_argument("--threads", type=count, help="CPU threads of torch (1)")
 
 
 def add_films(parser: argparse.ArgumentParser) -> None:

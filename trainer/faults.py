@@ -27,6 +27,13 @@ class FaultsConfig:
     beat: float = 1.0  # seconds between the signs of life of a rank
     patience: float = 300.0  # seconds that a rank may stay in one phase of a step before it, or another, is named
 
+    def __post_init__(self) -> None:
+        for name in ("in_a_row", "window", "offending"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"faults.{name} is at least 1, and {getattr(self, name)} was asked for.")
+        if self.spike < 0 or min(self.beat, self.patience) <= 0:
+            raise ValueError("faults.spike is 0 or more, and faults.beat and faults.patience are above 0.")
+
 
 class FaultLog:
     """A stage's faults, and the batches that it leaves out."""

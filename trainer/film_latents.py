@@ -118,7 +118,7 @@ def encode_bank(
     missing = [start for start in range(0, count, CHUNK) if not _mark(folder, start).exists()]
     if device.type == CPU.type:
         processes = config.films.processes
-        threads = max(1, torch.get_num_threads() // processes)
+        threads = max(1, torch.get_num_threads() // max(1, processes))
         tasks = [(folder, bank, config, start, threads) for start in missing]
         if not build_chunks(_encode_task, tasks, processes, "latents", deadline):
             return False

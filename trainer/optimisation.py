@@ -34,6 +34,11 @@ class LoopConfig:
     optimiser: Literal["adamw", "fused", "8bit"] = "adamw"
     faults: FaultsConfig = field(default_factory=FaultsConfig)
 
+    def __post_init__(self) -> None:
+        for name in ("save_every", "log_every", "microbatches"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, and {getattr(self, name)} was asked for.")
+
 
 # A run may go on with another value of these: more steps, another rhythm of saving and logging, other care.
 FREE = (

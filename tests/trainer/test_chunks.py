@@ -32,6 +32,11 @@ def test_all_tasks_are_done(tmp_path):
     assert all((tmp_path / name).exists() for _, name in tasks)
 
 
+def test_no_process_at_all_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="at least 1 process"):
+        build_chunks(work, [(tmp_path, "a")], 0, "chunks")
+
+
 def test_a_process_that_was_killed_is_told_in_a_sentence(tmp_path):
     with pytest.raises(ValueError, match=r"make chunks was killed.*memory.*`processes` below 2"):
         build_chunks(work, [(tmp_path, "a"), (tmp_path, "kill"), (tmp_path, "sleep")], 2, "chunks")

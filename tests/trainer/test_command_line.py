@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from engine.bundles import write_bundle
+from engine.bundles import SHIPPED, write_bundle
 from tests.trainer import tiny_run
 from tests.trainer.tiny_run import make, tiny
 from trainer.__main__ import main
@@ -118,6 +118,11 @@ def test_what_may_not_change_is_refused_and_the_record_stays(tmp_path, capsys):
         (("run", "tiny", "--set", "loop.stepz=1"), "no setting loop.stepz: loop has batch, checkpoints, clip"),
         (("run", "tiny", "--stage", "other"), "tiny has no stage other"),
         (("resume", "NOWHERE"), "holds no record of a run"),
+        (("run", "tiny", "--set", "loop.save_every=0"), "save_every is at least 1, and 0 was asked for"),
+        (("run", "tiny", "--set", "loop.log_every=0"), "log_every is at least 1"),
+        (("run", "tiny", "--set", "loop.microbatches=0"), "microbatches is at least 1"),
+        (("run", "tiny", "--set", "loop.faults.window=0"), "faults.window is at least 1"),
+        (("evaluate", SHIPPED, "--out", "NEW", "--dit", "multimodal"), "leave out --dit multimodal"),
         (("compare", "NOWHERE", "NOWHERE"), "There is no run in"),
     ],
 )
@@ -125,6 +130,25 @@ def test_mistakes_are_sentences(tmp_path, capsys, monkeypatch, words, says):
     monkeypatch.chdir(tmp_path)
     assert call(*words) == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("run", "tiny", "--threads", "0"), "--threads: give a whole number from 1 on, not 0"),
+        (("evaluate", "BUNDLE", "--out", "NEW", "--threads", "0"), "--threads: give a whole number"),
+        (("evaluate", "BUNDLE", "--out", "NEW", "--training-scenes", "0"), "--training-scenes: give a whole number"),
+        (("evaluate", "BUNDLE", "--out", "NEW", "--steps", "0"), "--steps: give a whole number"),
+        (("plan", "--failures", "--rate", "0"), "--rate: give a number above 0, not 0"),
+        (("plan", "--failures", "--storage", "0"), "--storage: give a number above 0"),
+        (("plan", "--failures", "--shape", "nan"), "--shape: give a number above 0"),
+        (("plan", "single_dit_2b", "--gpus", "0"), "--gpus: give a whole number from 1 on, not 0"),
+    ],
+)
+def test_numbers_that_cannot_be_are_told_by_their_option(capsys, words, says):
+    with pytest.raises(SystemExit) as left:
+        call(*words)
+    assert left.value.code == 2 and says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from trainer.evaluate.options import Options
+from trainer.numbers import count
 
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
@@ -16,16 +17,16 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="the folder of a bundle")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
     parser.add_argument("--dit", choices=("single", "multimodal"), default="single", help="of a bundle with both")
-    parser.add_argument("--steps", type=int, help="denoising steps, to compare few with many (the bundle's own)")
-    parser.add_argument("--scenes", type=int, default=usual.scenes, help=f"held-out scenes ({usual.scenes})")
-    parser.add_argument("--clips", type=int, default=usual.clips, help=f"clips of the flow loss ({usual.clips})")
-    parser.add_argument("--seeds", type=int, default=usual.seeds, help=f"draws of its noise ({usual.seeds})")
+    parser.add_argument("--steps", type=count, help="denoising steps, to compare few with many (the bundle's own)")
+    parser.add_argument("--scenes", type=count, default=usual.scenes, help=f"held-out scenes ({usual.scenes})")
+    parser.add_argument("--clips", type=count, default=usual.clips, help=f"clips of the flow loss ({usual.clips})")
+    parser.add_argument("--seeds", type=count, default=usual.seeds, help=f"draws of its noise ({usual.seeds})")
     searched = usual.training_scenes
-    parser.add_argument("--training-scenes", type=int, default=searched, help=f"searched for copies ({searched})")
+    parser.add_argument("--training-scenes", type=count, default=searched, help=f"searched for copies ({searched})")
     parser.add_argument("--clip", type=Path, help="folder of a CLIP model")
     parser.add_argument("--arcface", type=Path, help="an IResNet of insightface as safetensors")
     parser.add_argument("--vbench", help="the program vbench, of an environment of its own")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (1)")
+    parser.add_argument("--threads", type=count, default=1, help="CPU threads of torch (1)")
 
 
 def evaluate(options: argparse.Namespace) -> int:

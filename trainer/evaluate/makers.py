@@ -56,10 +56,14 @@ class Maker(Protocol):
 
 def load_maker(path: Path, dit: str = "single", steps: int | None = None) -> Maker:
     """The maker of a bundle, with its own number of denoising steps or another; BundleError for kinds that are not
-    evaluated.
+    evaluated, ValueError for a transformer or steps that there cannot be.
     """
+    if steps is not None and steps < 1:
+        raise ValueError(f"A film is made in at least 1 step, not in {steps}.")
     bundle = read_bundle(path)
     if "motion_vae.json" in bundle.files:
+        if dit != "single":
+            raise ValueError(f"The bundle {bundle.name} moves a photo by a Single-DiT alone: leave out --dit {dit}.")
         return MotionMaker(bundle, steps)
     if "vae.json" in bundle.files:
         return LatentMaker(bundle, dit, steps)
@@ -133,7 +137,7 @@ class LatentMaker:
     def __init__(self, bundle: Bundle, dit: str, steps: int | None = None) -> None:
         self.bundle, self.video = bundle, LatentVideo(bundle, dit)
         self.side = int(bundle.capabilities["latents"].get("height", 64))
-        self.steps = steps or steps_of(bundle, ImageToVideo().steps)
+        self.steps = steps_of(bundle, ImageToVideo().steps) if steps is None else steps
         self.how = f"the {dit} transformer, shown the photo as first frame and told in words, at {self.side} pixels"
 
     def film(self, case: Case, wishes: Case) -> np.ndarray:

@@ -47,8 +47,8 @@ def evaluate(maker: Maker, out: Path, options: Options, judges: list[Judge]) -> 
 
     ValueError where `out` holds something else, or where too few scenes are asked for.
     """
-    if options.scenes < 3 or options.clips < 2 or options.seeds < 1:
-        raise ValueError("An evaluation needs at least 3 scenes, 2 clips and 1 seed.")
+    if options.scenes < 3 or options.clips < 2 or options.seeds < 1 or options.training_scenes < 1:
+        raise ValueError("An evaluation needs at least 3 scenes, 2 clips, 1 seed and 1 training scene.")
     if out.exists() and any(path.name not in OF_A_REPORT for path in out.iterdir()):
         raise ValueError(f"{out} holds something that is no evaluation: choose another folder.")
     (out / "media").mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from engine.planner import HOST_LINK
+from trainer.numbers import count, positive
 from trainer.plan import report
 from trainer.plan.choose import Choice, Plan, make_plan
 from trainer.plan.devices import fitted_share, gpu_of, not_comparable, predictions
@@ -44,22 +45,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", nargs="?", choices=RECIPES, help="none: only --published or --failures")
-    parser.add_argument("--gpus", type=int, default=1024, help="devices in all (1024)")
+    parser.add_argument("--gpus", type=count, default=1024, help="devices in all (1024)")
     parser.add_argument("--gpu", default="h200", help="their kind, of published.json (h200)")
     parser.add_argument("--stage", help="of the recipe's schedule (the last)")
-    parser.add_argument("--batch", type=int, help="samples of a step (the recipe's)")
+    parser.add_argument("--batch", type=count, help="samples of a step (the recipe's)")
     budget = parser.add_mutually_exclusive_group()
-    budget.add_argument("--tokens", type=float, help="video tokens to train on (the recipe's samples)")
-    budget.add_argument("--samples", type=float, help="samples to train on (the recipe's)")
+    budget.add_argument("--tokens", type=positive, help="video tokens to train on (the recipe's samples)")
+    budget.add_argument("--samples", type=positive, help="samples to train on (the recipe's)")
     parser.add_argument("--optimiser", choices=OPTIMISERS, help="the recipe's by default")
     parser.add_argument("--mesh", help="tell of this one instead of choosing: shard=64,ulysses=8,tensor=2")
     parser.add_argument("--published", action="store_true", help="predictions beside published runs")
     parser.add_argument("--failures", action="store_true", help="effective training time when nodes fail")
-    parser.add_argument("--rate", type=float, default=Faults.rate * 1000, help="failures in 1,000 node days (3.79)")
+    parser.add_argument("--rate", type=positive, default=Faults.rate * 1000, help="failures in 1,000 node days (3.79)")
     parser.add_argument("--restart", type=float, default=Faults.restart, help="seconds to be at work again (600)")
-    parser.add_argument("--shape", type=float, default=Faults.shape, help="of the Weibull gaps; 1: no memory")
+    parser.add_argument("--shape", type=positive, default=Faults.shape, help="of the Weibull gaps; 1: no memory")
     parser.add_argument(
-        "--storage", type=float, default=STORAGE / GB, help="GB/s at which checkpoints are written (100)"
+        "--storage", type=positive, default=STORAGE / GB, help="GB/s at which checkpoints are written (100)"
     )
     parser.add_argument("--json", action="store_true", help="all of it as JSON")
 
@@ -111,6 +112,14 @@ def _asked(job: Job, gpu: Gpu, text: str, devices: int, config: LargeVideoConfig
         mesh = Mesh(**{axis: int(size) for axis, size in (part.split("=") for part in text.split(","))})
     except (TypeError, ValueError):
         raise ValueError(f"A mesh is given as shard=64,ulysses=8, with axes of {', '.join(vars(Mesh()))}.") from None
+    if min(vars(mesh).values()) < 1:
+        raise ValueError("Every axis of a mesh has at least one device.")
+    heads, blocks = job.config["heads"], len(job.blocks)
+    if mesh.tensor * mesh.ulysses > heads or mesh.pipe > blocks:
+        raise ValueError(
+            f"{mesh} leaves devices without work: tensor x ulysses is at most the {heads} heads of this model, and "
+            f"pipe at most its {blocks} blocks."
+        )
     if mesh.world != devices or job.batch % mesh.data:
         raise ValueError(
             f"{mesh} has {mesh.world} devices and {mesh.data} parts of the batch; there are {devices} devices and "

@@ -164,6 +164,13 @@ def test_a_mesh_can_be_asked_for(capsys):
     assert "16 devices" in capsys.readouterr().err
     assert command.main([*asked, "sharp=16"]) == 2
     assert "with axes of replicate, shard, pipe" in capsys.readouterr().err
+    for mesh, said in (
+        ("tensor=512", "at most the 24 heads"),
+        ("shard=0", "at least one device"),
+        ("pipe=512", "at most its 66 blocks"),
+    ):
+        assert command.main([*asked, mesh]) == 2
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
