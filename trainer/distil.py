@@ -27,7 +27,7 @@ from trainer.distil_figures import compare_students, comparison_of, markdown_of
 from trainer.draws import Draws
 from trainer.loop import LoopConfig, LossValue, Run, train
 from trainer.objectives.distillation import few_steps_loss, guidance_loss
-from trainer.ranks import in_turn
+from trainer.ranks import by_first
 from trainer.recipes.distil import DistilConfig
 from trainer.teachers import Inputs, Teacher, load_teacher
 from trainer.trajectories import Trajectories, build_trajectories, open_trajectories
@@ -68,8 +68,7 @@ def check_sizes(config: DistilConfig, teacher: Teacher) -> None:
 
 
 def make_trajectories(config: DistilConfig, folder: Path, teacher: Teacher, deadline: float = math.inf) -> bool:
-    with in_turn():
-        return build_trajectories(folder / "trajectories", config.trajectories, teacher, deadline)
+    return by_first(lambda: build_trajectories(folder / "trajectories", config.trajectories, teacher, deadline))
 
 
 def train_guidance(config: DistilConfig, folder: Path, teacher: Teacher, deadline: float = math.inf) -> bool:
@@ -158,16 +157,18 @@ def make_comparison(config: DistilConfig, folder: Path, teacher: Teacher, deadli
     """Measure both students as they are beside the teacher on held-out scenes; True when it is done."""
     runs = students_of(config, folder, teacher)
     check_trained(folder, runs, {}, unfinished=False)
-    if comparison_of(config, folder, runs):
+
+    def make() -> bool:
+        if comparison_of(config, folder, runs):
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        for run in runs.values():
+            run.use_average()
+        compare_students(config, folder, teacher, runs)
         return True
-    if time.monotonic() >= deadline:
-        return False
-    for run in runs.values():
-        run.use_average()
-    with in_turn():
-        if not comparison_of(config, folder, runs):
-            compare_students(config, folder, teacher, runs)
-    return True
+
+    return by_first(make)
 
 
 def students_of(config: DistilConfig, folder: Path, teacher: Teacher) -> dict[str, Run]:

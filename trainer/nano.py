@@ -34,7 +34,7 @@ from trainer.objectives.product_mask import product_mask_loss
 from trainer.objectives.rectified_flow import rectified_flow_loss, sample_captions, sample_conditions
 from trainer.objectives.scene_depth import scene_depth_loss
 from trainer.photos import build_photos, open_photos
-from trainer.ranks import in_turn
+from trainer.ranks import by_first
 from trainer.recipes.nano import NanoConfig
 from trainer.tokenizer import motion_prompts, train_tokenizer
 
@@ -79,9 +79,12 @@ def run_nano(
 
 def make_data(config: NanoConfig, folder: Path, deadline: float = math.inf) -> bool:
     """The clip bank and the photographs for the mask."""
-    with in_turn():
+
+    def make() -> bool:
         bank = build_bank(folder / "bank", config.bank, deadline)
         return build_photos(folder / "photos", config.photos, deadline) and bank
+
+    return by_first(make)
 
 
 def train_motion_vae(config: NanoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU) -> bool:
@@ -157,11 +160,16 @@ def train_single_dit(config: NanoConfig, folder: Path, deadline: float = math.in
         return True
     vae, depth = finished_vae(config, folder, device), finished_depth(config, folder, device)
     banks = open_bank(folder / "bank", config.bank)
-    with in_turn():
+
+    def make() -> bool:
         if not encode_bank(config, folder, banks, vae, deadline) or time.monotonic() >= deadline:
             return False
         if not (folder / TOKENIZER).exists():
             train_tokenizer(folder / TOKENIZER, motion_prompts(banks["1:1"], config.captions, config.seed))
+        return True
+
+    if not by_first(make):
+        return False
     use_statistics(vae, folder)
     latents = {format: np.load(folder / "latents" / f"{_name(format)}.npy", mmap_mode="r") for format in banks}
     sizes = {format: len(values) for format, values in latents.items()}

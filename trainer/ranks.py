@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -104,3 +104,15 @@ def in_turn() -> Iterator[None]:
     yield
     if group is not None and ranks.rank == 0:
         dist.barrier(group)
+
+
+def by_first(make: Callable[[], bool]) -> bool:
+    """Have rank 0 alone make something for all; whether it is whole, said alike to every rank.
+
+    Deadlines are each rank's own: another one would go on with what rank 0 has paused.
+    """
+    ranks, is_whole = Ranks(), True
+    with in_turn():
+        if ranks.rank == 0:
+            is_whole = make()
+    return not ranks.any(not is_whole)

@@ -28,7 +28,6 @@ from trainer.data import batch_indices, check_batches
 from trainer.draws import Draws
 from trainer.film_latents import (
     BOXED_EVERY,
-    STATISTICS,
     check_encoder,
     encode_bank,
     encoder_of,
@@ -47,7 +46,7 @@ from trainer.objectives.video_vae import (
     video_vae_loss,
     wide_layout,
 )
-from trainer.ranks import in_turn
+from trainer.ranks import by_first, in_turn
 from trainer.recipes.tiny_video import TinyVideoConfig
 from trainer.replicas import spread_over
 from trainer.tokenizer import train_tokenizer
@@ -93,8 +92,7 @@ def _check_begun(config: TinyVideoConfig, folder: Path, device: torch.device) ->
 
 
 def make_films_bank(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
-    with in_turn():
-        return build_films(folder / "bank", config.films, deadline)
+    return by_first(lambda: build_films(folder / "bank", config.films, deadline))
 
 
 def train_text(config: TinyVideoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU) -> bool:
@@ -187,10 +185,7 @@ def encode_films(config: TinyVideoConfig, folder: Path, deadline: float = math.i
             f"stage `video_vae` to its end first."
         )
     vae = averaged_vae(run)
-    with in_turn():
-        if run.ranks.rank == 0:
-            return encode_bank(config, folder / LATENTS, vae, deadline, device)
-        return (folder / LATENTS / STATISTICS).exists()
+    return by_first(lambda: encode_bank(config, folder / LATENTS, vae, deadline, device))
 
 
 def averaged_vae(run: Run) -> AutoencoderKLWan:

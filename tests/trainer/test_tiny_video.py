@@ -1,8 +1,10 @@
 """The tiny_video run end to end at smoke size: from the film bank to a bundle, and films made by it."""
 
 import json
+import math
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,9 +24,10 @@ from trainer.evaluate.plan import plan_clips
 from trainer.evaluate.scenes import make_world
 from trainer.objectives.video_flow import known_mask
 from trainer.objectives.video_vae import moments, reconstructed, whole
+from trainer.ranks import Ranks
 from trainer.recipes.tiny_video import tiny_video, tiny_video_smoke
 from trainer.record import Record
-from trainer.tiny_video import make_vae, run_tiny_video, video_vae_run
+from trainer.tiny_video import make_films_bank, make_vae, run_tiny_video, video_vae_run
 
 CONFIG = tiny_video_smoke()
 
@@ -172,6 +175,16 @@ def test_latents_of_another_video_vae_are_neither_learnt_from_nor_exported(run_f
     shutil.rmtree(tmp_path / "run" / "single_dit")
     with pytest.raises(ValueError, match="are of another video VAE"):
         run_tiny_video(longer, tmp_path / "run", ("single_dit",))
+
+
+def films_made(folder: str) -> bool:
+    """By a rank whose deadline is over, if it is the first, and else far."""
+    return make_films_bank(CONFIG, Path(folder), 0.0 if Ranks().rank == 0 else math.inf)
+
+
+def test_ranks_agree_on_a_pause_whatever_their_deadlines(ranks, tmp_path):
+    assert ranks(2).run(films_made, str(tmp_path)) == [False, False]
+    assert not list((tmp_path / "bank" / "chunks").iterdir()), "nobody goes on with what the first rank has paused"
 
 
 def test_stages_out_of_order_say_what_to_run_first(tmp_path):
