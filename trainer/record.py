@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -9,7 +10,8 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,12 +28,14 @@ NOT_DATA = {"checkpoints", "ranks", "tensorboard"}  # folders whose JSON says no
 
 
 class Record:
-    """What is known of the run in `folder`; `kept` is empty where none was recorded."""
+    """What is known of the run in `folder`; `kept` is empty where none was recorded.
+
+    Two processes may train stages of one run side by side: each changes what is on the disk, and only its own of it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self.before = self.path.read_bytes() if self.path.exists() else None
-        self.kept: dict[str, Any] = json.loads(self.before) if self.before else {}
+        self.kept, self.before, self.ours = self._read(), dict[str, Any](), dict[str, Any]()
 
     def begin(
         self,
@@ -50,38 +54,77 @@ class Record:
         Whether a stage may go on under a changed setting its checkpoint decides. ValueError where the folder holds a
         run of another recipe.
         """
-        if self.kept and self.kept["recipe"] != recipe:
-            raise ValueError(
-                f"{self.path.parent} holds a run of {self.kept['recipe']}, not of {recipe}: choose a new folder."
-            )
         settings = json.loads(json.dumps(asdict(config)))
         here = {**environment(), "world": world, "device": name_of(device)}
         here["computes_in"] = "bfloat16" if narrow(device) else "float32"
         now = {**code(), "environment": here, "data": data_digest(self.path.parent)}
-        changes = differences(self.kept["config"], settings) if self.kept else []
-        changes += differences(_compared(self.kept), _compared(now)) if self.kept else []
         call = {"time": round(time.time()), "restart": restarts(), "command": command, "set": list(assignments)}
-        call |= {**now, "changed": changes}
-        calls = [*self.kept.get("calls", []), call]
-        first = {"recipe": recipe, "config": settings, "from": start or self.kept.get("from"), "device": asked}
-        self._write({**first, **now, "command": calls[0]["command"], "calls": calls})
-        return changes
+        with self._alone():
+            return self._begin(recipe, {"config": settings, "device": asked}, call, now, start)
 
     def end(self) -> None:
         """Note the data as they are now: the first call makes them."""
-        self._write({**self.kept, "data": data_digest(self.path.parent)})
+        data = data_digest(self.path.parent)
+        with self._alone():
+            self._write({**self.kept, "data": data})
 
     def take_back(self) -> None:
-        """Forget the call that began: it was refused."""
-        if self.before is None:
-            self.path.unlink(missing_ok=True)
-        else:
-            self.path.write_bytes(self.before)
+        """Forget the call that began: it was refused. What another process has noted since then stays."""
+        if not self.ours:
+            return
+        with self._alone():
+            there, own = self.kept, self.ours["calls"][-1]
+            calls = [*there.get("calls", [])]
+            if own in calls:
+                del calls[len(calls) - 1 - calls[::-1].index(own)]
+            if not calls:
+                self.path.unlink(missing_ok=True)
+                self.kept = {}
+                return
+            older = {name: self.before[name] for name in self.before if there.get(name) == self.ours.get(name)}
+            self._write({**there, **older, "calls": calls})
+
+    def _begin(
+        self,
+        recipe: str,
+        asked: dict[str, Any],
+        call: dict[str, Any],
+        now: dict[str, Any],
+        start: dict[str, Any] | None,
+    ) -> list[str]:
+        if self.kept and self.kept["recipe"] != recipe:
+            raise ValueError(
+                f"{self.path.parent} holds a run of {self.kept['recipe']}, not of {recipe}: choose a new folder."
+            )
+        self.before = self.kept
+        changes = differences(self.kept["config"], asked["config"]) if self.kept else []
+        changes += differences(_compared(self.kept), _compared(now)) if self.kept else []
+        calls = [*self.kept.get("calls", []), {**call, **now, "changed": changes}]
+        first = {"recipe": recipe, "config": asked["config"], "from": start or self.kept.get("from")}
+        self._write({**first, "device": asked["device"], **now, "command": calls[0]["command"], "calls": calls})
+        self.ours = self.kept
+        return changes
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Have the record, as it is on the disk now, to this process alone."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        place = os.open(self.path.parent, os.O_RDONLY)  # the folder: a file of its own would lie there for ever
+        try:
+            with suppress(OSError):  # there are network file systems that lock no folder
+                fcntl.flock(place, fcntl.LOCK_EX)
+            self.kept = self._read()
+            yield
+        finally:
+            os.close(place)
+
+    def _read(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.path.read_bytes()) if self.path.exists() else {}
+        return found
 
     def _write(self, kept: dict[str, Any]) -> None:
         self.kept = kept
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".tmp")
+        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(json.dumps(kept, indent=1) + "\n")
         temporary.replace(self.path)
 

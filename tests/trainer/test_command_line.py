@@ -16,6 +16,7 @@ from engine.bundles import SHIPPED, write_bundle
 from tests.trainer import tiny_run
 from tests.trainer.tiny_run import make, tiny
 from trainer.__main__ import main
+from trainer.record import Record
 from trainer.settings import configuration, override
 
 
@@ -102,6 +103,21 @@ def test_a_run_is_recorded_and_resumed_from_its_record_alone(tmp_path, capsys):
     assert "changed since the last call: loop.steps is 6, asked for 8" in capsys.readouterr().out
     assert [row["step"] for row in losses(tmp_path)] == list(range(1, 9))
     assert record(tmp_path)["calls"][1]["changed"] == ["loop.steps is 6, asked for 8"]
+
+
+def test_two_processes_of_a_run_keep_each_others_calls(tmp_path):
+    """As the transformers of tiny_video are trained side by side; a call that is refused takes only itself back."""
+    first, second, refused = Record(tmp_path), Record(tmp_path), Record(tmp_path)
+    first.begin("tiny", tiny(), "first")
+    second.begin("tiny", replace(tiny(), items=25), "second")
+    refused.begin("tiny", replace(tiny(), items=99), "refused", ["items=99"])
+    first.end()
+    assert [one["command"] for one in record(tmp_path)["calls"]] == ["first", "second", "refused"]
+    refused.take_back()
+    second.end()
+    kept = record(tmp_path)
+    assert [one["command"] for one in kept["calls"]] == ["first", "second"] and kept["config"]["items"] == 25
+    assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
 
 
 def test_what_may_not_change_is_refused_and_the_record_stays(tmp_path, capsys):
