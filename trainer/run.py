@@ -290,13 +290,15 @@ def _recipe(
     return found
 
 
-def _both_noted(*recipes: dict[str, Any]) -> list[dict[str, Any]]:
-    """The recipes without what one of them alone may leave out."""
-    lacking = {name for recipe in recipes for name in NOTED_LATER if name not in recipe.get("data", {})}
-    return [
-        {**recipe, "data": {name: value for name, value in recipe.get("data", {}).items() if name not in lacking}}
-        for recipe in recipes
-    ]
+def _both_noted(there: dict[str, Any], ours: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two recipes without what one of them alone may leave out."""
+    lacking = {name for name in NOTED_LATER if name not in there.get("data", {}) or name not in ours["data"]}
+
+    def without(recipe: dict[str, Any]) -> dict[str, Any]:
+        data = {name: value for name, value in recipe.get("data", {}).items() if name not in lacking}
+        return {**recipe, "data": data}
+
+    return without(there), without(ours)
 
 
 def _other_shapes(saved: dict[str, tuple[int, ...]], ours: dict[str, Tensor], parted: bool) -> list[str]:
