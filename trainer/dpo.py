@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.progress import track
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from engine.bundles import Bundle
 from engine.device import CPU
@@ -27,13 +26,14 @@ from trainer.derived import Change, changed_card, write_derived
 from trainer.draws import Draws
 from trainer.loop import LossValue, Run, train
 from trainer.objectives.preference import preference_loss
+from trainer.pieces import Piece, finish, gathered, key_of, make_pieces
 from trainer.preferences import LatentPair, Pair, encode_pair, read_preferences
-from trainer.ranks import in_turn
+from trainer.ranks import by_first
 from trainer.recipes.dpo import DpoConfig
 from trainer.teachers import Teacher, load_teacher
 
 STAGES = ("pairs", "transformer")
-PAIRS, CLAIM = "pairs/pairs.safetensors", "pairs/pairs.json"  # within a run's folder
+PAIRS, CLAIM, PIECES = "pairs/pairs.safetensors", "pairs/pairs.json", "pairs/pieces"  # within a run's folder
 
 
 def run_dpo(
@@ -47,34 +47,44 @@ def run_dpo(
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     teacher = load_teacher(config.base, config.dit, device)
     if "pairs" in stages:
-        with in_turn():
-            encode_pairs(config, folder, teacher)
+        encoded = by_first(lambda: encode_pairs(config, folder, teacher, deadline))
+        if not encoded:
+            return False
     return "transformer" not in stages or train_transformer(config, folder, teacher, deadline)
 
 
-def encode_pairs(config: DpoConfig, folder: Path, teacher: Teacher) -> None:
-    """Write the latents of every pair. ValueError where others lie there, or names the line that is wrong."""
+def encode_pairs(config: DpoConfig, folder: Path, teacher: Teacher, deadline: float = math.inf) -> bool:
+    """Write the latents of every pair: True when all are there, False when the deadline came first. ValueError where
+    others lie there, or names the line that is wrong.
+    """
     pairs = read_preferences(Path(config.pairs))
     made_of = described(config, teacher, pairs)
     check_claim(folder / CLAIM, made_of, "set of pairs")
     if (folder / PAIRS).exists():
-        return
-    made = [encode_pair(teacher, pair) for pair in track(pairs, "pairs")]
-    about = [{"kind": pair.kind, "wish": pair.wish} for pair in made]
-    tensors = {
-        f"{index}.{name}": value.contiguous()
-        for index, pair in enumerate(made)
-        for name, value in (
-            ("given", torch.from_numpy(pair.given)),
-            ("preferred", pair.preferred_CThw),
-            ("rejected", pair.rejected_CThw),
-        )
-    }
+        return True
+    keys = [_key(teacher, pair) for pair in pairs]
+    if not make_pieces(
+        folder / PIECES, keys, lambda index: _piece(encode_pair(teacher, pairs[index])), "pairs", deadline
+    ):
+        return False
     claim(folder / CLAIM, made_of, "set of pairs")  # now that every line is encoded: one that is refused is corrected
-    temporary = (folder / PAIRS).with_suffix(".tmp")
-    save_file(tensors, temporary)
+    tensors, about = gathered(folder / PIECES, keys)
     (folder / "pairs" / "about.json").write_text(json.dumps(about))
-    temporary.replace(folder / PAIRS)
+    finish(folder / PIECES, tensors, folder / PAIRS)
+    return True
+
+
+def _key(teacher: Teacher, pair: Pair) -> str:
+    choices = {"photo": pair.photo, "mask": pair.mask, "preferred": pair.preferred, "rejected": pair.rejected}
+    files = [choice for choice in choices.values() if isinstance(choice, Path)]
+    named = {name: choice if isinstance(choice, int) else choice is not None for name, choice in choices.items()}
+    return key_of({"base": teacher.bundle.digest, "part": teacher.part, "settings": pair.settings, **named}, files)
+
+
+def _piece(pair: LatentPair) -> Piece:
+    given = torch.from_numpy(pair.given)
+    tensors = {"given": given, "preferred": pair.preferred_CThw, "rejected": pair.rejected_CThw}
+    return Piece(tensors, {"kind": pair.kind, "wish": pair.wish})
 
 
 def described(config: DpoConfig, teacher: Teacher, pairs: list[Pair]) -> dict[str, object]:

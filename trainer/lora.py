@@ -17,8 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from rich.progress import track
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.adapters import KIND, Adapter, save_adapter
@@ -36,12 +35,13 @@ from trainer.loop import LossValue, Run, train
 from trainer.lora_bases import Base, OwnBase, Sample, load_base
 from trainer.objectives.times import shifted
 from trainer.objectives.video_flow import TIME_SHIFT, TIME_SPREAD
-from trainer.ranks import in_turn
+from trainer.pieces import Piece, finish, gathered, key_of, make_pieces
+from trainer.ranks import by_first
 from trainer.recipes.lora import LoraConfig, SamplesConfig
 
 STAGES = ("samples", "adapter")
 PHOTOS, CLIPS = {".jpg", ".jpeg", ".png", ".webp"}, {".mp4", ".mov", ".m4v"}
-SAMPLES, CLAIM = "samples/samples.safetensors", "samples/samples.json"  # within a run's folder
+SAMPLES, CLAIM, PIECES = "samples/samples.safetensors", "samples/samples.json", "samples/pieces"  # of a run's folder
 PHOTO_KNOWN = 0.5  # of clips: learnt as the video of a given photo
 DROP_TEXT = 0.1  # what guidance needs: the adapter also learns without the words
 
@@ -57,8 +57,9 @@ def run_lora(
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     base = load_base(config)
     if "samples" in stages:
-        with in_turn():
-            encode_samples(config, folder, base)
+        encoded = by_first(lambda: encode_samples(config, folder, base, deadline))
+        if not encoded:
+            return False
     base.model.to(device)
     return "adapter" not in stages or train_adapter(config, folder, base, deadline)
 
@@ -74,26 +75,35 @@ def items_of(config: SamplesConfig) -> list[tuple[Path, str]]:
     return [(path, _words(path, config.prompt)) for path in files]
 
 
-def encode_samples(config: SamplesConfig, folder: Path, base: Base) -> None:
-    """Write latents and text features of every item, and of no words. ValueError where others lie there."""
+def encode_samples(config: SamplesConfig, folder: Path, base: Base, deadline: float = math.inf) -> bool:
+    """Write latents and text features of every item, and of no words: True when all are there, False when the deadline
+    came first. ValueError where others lie there.
+    """
     items = items_of(config)
     made_of = described(config, base, items)
     check_claim(folder / CLAIM, made_of, "set of samples")
     if (folder / SAMPLES).exists():
-        return
-    frames, height, width = base.size(config)
-    tensors: dict[str, Tensor] = {}
-    for index, (path, words) in enumerate(track(items, "samples")):
+        return True
+    size = base.size(config)
+    frames, height, width = size
+    facts = {"base": base.bundle.digest, "part": base.part, "size": list(size), "dtype": config.dtype}
+    keys = [key_of({**facts, "words": words}, [path]) for path, words in items] + [key_of(facts)]
+
+    def make(index: int) -> Piece:
+        if index == len(items):
+            return _piece(base.encode(np.zeros((1, height, width, 3), np.uint8), ""))
+        path, words = items[index]
         try:
             picture = open_item(path, frames, height, width)
         except MediaError as error:
             raise ValueError(f"{path.name} cannot be learnt from. {error}") from error
-        tensors |= _named(index, base.encode(picture, words))
-    tensors |= _named(len(items), base.encode(np.zeros((1, height, width, 3), np.uint8), ""))
+        return _piece(base.encode(picture, words))
+
+    if not make_pieces(folder / PIECES, keys, make, "samples", deadline):
+        return False
     claim(folder / CLAIM, made_of, "set of samples")  # now that every file is read: one that is refused is taken out
-    temporary = (folder / SAMPLES).with_suffix(".tmp")
-    save_file(tensors, temporary)
-    temporary.replace(folder / SAMPLES)
+    finish(folder / PIECES, gathered(folder / PIECES, keys)[0], folder / SAMPLES)
+    return True
 
 
 def described(config: SamplesConfig, base: Base, items: list[tuple[Path, str]]) -> dict[str, object]:
@@ -231,9 +241,8 @@ def cropped(picture_HW3: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(fitting.cropped(picture_HW3, width, height), (width, height), interpolation=cv2.INTER_AREA)
 
 
-def _named(index: int, sample: Sample) -> dict[str, Tensor]:
-    parts = {"latents": sample.latents_CThw, "text": sample.text_MC, "mask": sample.text_mask_M}
-    return {f"{index}.{name}": value.contiguous() for name, value in parts.items()}
+def _piece(sample: Sample) -> Piece:
+    return Piece({"latents": sample.latents_CThw, "text": sample.text_MC, "mask": sample.text_mask_M})
 
 
 def _words(path: Path, prompt: str) -> str:

@@ -21,7 +21,7 @@ from trainer.draws import Draws
 from trainer.loop import LossValue, Run, train
 from trainer.lora import CLAIM, SAMPLES, adapter_loss, described, encode_samples, items_of, read_samples
 from trainer.lora_bases import OwnBase, Sample, load_base
-from trainer.ranks import in_turn
+from trainer.ranks import by_first
 from trainer.recipes.sft import SftConfig
 
 STAGES = ("samples", "transformer")
@@ -38,8 +38,9 @@ def run_sft(
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     base = own_base(config)
     if "samples" in stages:
-        with in_turn():
-            encode_samples(config, folder, base)
+        encoded = by_first(lambda: encode_samples(config, folder, base, deadline))
+        if not encoded:
+            return False
     base.model.to(device)
     return "transformer" not in stages or train_transformer(config, folder, base, deadline)
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from engine.latent_video import LatentVideo
 from engine.media.video import write_frames
 from tests.trainer.tiny_bundle import write_photos
 from trainer.__main__ import main
-from trainer.dpo import export_dpo, read_pairs, run_dpo, transformer_run
+from trainer.dpo import encode_pairs, export_dpo, read_pairs, run_dpo, transformer_run
 from trainer.draws import Draws
 from trainer.objectives import rectified_flow, video_flow
 from trainer.objectives.preference import preference_loss
@@ -99,6 +100,21 @@ def test_a_run_that_was_broken_off_ends_with_the_same_bits(tiny_bundle, planted,
         transformer_run(config, tmp_path / name, load_teacher(str(tiny_bundle))) for name in ("whole", "broken")
     )
     assert all(torch.equal(value, other.average[key]) for key, value in one.average.items())
+
+
+def test_pairs_are_gone_on_with_after_a_pause(tiny_bundle, planted, tmp_path, monkeypatch):
+    config = config_of(tiny_bundle, planted / "larger.jsonl")
+    assert run_dpo(config, tmp_path / "whole", ("pairs",))
+    now = iter([0.0] * 5 + [2.0] * 9)  # seconds: five pairs, then the deadline
+    with monkeypatch.context() as paused:
+        paused.setattr("trainer.pieces.time", SimpleNamespace(monotonic=lambda: next(now)))
+        assert not encode_pairs(config, tmp_path / "run", load_teacher(config.base, config.dit), deadline=1.0)
+    assert len(list((tmp_path / "run" / "pairs" / "pieces").iterdir())) == 5
+    assert not (tmp_path / "run" / "pairs" / "pairs.json").exists()
+    assert run_dpo(config, tmp_path / "run", ("pairs",))
+    for name in ("pairs.safetensors", "about.json", "pairs.json"):
+        ours, theirs = ((tmp_path / run / "pairs" / name).read_bytes() for run in ("run", "whole"))
+        assert ours == theirs
 
 
 def test_clips_are_encoded_and_seeds_made_again_by_the_base(tiny_bundle, tmp_path):

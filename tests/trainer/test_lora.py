@@ -1,6 +1,7 @@
 """A lora run from photos and clips to an adapter bundle, and what it refuses."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from engine.latent_video import LatentVideo
 from engine.media.video import write_frames
 from tests.trainer.tiny_bundle import write_photos, write_tiny_bundle
 from trainer.lora import adapter_run, export_lora, flow_error, read_samples, run_lora
-from trainer.lora_bases import load_base
+from trainer.lora_bases import OwnBase, load_base
 from trainer.recipes.lora import LoraConfig, lora_smoke
 
 
@@ -74,6 +75,24 @@ def test_the_checkpoint_holds_the_adapter_alone_and_a_pause_changes_no_bit(tiny_
     whole, paused = (adapter_run(config, folder, loaded) for folder in (run_folder, tmp_path))
     assert all(torch.equal(value, paused.average[key]) for key, value in whole.average.items())
     assert whole.checkpoint.stat().st_size < 2e6
+
+
+def test_samples_are_gone_on_with_after_a_pause_and_a_refusal(tiny_bundle, photos, run_folder, tmp_path, monkeypatch):
+    config, whole = config_of(tiny_bundle, photos), (run_folder / "samples" / "samples.safetensors").read_bytes()
+    shutil.copytree(photos, tmp_path / "data")
+    (tmp_path / "data" / "m.jpg").write_bytes(b"no photo")
+    with pytest.raises(ValueError, match=r"m\.jpg cannot be learnt from"):
+        run_lora(replace(config, data=str(tmp_path / "data")), tmp_path / "run", ("samples",))
+    made = [path.stat().st_mtime_ns for path in (tmp_path / "run" / "samples" / "pieces").iterdir()]
+    assert 0 < len(made) < 6, "those before it are kept"
+    assert not run_lora(config, tmp_path / "run", minutes=0.0)
+    encoded = []
+    encode = OwnBase.encode
+    monkeypatch.setattr(OwnBase, "encode", lambda *given: encoded.append(1) or encode(*given))
+    assert run_lora(config, tmp_path / "run", ("samples",))
+    assert len(encoded) == 6 - len(made), "none is made again"
+    assert (tmp_path / "run" / "samples" / "samples.safetensors").read_bytes() == whole
+    assert not (tmp_path / "run" / "samples" / "pieces").exists()
 
 
 def test_an_adapter_bundle_makes_other_films_of_its_base_and_none_of_another(tiny_bundle, adapter, tmp_path):
