@@ -1,12 +1,17 @@
 """The automatic mask's outline follows the picture's edges; specks go, large parts stay."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from engine.mask import Masker
+from engine.media.photo import open_photo
 from engine.models.product_mask import SIDE
 from engine.outline import by_colours, fill_holes, refine
+
+DEMO = Path(__file__).parents[2] / "studio" / "demo"
 
 
 def picture_of(shapes: np.ndarray) -> np.ndarray:
@@ -138,6 +143,15 @@ def test_the_whole_path_on_any_shape_and_the_same_twice(shape: tuple[int, int]):
     first = masker.mask(photo)
     assert first.shape == shape and first.dtype == np.uint8
     assert np.array_equal(first, masker.mask(photo))
+
+
+@pytest.mark.parametrize("width", [2000, 1250, 1000])
+def test_the_board_under_the_sample_mug_is_ground_at_every_size_of_the_photo(width):
+    """Where colours are close, one answer alone turned over with the size."""
+    photo = open_photo(DEMO / "photos" / "harbour-mug.jpg").rgb
+    mask = Masker.load().mask(cv2.resize(photo, (width, width * 4 // 5), interpolation=cv2.INTER_AREA)) > 127
+    assert 0.19 < mask.mean() < 0.24
+    assert not mask[-mask.shape[0] // 8 :].any(), "below the mug there is board alone"
 
 
 class SeesRed(Masker):
