@@ -10,6 +10,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -171,7 +172,8 @@ def _train(name: str, config: Any, folder: Path, options: argparse.Namespace, as
             _begin(record, name, config, options, ranks, asked, device)
             finished = RECIPES[name].part("run")(config, folder, stages, options.minutes, device)
         except ValueError:
-            if ranks.rank == 0 and not _worked(folder, began):
+            others = set(RECIPES[name].part("stages")) - set(stages)
+            if ranks.rank == 0 and not _worked(folder, began, others):
                 record.take_back()
                 if options.start:
                     bring_back(folder, start)
@@ -179,13 +181,25 @@ def _train(name: str, config: Any, folder: Path, options: argparse.Namespace, as
         with in_turn():  # a rank that leaves early may have the others ended
             if ranks.rank == 0:
                 record.end()
-                print("finished" if finished else f"paused: `python -m trainer resume {folder}` goes on")
+                print("finished" if finished else f"paused: {_again(folder)} goes on")
     return 0 if finished or dist.is_torchelastic_launched() else 3
 
 
-def _worked(folder: Path, began: float) -> bool:
-    """Whether a stage has kept anything since then: what is refused after hours is not refused whole."""
-    return any(path.stat().st_mtime >= began for path in folder.glob("*/**/*") if path.is_file())
+def _again(folder: Path) -> str:
+    """What goes on with a paused run; under torchrun as many processes as there were, which one cannot stand in for."""
+    return "the same torchrun call" if dist.is_torchelastic_launched() else f"`python -m trainer resume {folder}`"
+
+
+def _worked(folder: Path, began: float, others: set[str]) -> bool:
+    """Whether a stage has kept anything since then: what is refused after hours is not refused whole.
+
+    The stages `others` may be another process's, which trains beside.
+    """
+    for path in folder.glob("*/**/*"):
+        with suppress(FileNotFoundError):  # renamed by that process
+            if path.relative_to(folder).parts[0] not in others and path.is_file() and path.stat().st_mtime >= began:
+                return True
+    return False
 
 
 def _begin(

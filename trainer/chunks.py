@@ -37,9 +37,10 @@ def build_chunks(
         for _ in track(_finished(work, tasks, processes, deadline), title, total=len(tasks)):
             left -= 1
     except BrokenProcessPool as error:
+        fewer = f", or the stage fewer `processes` than {processes}" if processes > 1 else ""
         raise ValueError(
-            f"One of the processes that make {title} was killed, most often for want of memory: give the machine more, "
-            f"or set `processes` below {processes}, and start again. What is made stays."
+            f"One of the processes that make {title} was killed, most often for want of memory: give the machine more"
+            f"{fewer}, and start again. What is made stays."
         ) from error
     return left == 0
 

@@ -9,6 +9,7 @@ import copy
 import hashlib
 import json
 import math
+import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -61,6 +62,7 @@ def encode_pairs(config: DpoConfig, folder: Path, teacher: Teacher, deadline: fl
     made_of = described(config, teacher, pairs)
     check_claim(folder / CLAIM, made_of, "set of pairs")
     if (folder / PAIRS).exists():
+        shutil.rmtree(folder / PIECES, ignore_errors=True)  # where a kill came between the two
         return True
     keys = [_key(teacher, pair) for pair in pairs]
     if not make_pieces(

@@ -115,11 +115,7 @@ def _sound(run: Run, batch: int, loss: float, norm: float, report: Report) -> bo
         what = "loss" if not math.isfinite(loss) else "gradient"
         if faults.non_finite == "stop":
             run.kept.settle()
-            raise Stopped(
-                f"The {what} of step {run.step} is not finite. The last checkpoint is whole, and going on meets the "
-                "same batch. Leave such batches out, with the stage's `faults.non_finite=skip`, or begin anew at a "
-                f"lower `learning_rate` in another folder, at these weights with `--from {run.folder.parent}`."
-            )
+            raise Stopped(f"The {what} of step {run.step} is not finite. {_what_helps(run)}")
         run.leave_out(range(batch, batch + 1), f"the {what} is not finite", loss=str(loss), norm=str(norm))
         return False
     if loss >= run.spikes.limit:
@@ -130,6 +126,15 @@ def _sound(run: Run, batch: int, loss: float, norm: float, report: Report) -> bo
         report.went_back()
         return False
     return True
+
+
+def _what_helps(run: Run) -> str:
+    """Against a loss that is not finite, of which going on meets the same batch."""
+    anew = "or begin anew at a lower `learning_rate` in another folder"
+    if run.saved and "base" not in run.recipe["data"]:  # what has a base begins there, and at no run's weights
+        anew += f", at these weights with `--from {run.folder.parent}`"
+    kept = "The last checkpoint is whole, and going" if run.saved else "Going"
+    return f"{kept} on meets the same batch. Leave such batches out, with the stage's `faults.non_finite=skip`, {anew}."
 
 
 def _late(run: Run, deadline: float) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shutil
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -83,6 +84,7 @@ def encode_samples(config: SamplesConfig, folder: Path, base: Base, deadline: fl
     made_of = described(config, base, items)
     check_claim(folder / CLAIM, made_of, "set of samples")
     if (folder / SAMPLES).exists():
+        shutil.rmtree(folder / PIECES, ignore_errors=True)  # where a kill came between the two
         return True
     size = base.size(config)
     frames, height, width = size

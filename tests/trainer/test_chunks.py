@@ -38,7 +38,7 @@ def test_no_process_at_all_is_refused(tmp_path):
 
 
 def test_a_process_that_was_killed_is_told_in_a_sentence(tmp_path):
-    with pytest.raises(ValueError, match=r"make chunks was killed.*memory.*`processes` below 2"):
+    with pytest.raises(ValueError, match=r"make chunks was killed.*memory.*fewer `processes` than 2"):
         build_chunks(work, [(tmp_path, "a"), (tmp_path, "kill"), (tmp_path, "sleep")], 2, "chunks")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from socket import socket
@@ -15,7 +16,7 @@ from torch import nn
 from engine.bundles import SHIPPED, write_bundle
 from tests.trainer import tiny_run
 from tests.trainer.tiny_run import make, tiny
-from trainer.__main__ import main
+from trainer.__main__ import _worked, main
 from trainer.record import Record
 from trainer.settings import configuration, override
 
@@ -204,8 +205,18 @@ def test_a_pause_is_no_failure_to_torchrun(tmp_path, capsys, monkeypatch):
         for name, value in {**told, "GLOO_SOCKET_IFNAME": "lo"}.items():
             torchrun.setenv(name, str(value))
         assert call("run", "tiny", "--out", tmp_path, "--minutes", "0") == 0
-    assert f"paused: `python -m trainer resume {tmp_path}` goes on" in capsys.readouterr().out
+    assert "paused: the same torchrun call goes on" in capsys.readouterr().out
     assert call("resume", tmp_path, "--minutes", "0") == 3, "the control: alone it is told"
+
+
+def test_what_another_process_keeps_meanwhile_is_no_work_of_a_call_that_is_refused(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "steps.jsonl").touch()
+    assert _worked(tmp_path, 0.0, set())
+    assert not _worked(tmp_path, 0.0, {"theirs"})
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "steps.jsonl").touch()
+    assert _worked(tmp_path, 0.0, {"theirs"}) and not _worked(tmp_path, time.time() + 1, {"theirs"})
 
 
 def test_two_runs_side_by_side(tmp_path, capsys):
