@@ -156,12 +156,16 @@ class Postgres:
         try:
             if not path.is_symlink() and path.is_file() and path.read_text() == content:
                 return
-            number, draft = tempfile.mkstemp(prefix=f".{name}-", dir=self.cluster)
-            with os.fdopen(number, "w") as file:
-                file.write(content)
-                if os.getuid() == 0:
-                    os.fchown(number, self.account.uid, self.account.gid)
-            Path(draft).replace(path)
+            number, name_of_draft = tempfile.mkstemp(prefix=f".{name}-", dir=self.cluster)
+            draft = Path(name_of_draft)
+            try:
+                with os.fdopen(number, "w") as file:
+                    file.write(content)
+                    if os.getuid() == 0:
+                        os.fchown(number, self.account.uid, self.account.gid)
+                draft.replace(path)
+            finally:
+                draft.unlink(missing_ok=True)
         except OSError as error:
             raise PostgresError(f"{path} could not be written: {error.strerror}.") from error
 

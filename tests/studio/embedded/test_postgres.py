@@ -151,13 +151,17 @@ def test_another_user_gets_in_neither_by_the_folder_nor_by_peer(server: Postgres
     assert b"Peer authentication failed" in subprocess.run(probe, **as_stranger).stderr
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root runs the server as another user")
-def test_root_below_a_private_folder_changes_no_permission(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    private = tmp_path / "private"
-    private.mkdir(mode=0o700)
+@pytest.fixture
+def private(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that the server's user cannot reach; clusters lie elsewhere."""
     monkeypatch.setattr(embedded, "STATE_DIR", data_dir / "state")
+    folder = tmp_path / "private"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root runs the server as another user")
+def test_root_below_a_private_folder_changes_no_permission(private: Path, data_dir: Path) -> None:
     server = Postgres(private / "var", durable=False)
     server.start()
     try:
@@ -178,11 +182,8 @@ def test_root_below_a_private_folder_changes_no_permission(
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root runs the server as another user")
 def test_a_data_folder_that_was_removed_gives_no_database_to_the_next_of_its_path(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    private: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    private = tmp_path / "private"
-    private.mkdir(mode=0o700)
-    monkeypatch.setattr(embedded, "STATE_DIR", data_dir / "state")
     monkeypatch.setattr(embedded, "copied_binaries", lambda installed: installed)
 
     def cluster_of_a_start() -> Path:
