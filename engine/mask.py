@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from engine.bundles import SHIPPED, Bundle, read_bundle
+from engine.device import mixed
 from engine.media.photo import open_photo
 from engine.models.product_mask import SIDE, ProductMask
-from engine.outline import by_colours, large_parts, refine
+from engine.outline import large_parts, refine
 from engine.weights import load_model
 
-SIDES = (SIDE, 208)  # that the network sees a photo at; what is unsure at one size is often sure at the other
 WORKING_SIDE = 768  # longest side at which the outline is refined
 CLOSER_MARGIN = 0.25  # around what was found, of its longer side
 CLOSER_SHARE = 0.8  # of the photo: a larger product is seen closely already
@@ -25,7 +25,8 @@ class Masker:
     """The mask model of a bundle, loaded once."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self.model = load_model(bundle, ProductMask, "product_mask")
+        model = load_model(bundle, ProductMask, "product_mask")
+        self.model = model.to(memory_format=torch.channels_last)
 
     @classmethod
     def load(cls, bundle: Path | None = None) -> Masker:
@@ -58,15 +59,13 @@ class Masker:
 
     @torch.inference_mode()
     def probability(self, rgb: np.ndarray) -> np.ndarray:
-        """Probability of 'product' [SIDE, SIDE], the mean over two sizes of the photo and of its mirror image."""
-        seen = np.zeros((SIDE, SIDE), np.float32)
-        for side in SIDES:
-            small = cv2.resize(rgb, (side, side), interpolation=cv2.INTER_AREA)
-            x = torch.from_numpy(small).permute(2, 0, 1).float()[None] / 127.5 - 1
-            both = torch.sigmoid(self.model(torch.cat([x, x.flip(-1)])))
-            mean = ((both[0, 0] + both[1, 0].flip(-1)) / 2).numpy()
-            seen += cv2.resize(mean, (SIDE, SIDE), interpolation=cv2.INTER_AREA) / len(SIDES)
-        return seen
+        """Probability of 'product' [SIDE, SIDE], the mean over the photo and its mirror image."""
+        small = cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        x = torch.from_numpy(small).permute(2, 0, 1).float()[None] / 127.5 - 1
+        with mixed(x.device):
+            both = torch.sigmoid(self.model(torch.cat([x, x.flip(-1)])).float())
+        mean: np.ndarray = ((both[0, 0] + both[1, 0].flip(-1)) / 2).numpy()
+        return mean
 
 
 def _working(photo: np.ndarray) -> np.ndarray:
@@ -92,7 +91,7 @@ def _where(found: np.ndarray) -> tuple[slice, slice] | None:
 
 def _drawn(rgb: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """Soft mask uint8 [H, W] with its outline along the picture's edges."""
-    return np.round(refine(rgb, by_colours(rgb, probability)) * 255).astype(np.uint8)
+    return np.round(refine(rgb, probability) * 255).astype(np.uint8)
 
 
 def _enlarged(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

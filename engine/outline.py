@@ -1,4 +1,4 @@
-"""The outline of a mask: what belongs to the product by its colours, and where the photo's edges run."""
+"""The outline of a mask: where the photo's edges run, and which holes are ones."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ import numpy as np
 from engine.models.product_mask import SIDE
 
 SMALLEST_ISLAND = 0.08  # of the largest part: what is smaller is not product
-COLOUR_SIDES = (208, 256, 304)  # longest sides at which colours are told apart: each has one vote
-SURELY, SURELY_NOT = 0.9, 0.1  # probabilities that colours cannot overrule
-AGREEMENT = 0.5  # IoU with the network below which the colours are not believed
-HOLE = 0.35  # mean probability above which an enclosed hole is product after all
 # An enclosed hole is a handle, with the background in it, or a mistake: a cup's content, an eye. A mistake tears when
 # the product moves, a filled handle hardly shows; so a hole stays only where it clearly has the background's colours.
 HOLE_LEAST = 0.003  # of the product's area: smaller holes are mistakes
@@ -19,51 +15,6 @@ HOLE_FROM_BACKGROUND = 8.0  # most distance of its colours to the nearest of the
 HOLE_FROM_PRODUCT = 2.0  # times that distance: the least to the product's colours around it
 HOLE_AROUND = 0.06  # of the picture: how far the colours are looked for
 COLOURS = 256  # drawn of each
-FEWEST = 20  # pixels of product and of the rest without which there are no colours to learn
-
-
-def by_colours(rgb: np.ndarray, probability_HW: np.ndarray) -> np.ndarray:
-    """Probability [H, W] after GrabCut (Rother et al., SIGGRAPH 2004) has decided where the network was not sure.
-
-    By a vote: where colours are close, one answer alone turns over with the last bits of what it is given, and takes
-    the board below a cup with it at one size of the photo and not at the next.
-    """
-    votes = [_by_colours_at(side, rgb, probability_HW) for side in COLOUR_SIDES]
-    return np.median(np.stack(votes), 0).astype(np.float32)
-
-
-def _by_colours_at(side: int, rgb: np.ndarray, probability_HW: np.ndarray) -> np.ndarray:
-    """One vote. Where it is far from the network's answer (product and background of one colour), that stays."""
-    height, width = rgb.shape[:2]
-    factor = min(1.0, side / max(height, width))
-    size = max(8, round(width * factor)), max(8, round(height * factor))
-    small = cv2.cvtColor(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
-    likely = cv2.resize(probability_HW, size, interpolation=cv2.INTER_AREA)
-    found = likely > 0.5
-    if min(np.count_nonzero(found), np.count_nonzero(~found)) < FEWEST:
-        return probability_HW
-    labels = np.select(
-        [likely > SURELY, found, likely > SURELY_NOT], [cv2.GC_FGD, cv2.GC_PR_FGD, cv2.GC_PR_BGD], cv2.GC_BGD
-    ).astype(np.uint8)
-    cv2.setRNGSeed(0)  # its colour clusters are drawn: the same photo gives the same mask
-    no_rectangle = (0, 0, 1, 1)  # the labels say where
-    cv2.grabCut(small, labels, no_rectangle, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
-    solid = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    if np.count_nonzero(solid & found) < AGREEMENT * np.count_nonzero(solid | found):
-        return probability_HW
-    return cv2.resize(_filled(solid, likely).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-
-
-def _filled(solid: np.ndarray, likely: np.ndarray) -> np.ndarray:
-    """Without the enclosed holes that the network takes for product: a dark visor, a label's window."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((~solid).astype(np.uint8), connectivity=4)
-    filled = solid.copy()
-    for hole in range(1, len(stats)):
-        x, y, width, height = stats[hole, :4]
-        enclosed = x > 0 and y > 0 and x + width < solid.shape[1] and y + height < solid.shape[0]
-        if enclosed and likely[labels == hole].mean() > HOLE:
-            filled[labels == hole] = True
-    return filled
 
 
 def refine(rgb: np.ndarray, probability: np.ndarray) -> np.ndarray:

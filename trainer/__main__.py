@@ -23,7 +23,7 @@ from rich.console import Console
 from engine.bundles import MANIFEST
 from engine.device import AUTO
 from trainer.compare import compare, plot, table
-from trainer.data_options import add_encode, add_films
+from trainer.data_options import add_encode, add_films, add_published_mask
 from trainer.evaluate.command import add_evaluate, evaluate
 from trainer.numbers import count
 from trainer.plan.command import add_options, plan
@@ -95,6 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
         "films": lambda options: import_module("trainer.film_shards").run_films(options),
         "encode": lambda options: import_module("trainer.encode").run_encode(options),
         "calibrate": lambda options: import_module("trainer.calibrate").run_calibrate(options),
+        "published-mask": lambda options: import_module("trainer.published_mask").run_published_mask(options),
     }
     try:
         return verbs[options.verb](options)
@@ -267,6 +268,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--device", help="auto, cpu, or an accelerator as torch names it (auto, or as the run began)")
         # One thread: the models are small, and a barrier that waits for a busy core costs more than it gains.
         sub.add_argument("--threads", type=count, help="CPU threads of torch (1, or as the run began)")
+    add_published_mask(verbs.add_parser("published-mask", help="the published weights of the automatic mask's network"))
     cache = verbs.add_parser("calibrate", help="measure what a diffusion cache costs a bundle, into a copy of it")
     cache.add_argument("bundle", type=Path, help="the folder of a bundle of ours")
     cache.add_argument("--out", type=Path, required=True, help="new folder for the calibrated bundle")

@@ -1,4 +1,4 @@
-"""The options of `python -m trainer films` and `encode`, apart from what does it: that imports worlds and models."""
+"""The options of `trainer films`, `encode` and `published-mask`, apart from what does it: that imports models."""
 
 from __future__ import annotations
 
@@ -25,3 +25,9 @@ def add_films(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--motions", type=int, default=2, help="films of each scene")
     parser.add_argument("--sizes", default="64x64", help="HEIGHTxWIDTH, several by commas: scenes take them in turn")
     parser.add_argument("--seed", type=int, default=FILMS_SEED, help="of the first scene")
+
+
+def add_published_mask(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("onnx", type=Path, help="the published weights, as an ONNX file")
+    parser.add_argument("--out", type=Path, required=True, help="new folder for the bundle")
+    parser.add_argument("--version", default="1.0.0")

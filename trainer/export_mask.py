@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.bundles import MANIFEST, Bundle, read_bundle
 from trainer import nano
-from trainer.bundling import Card, check_trained, learnt_from, told_stages, write_models, write_whole
+from trainer.bundling import WORLDS, Card, check_trained, learnt_from, told_stages, write_models, write_whole
 from trainer.loop import Run
 from trainer.recipes.nano import NanoConfig
 from trainer.record import Record
@@ -87,7 +87,8 @@ def tell_mask(
     if kept:
         provenance["stages"]["product_mask"] = _kept(kept)
         provenance["unfinished"] += {"product_mask"} & set(kept.provenance.get("unfinished", ()))
-        provenance["data"] = kept.provenance.get("data", provenance["data"])
+        told = kept.provenance.get("data", provenance["data"])
+        provenance["data"] = told if "image_to_video" in kept.kinds else f"{WORLDS}; {told}"
     elif mask:
         provenance["stages"]["product_mask"] |= {**_recorded(mask), "share": share}
         provenance["data"] = learnt_from(Record(mask).kept["config"], runs)
@@ -104,10 +105,7 @@ def recorded_mask(folder: Path) -> Run:
     kept = Record(folder).kept
     if not kept.get("recipe", "").startswith("nano"):
         raise ValueError(f"{folder} holds no recorded run of nano, whose automatic mask could be taken.")
-    config = configuration(NanoConfig, kept["config"])
-    if "mask_layers" not in kept["config"]:  # before there was a choice
-        config = replace(config, mask_layers=2)
-    return nano.product_mask_run(config, folder)
+    return nano.product_mask_run(configuration(NanoConfig, kept["config"]), folder)
 
 
 def _recorded(folder: Path) -> dict[str, Any]:

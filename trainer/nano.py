@@ -309,7 +309,7 @@ def train_product_mask(
 
 def product_mask_run(config: NanoConfig, folder: Path, device: torch.device = CPU) -> Run:
     torch.manual_seed(config.seed + 2)
-    mask = ProductMask(layers=config.mask_layers)
+    mask = ProductMask()
     modules: dict[str, nn.Module] = {"product_mask": mask.to(memory_format=torch.channels_last)}
     data = {"seed": config.seed, "photos": config.photos.described}
     return Run(folder / "product_mask", modules, config.mask, data, device=device)

@@ -31,7 +31,7 @@ class PhotosConfig:
     `cutouts` and `grounds`, the rest are scenes.
     """
 
-    count: int = 12_000
+    count: int = 6_000
     seed: int = 500_000_000
     snapshots: float = 0.65
     collages: float = 0.0

@@ -11,13 +11,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.bundles import read_bundle
-from engine.models.photo_unet import PhotoUNet
 from trainer.checkpoint import read_average, saved_files
 from trainer.claim import claim
 from trainer.record import Record
@@ -78,7 +76,7 @@ def load_start(start: dict[str, Any], modules: dict[str, nn.Module]) -> None:
     source = _unchanged(start)
     for name in set(start["modules"]) & set(modules):
         try:
-            weights = _deepened(_widened(_weights(source, name), modules[name]), modules[name])
+            weights = _widened(_weights(source, name), modules[name])
             modules[name].load_state_dict(weights)
         except RuntimeError as error:
             raise ValueError(f"The weights of {name} in {source} do not fit this recipe: {error}") from error
@@ -93,13 +91,13 @@ def _unchanged(start: dict[str, Any]) -> Path:
 
 def go_back_towards(start: dict[str, Any], modules: dict[str, nn.Module], share: float) -> None:
     """Weights at `share` of the way from the start's to the trained ones: what is learnt of new pictures, with less
-    forgotten of the old ones (Wortsman et al., CVPR 2022). Layers that the start lacks keep what they have learnt, and
-    `share` of their influence. ValueError where a module began at nothing, or its start has changed.
+    forgotten of the old ones (Wortsman et al., CVPR 2022). ValueError where a module began at nothing, or its start has
+    changed.
     """
     for name, module in modules.items():
         if name not in start.get("modules", ()):
             raise ValueError(f"{name} began at nothing: there is no way between a start and what it has learnt.")
-        begun = _deepened(_widened(_weights(_unchanged(start), name), module), module)
+        begun = _widened(_weights(_unchanged(start), name), module)
         for key, value in module.state_dict().items():
             if value.is_floating_point():
                 value.lerp_(begun[key].to(value), 1 - share)
@@ -112,20 +110,6 @@ def _widened(weights: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]
     if wanted is None or name not in weights or wanted.shape[1] <= weights[name].shape[1]:
         return weights
     return weights | {name: F.pad(weights[name], (0, wanted.shape[1] - weights[name].shape[1]))}
-
-
-def _deepened(weights: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """Of a photo's U-Net that looks around in more layers than its start did, the new ones begin with no influence."""
-    if not isinstance(module, PhotoUNet):
-        return weights
-    started = len({key.split(".")[1] for key in weights if key.startswith("middle.")})
-    added = {}
-    for key, value in module.state_dict().items():
-        parts = key.split(".")
-        if parts[0] == "middle" and int(parts[1]) >= started:
-            ends = ".".join(parts[2:]).startswith(("attention.out.", "mlp.2."))  # what is added to the cells
-            added[key] = torch.zeros_like(value) if ends else value.clone()
-    return weights | added
 
 
 def _described(source: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from engine.mask import Masker
 from engine.media.photo import open_photo
 from engine.models.product_mask import SIDE
-from engine.outline import by_colours, fill_holes, refine
+from engine.outline import fill_holes, refine
 
 DEMO = Path(__file__).parents[2] / "studio" / "demo"
 
@@ -56,44 +56,6 @@ def test_no_product_is_an_empty_mask_and_no_crash():
     nothing = np.zeros((300, 200), np.uint8)
     refined = refine(picture_of(nothing), np.full((SIDE, SIDE), 0.02, np.float32))
     assert refined.shape == (300, 200) and refined.max() < 0.1
-
-
-def spread(shapes: np.ndarray, low: float, high: float) -> np.ndarray:
-    """A network that is unsure: `high` in these shapes, `low` outside."""
-    return np.where(shapes > 0, high, low).astype(np.float32)
-
-
-def test_colours_decide_where_the_network_is_not_sure():
-    exact, guessed = disc(), disc(centre=(345, 320), radius=140)
-    sure = disc(radius=60)
-    probability = np.maximum(spread(guessed, 0.3, 0.7), spread(sure, 0.0, 0.95))
-    probability[:40] = 0.02
-    assert iou(by_colours(picture_of(exact), probability), exact) > 0.95 > iou(guessed, exact)
-
-
-def test_colours_do_not_overrule_a_sure_network():
-    exact, half = disc(), disc()
-    half[:, 320:] = 0
-    found = by_colours(picture_of(exact), spread(half, 0.02, 0.98))
-    assert iou(found, half) > 0.95
-
-
-def test_colours_that_disagree_altogether_are_not_believed():
-    rng = np.random.default_rng(3)
-    noise = rng.integers(0, 255, (200, 200, 3)).astype(np.uint8)
-    exact = disc(200, (100, 100), 50)
-    assert iou(by_colours(noise, spread(exact, 0.35, 0.65)), exact) > 0.5
-
-
-def test_a_dark_window_in_the_product_is_not_a_hole():
-    exact, window = disc(), disc(radius=40)
-    picture = np.where(window[..., None] > 0, np.uint8(90), picture_of(exact))
-    picture[window > 0] = (70, 110, 150)  # the background's own colour
-    probability = np.maximum(spread(exact, 0.02, 0.95), 0)
-    probability[window > 0] = 0.45
-    assert by_colours(picture, probability)[320, 320] == 1
-    probability[window > 0] = 0.05  # what the network takes for a hole stays one
-    assert by_colours(picture, probability)[320, 320] == 0
 
 
 CONTENT, BACKGROUND = (120, 80, 20), (70, 110, 150)  # what is in a cup; what is seen through a handle
@@ -147,7 +109,6 @@ def test_the_whole_path_on_any_shape_and_the_same_twice(shape: tuple[int, int]):
 
 @pytest.mark.parametrize("width", [2000, 1250, 1000])
 def test_the_board_under_the_sample_mug_is_ground_at_every_size_of_the_photo(width):
-    """Where colours are close, one answer alone turned over with the size."""
     photo = open_photo(DEMO / "photos" / "harbour-mug.jpg").rgb
     mask = Masker.load().mask(cv2.resize(photo, (width, width * 4 // 5), interpolation=cv2.INTER_AREA)) > 127
     assert 0.19 < mask.mean() < 0.24

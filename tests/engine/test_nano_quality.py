@@ -103,6 +103,15 @@ def test_the_automatic_mask_finds_the_product_and_a_rectangle_does_not(worker: W
     assert sum(boxes) / len(boxes) < 0.85
 
 
+def test_so_it_does_in_photographs(worker: Worker) -> None:
+    photos = [masks.load_drawn(path)[:2] for path in sorted(masks.DRAWN.glob("*.json"))]
+    assert len(photos) == 10
+    found = [masks.iou(worker.engine.masker.mask(photo) > 127, mask) for photo, mask in photos]
+    assert sum(found) / len(found) >= 0.85
+    boxes = [masks.iou(box_of(mask), mask) for _, mask in photos]
+    assert sum(boxes) / len(boxes) < 0.85
+
+
 def box_of(mask: np.ndarray) -> np.ndarray:
     """The smallest upright rectangle around a mask: what is won by knowing where the product is, and no more."""
     rows, columns = mask.any(1), mask.any(0)

@@ -9,12 +9,11 @@ from datapipe.worlds.clip import ASPECTS, draw_picture
 from datapipe.worlds.scene import sample_scene
 from engine.bundles import write_bundle
 from engine.conditions import CONDITION_CHANNELS
-from engine.models.product_mask import ProductMask
 from engine.models.scene_depth import SPREAD, SceneDepth
 from engine.models.single_dit import SingleDiT
 from trainer.batches import photo_tensor
 from trainer.objectives.scene_depth import augment, scene_depth_loss
-from trainer.start import begin_at, go_back_towards, load_start, start_of
+from trainer.start import begin_at, load_start, start_of
 
 FORMAT, GRID = "1:1", (64, 64)
 
@@ -94,30 +93,3 @@ def test_a_transformer_that_begins_at_one_without_depths_is_that_one(tmp_path):
     narrower = SingleDiT(**sizes, condition_channels=CONDITION_CHANNELS - 32, text_dim=16)
     with pytest.raises(ValueError, match="do not fit this recipe"):
         load_start(start_of(run, {"single_dit": narrower}), {"single_dit": narrower})
-
-
-def test_a_mask_that_looks_around_in_more_layers_begins_as_the_one_it_starts_at(tmp_path):
-    torch.manual_seed(0)
-    shallow, deep = ProductMask((8, 16), 1, 2), ProductMask((8, 16), 3, 2)
-    for parameter in shallow.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    run = begun_at(tmp_path, "product_mask", shallow)
-    rgb = torch.rand(1, 3, 32, 32)
-    assert not torch.allclose(deep(rgb), shallow(rgb))
-    load_start(start_of(run, {"product_mask": deep}), {"product_mask": deep})
-    torch.testing.assert_close(deep(rgb), shallow(rgb))
-    deep(rgb).sum().backward()
-    assert deep.middle[2].mlp[2].weight.grad.abs().max() > 0, "the new layers learn"
-
-    begun = {key: value.clone() for key, value in deep.state_dict().items()}
-    learnt = {key: value + torch.randn_like(value) for key, value in begun.items()}
-    deep.load_state_dict(learnt)
-    go_back_towards(start_of(run, {"product_mask": deep}), {"product_mask": deep}, 0.25)
-    for key, value in deep.state_dict().items():
-        old = not key.startswith(("middle.1.", "middle.2."))
-        ends = ".".join(key.split(".")[2:]).startswith(("attention.out.", "mlp.2."))
-        # Of layers that the start lacks, what they have learnt stays, and a share of what they add.
-        wanted = 0.75 * begun[key] + 0.25 * learnt[key] if old else learnt[key] * (0.25 if ends else 1.0)
-        torch.testing.assert_close(value, wanted)
-    with pytest.raises(ValueError, match="began at nothing"):
-        go_back_towards({}, {"product_mask": deep}, 0.25)

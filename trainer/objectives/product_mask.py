@@ -1,4 +1,4 @@
-"""Find the product: binary cross-entropy and soft Dice on generated photographs, with photographic augmentation."""
+"""Find the product: binary cross-entropy at every scale and soft Dice, on photographs, augmented as cameras differ."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ def product_mask_loss(
     side = next((side for side, share in SIDES if pick < share), SIDE)
     rgb_B3HW, mask_B1HW = augment(rgb_B3HW, mask_B1HW, generator, side)
     rgb_B3HW, mask_B1HW = rgb_B3HW[rows], mask_B1HW[rows]  # augmented as a whole: every rank draws alike
-    logits = model(rgb_B3HW * 2 - 1).float()
-    bce = F.binary_cross_entropy_with_logits(logits, mask_B1HW)
+    scales = model.scales(rgb_B3HW * 2 - 1).float()
+    logits = model.out(scales).float()
+    every = torch.cat([logits, scales], 1)  # each scale learns the whole mask by itself (arXiv 2005.09007, eq. 3)
+    bce = F.binary_cross_entropy_with_logits(every, mask_B1HW.expand_as(every))
     p = torch.sigmoid(logits)
     overlap = (p * mask_B1HW).sum((1, 2, 3))
     dice = 1 - ((2 * overlap + 1) / (p.sum((1, 2, 3)) + mask_B1HW.sum((1, 2, 3)) + 1)).mean()

@@ -27,7 +27,6 @@ class NanoConfig:
     patch_size: tuple[int, int, int] = (4, 1, 1)
     rope_axes: tuple[int, int, int] = (8, 28, 28)
     text_width: int = 128
-    mask_layers: int = 6  # of looking around; runs from before there was a choice have 2
     vae: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=300, batch=32, learning_rate=1e-3, ema=0.98, save_every=100)
     )
@@ -38,7 +37,7 @@ class NanoConfig:
         default_factory=lambda: LoopConfig(steps=4000, batch=32, learning_rate=1e-3, save_every=100, ema=0.998)
     )
     mask: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=2600, batch=16, learning_rate=2e-3, save_every=100)
+        default_factory=lambda: LoopConfig(steps=1500, batch=8, learning_rate=1e-3, save_every=100)
     )
 
 

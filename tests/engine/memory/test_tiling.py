@@ -76,7 +76,8 @@ def test_without_strips_the_vae_is_as_it_was():
 @pytest.mark.parametrize("rows", [1, 2, 5, 8, 13])
 @pytest.mark.parametrize("height", [1, 2, 21, 32])
 def test_the_whole_matrix(height, rows, config, coding, dtype):
-    assert error(config, coding, height, rows, dtype, odd=2 if coding == "encode" else 0) <= EXACT[dtype]
+    odd = 2 if (config, coding) == ("wan2.1", "encode") else 0  # Wan 2.2's encoder takes whole latent rows alone
+    assert error(config, coding, height, rows, dtype, odd) <= EXACT[dtype]
 
 
 # --- less memory ---

@@ -29,8 +29,9 @@ def named(value):
 
 
 def assert_parity(errors, dtype):
-    assert max(max(e.losses, e.norms, e.average) for e in errors) <= LOSSES[dtype], errors
-    assert max(max(e.grads) for e in errors) <= GRADIENTS[dtype], errors
+    assert max(max(e.losses, e.norms) for e in errors) <= LOSSES[dtype], errors
+    # AdamW's first steps go by a gradient's sign: where that is near zero, its rounding is in the weights' average.
+    assert max(max(*e.grads, e.average) for e in errors) <= GRADIENTS[dtype], errors
 
 
 def test_on_one_process_not_a_bit_differs():
