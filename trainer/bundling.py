@@ -151,6 +151,11 @@ def _readme(card: Card, version: str, provenance: dict[str, Any]) -> str:
     made_of = f"commit {provenance['commit']}{' with changes that are not committed' if provenance['dirty'] else ''}"
     unfinished = ", ".join(provenance["unfinished"])
     warning = f"\n**Not trained to its end**: {unfinished} stopped early, see the table.\n" if unfinished else ""
+    others = "".join(
+        f"\nThe weights of {name} are those of {stage['weights']}, {stage['source']}, {stage['licence']}.\n"
+        for name, stage in provenance["stages"].items()
+        if "licence" in stage
+    )
     return f"""# {card.name} {version}
 {warning}
 {card.about}
@@ -161,4 +166,4 @@ at {made_of}, seed {provenance["seed"]}, torch {provenance["torch"]}, on data {p
 | stage | steps | mean of the last fifth of the log |
 |---|---|---|
 {rows}
-"""
+{others}"""
