@@ -22,7 +22,7 @@ from rich.console import Console
 
 from engine.bundles import MANIFEST
 from engine.device import AUTO
-from trainer.compare import compare, plot, table
+from trainer.compare import compare, held_out_table, plot, table
 from trainer.data_options import add_encode, add_films, add_published_mask
 from trainer.evaluate.command import add_evaluate, evaluate
 from trainer.numbers import count
@@ -131,6 +131,8 @@ def compare_runs(options: argparse.Namespace) -> int:
     stages, names = compare(options.first, options.second), (str(options.first), str(options.second))
     for stage in stages:
         Console().print(table(stage, names))
+        if (measured := held_out_table(stage, names)) is not None:
+            Console().print(measured)
     if options.plot:
         plot(stages, names, options.plot)
         print(f"plot in {options.plot}")

@@ -50,12 +50,13 @@ class FilmLatents:
 
         The items are those of `with_boxes`.
         """
-        latents = self._scaled(self.films[items])
+        latents = self.scaled(self.films[items])
         boxed, rows = latents.clone(), _inpainting(tasks)
-        boxed[rows] = self._scaled(self.boxed[items[rows] // BOXED_EVERY])
+        boxed[rows] = self.scaled(self.boxed[items[rows] // BOXED_EVERY])
         return latents, boxed, self.boxes[items]
 
-    def _scaled(self, latents: np.ndarray) -> Tensor:
+    def scaled(self, latents: np.ndarray) -> Tensor:
+        """Latents as they were encoded, to no mean and unit deviation."""
         return (torch.from_numpy(latents).float() - self.mean_C111) / self.std_C111
 
 
@@ -140,7 +141,13 @@ def latent_shape(config: TinyVideoConfig) -> tuple[int, int, int]:
 def boxes_of(config: TinyVideoConfig, count: int) -> np.ndarray:
     """[count, 4]: top, left, bottom, right of each film's hidden box, in latents; a half to three quarters a side."""
     _, height, width = latent_shape(config)
-    rng = np.random.default_rng((config.seed, 5))
+    return boxes_in((height, width), count, config.seed, 5)
+
+
+def boxes_in(size: tuple[int, int], count: int, *seed: int) -> np.ndarray:
+    """As `boxes_of`, in latents of `size` (height, width)."""
+    height, width = size
+    rng = np.random.default_rng(seed)
     sides = np.stack([rng.integers(n // 2, max(n // 2, 3 * n // 4) + 1, count) for n in (height, width)], 1)
     first = rng.integers(0, np.array([height, width]) - sides + 1)
     return np.concatenate([first, first + sides], 1)
@@ -176,7 +183,7 @@ def _encode_chunk(films: FilmBank, vae: AutoencoderKLWan, config: TinyVideoConfi
     frames = films.frames[start : start + CHUNK]
     boxes = boxes_of(config, len(films))[start : start + CHUNK]
     _encode(vae, folder / WHOLE, start, frames)
-    _encode(vae, folder / BOXED, start // BOXED_EVERY, _hidden(frames[::BOXED_EVERY], boxes[::BOXED_EVERY]))
+    _encode(vae, folder / BOXED, start // BOXED_EVERY, hide_boxes(frames[::BOXED_EVERY], boxes[::BOXED_EVERY]))
     _mark(folder, start).touch()
 
 
@@ -187,19 +194,26 @@ def _opened(bank: Path, vae: Path) -> tuple[FilmBank, AutoencoderKLWan]:
     return FilmBank(bank), wide_layout(model.eval())
 
 
-@torch.no_grad()
 def _encode(vae: AutoencoderKLWan, path: Path, first: int, frames_BTHW3: np.ndarray) -> None:
     """Write the latents of these films from row `first` on."""
-    values, device = np.load(path, mmap_mode="r+"), vae.device
+    values = np.load(path, mmap_mode="r+")
     for start in range(0, len(frames_BTHW3), TOGETHER):
-        video = video_tensor(frames_BTHW3[start : start + TOGETHER]).to(device)
-        with whole(vae), mixed(device):
-            mean, _ = moments(vae, video)
-        values[first + start : first + start + len(mean)] = mean.half().cpu().numpy()
+        made = latents_of(vae, frames_BTHW3[start : start + TOGETHER])
+        values[first + start : first + start + len(made)] = made
     values.flush()
 
 
-def _hidden(frames_BTHW3: np.ndarray, boxes_B4: np.ndarray) -> np.ndarray:
+@torch.no_grad()
+def latents_of(vae: AutoencoderKLWan, frames_BTHW3: np.ndarray) -> np.ndarray:
+    """[B, C, t, h, w] float16 of films uint8, as the video VAE encodes them."""
+    with whole(vae), mixed(vae.device):
+        mean, _ = moments(vae, video_tensor(frames_BTHW3).to(vae.device))
+    found: np.ndarray = mean.half().cpu().numpy()
+    return found
+
+
+def hide_boxes(frames_BTHW3: np.ndarray, boxes_B4: np.ndarray) -> np.ndarray:
+    """The films with a box of each, in latents, painted grey."""
     hidden = frames_BTHW3.copy()
     for film, (top, left, bottom, right) in zip(hidden, boxes_B4 * SPACE, strict=True):
         film[:, top:bottom, left:right] = HIDDEN_GREY

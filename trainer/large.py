@@ -32,11 +32,12 @@ from trainer.encode import KIND, encoder_digest
 from trainer.log import Log
 from trainer.loop import LossValue, Run, train
 from trainer.objectives.times import shifted
-from trainer.objectives.video_flow import DROP_TEXT, sample_tasks, video_flow_error
+from trainer.objectives.video_flow import DROP_TEXT, possible, sample_tasks, video_flow_error
 from trainer.parallel.layout import Layout
 from trainer.ranks import Ranks, in_turn
 from trainer.recipes.large import Grid, LargeVideoConfig
 from trainer.replicas import spread_over
+from trainer.shard_held_out import kept_back, shard_validation
 
 STAGES = ("dit",)
 
@@ -53,6 +54,8 @@ def run_large(
     shards = derived(config)
     place, about = folder / "data" / "shards.json", {"digest": shards.digest, **shards.about}
     check_claim(place, about, "set of shards")
+    if config.loop.validate_every and not config.held_out:
+        raise ValueError("There are no held-out films to be measured: set held_out, or loop.validate_every to 0.")
     run, schedule = dit_run(config, folder, shards, device), schedule_of(config, shards)
     with in_turn():  # named among the run's data, in its record
         claim(place, about, "set of shards")
@@ -76,7 +79,8 @@ def run_large(
         ]
         return flow_loss(dit, samples, tasks[draws.slice], text, config.shift(batch.grid), draws)
 
-    return train(run, loss, deadline=deadline, size=schedule.size)
+    validation = shard_validation(config, dit, shards) if run.config.validate_every else None
+    return train(run, loss, deadline=deadline, size=schedule.size, validation=validation)
 
 
 def flow_loss(
@@ -97,12 +101,6 @@ def flow_loss(
     return video_flow_error(dit, latents, boxed, boxes, tasks, text_BMC, mask_BM, weights_C, time_B, noise)
 
 
-def possible(task: str, frames: int) -> str:
-    """A task at this length: where its known frames would be all there are, it is text to video."""
-    known = {"image_to_video": 1, "continuation": 2}.get(task, 0)
-    return task if frames > known else "text_to_video"
-
-
 def derived(config: LargeVideoConfig) -> ShardSet:
     """The shards of a recipe. ValueError where they are none of its, or another encoder's than it names."""
     if not config.data:
@@ -121,10 +119,13 @@ def derived(config: LargeVideoConfig) -> ShardSet:
     return shards
 
 
-def items_of(shards: ShardSet) -> dict[Grid, np.ndarray]:
-    """The numbers of the records of each size; the last record is no sample."""
+def items_of(config: LargeVideoConfig, shards: ShardSet) -> dict[Grid, np.ndarray]:
+    """The numbers of the records of each size that are learnt from; the last record is no sample."""
+    kept = kept_back(config, shards)
     found: dict[Grid, list[int]] = {}
     for number in range(len(shards) - 1):
+        if shards.facts(number)["film"] in kept:
+            continue
         t, h, w = shards.facts(number)["grid"]
         found.setdefault((t, h, w), []).append(number)
     return {grid: np.array(numbers) for grid, numbers in found.items()}
@@ -141,7 +142,7 @@ def rows_of(config: LargeVideoConfig) -> dict[str, dict[Grid, int]]:
 
 def schedule_of(config: LargeVideoConfig, shards: ShardSet) -> Schedule:
     """The batches of the whole run. ValueError where a stage has no samples at all."""
-    items, rows = items_of(shards), rows_of(config)
+    items, rows = items_of(config, shards), rows_of(config)
     return Schedule(
         [
             (
@@ -177,6 +178,7 @@ def dit_run(config: LargeVideoConfig, folder: Path, shards: ShardSet, device: to
     ]
     stages[-1].pop("steps")  # of the last there may be more
     data = {"seed": config.seed, "shards": shards.digest, "stages": stages, "shift_from": config.shift_from}
+    data |= {"held_out": config.held_out} if config.held_out else {}  # as checkpoints say it from before there were any
     loop = replace(config.loop, steps=sum(s.steps for s in config.stages), batch=config.stages[0].batch)
     layout = Layout(**asdict(config.layout))
     return Run(folder / config.part, {config.part: dit}, loop, data, spread_over(layout, config.memory), device)
@@ -202,7 +204,7 @@ class Epochs:
 
 def table(config: LargeVideoConfig, shards: ShardSet) -> Table:
     """What every stage takes: nothing of the shards is left away unsaid."""
-    items, rows = items_of(shards), rows_of(config)
+    items, rows = items_of(config, shards), rows_of(config)
     shown = Table("stage", "bucket", "records", "a batch", "predicted step over the mean", "left over by an epoch")
     for stage in config.stages:
         costs = sample_costs(config.model, stage.grids, config.text_tokens, config.memory.recompute)
@@ -217,6 +219,9 @@ def table(config: LargeVideoConfig, shards: ShardSet) -> Table:
     unused = set(items) - {grid for stage in config.stages for grid in stage.grids}
     for grid in sorted(unused):
         shown.add_row("in no stage", _name(grid), str(len(items[grid])), "", "", "")
+    if config.held_out:
+        kept = len(shards) - 1 - sum(map(len, items.values()))
+        shown.add_row("held out", f"{config.held_out} films", str(kept), "", "", "")
     return shown
 
 

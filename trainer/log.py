@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-STEPS = "steps.jsonl"  # within a stage's folder: every step's loss as it was, to compare runs by
+# Within a stage's folder: every step's loss as it was, to compare runs by; and the held-out errors.
+STEPS, HELD_OUT = "steps.jsonl", "validation.jsonl"
 
 
 @dataclass

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from engine.device import CPU, mixed
 from trainer.draws import Draws
+from trainer.kernels import kernels
 from trainer.optimisation import FREE, LoopConfig
 from trainer.parallel.optimiser import set_rate
 from trainer.report import Report
 from trainer.run import Run, Stopped, learning_rate
+from trainer.validation import Validation, measure
 from trainer.watch import Watch
 
 __all__ = ["FREE", "LoopConfig", "Loss", "LossValue", "Run", "Stopped", "learning_rate", "train"]
@@ -29,10 +27,18 @@ LossValue = tuple[Tensor, dict[str, float]]  # what is minimised, and what is lo
 Loss = Callable[[int, Draws], LossValue]  # of a batch by its number; a `Draws` is a torch.Generator
 
 
-def train(run: Run, loss: Loss, *, deadline: float = math.inf, size: Callable[[int], int] | None = None) -> bool:
+def train(
+    run: Run,
+    loss: Loss,
+    *,
+    deadline: float = math.inf,
+    size: Callable[[int], int] | None = None,
+    validation: Validation | None = None,
+) -> bool:
     """Train until the stage is finished (True) or `time.monotonic()` reaches the deadline (False).
 
-    `size`: how many rows a batch has, by its number; all as many as `config.batch` without it.
+    `size`: how many rows a batch has, by its number; all as many as `config.batch` without it. `validation` is measured
+    every `config.validate_every` steps and at the end: ValueError where it is asked for and there is none.
 
     Goes on where the run stands; a finished run is left as it is. Under torchrun every rank calls this, and its loss
     takes the rows that `draws.rows` names. Stopped: the loss is not finite, or faults follow one another; the last
@@ -42,6 +48,8 @@ def train(run: Run, loss: Loss, *, deadline: float = math.inf, size: Callable[[i
         return True
     config, saved = run.config, run.step if run.saved else None
     run.forget_later()
+    if config.validate_every and validation is None:
+        raise ValueError(f"The stage {run.folder.name} has no held-out samples: set its validate_every to 0.")
     if config.faults.spike and config.checkpoints == "file":
         raise ValueError(
             "A single file holds no earlier state to go back to at a spike: set `checkpoints` to auto, async or sync, "
@@ -53,7 +61,12 @@ def train(run: Run, loss: Loss, *, deadline: float = math.inf, size: Callable[[i
     watch = Watch(run.folder, run.ranks, config.faults, run.faults)
     with Report(run) as report, watch:
         while not run.finished and not _late(run, deadline):
+            before = run.step
             _train_step(run, loss, size or (lambda _: config.batch), watch, report)
+            # Before the step is kept: what goes on from there has its row.
+            if validation is not None and run.step > before and _is_measured(run):
+                watch.enter("validation", run.step)
+                report.validated(validation.digest, measure(run, validation))
             saved = saved if saved is None else min(saved, run.step)  # it may have gone back
             if run.step % config.save_every == 0 and run.step != saved:
                 watch.enter("checkpoint", run.step)
@@ -99,7 +112,7 @@ class _Part:
         run, began = self.run, time.monotonic()
         draws = Draws.of(run.config.seed, self.batch, self.rows, self.whole)
         self.watch.enter("loss", run.step)
-        with _kernels(run.device):
+        with kernels(run.device):
             value, metrics = self.of(self.batch, draws)
         if len(self.rows) < self.whole and not draws.asked:
             raise ValueError(f"The stage {run.folder.name} takes whole batches: run it as one process and microbatch.")
@@ -142,14 +155,6 @@ def _late(run: Run, deadline: float) -> bool:
     return deadline < math.inf and run.ranks.any(time.monotonic() >= deadline)
 
 
-@contextmanager
-def _kernels(device: torch.device) -> Iterator[None]:
-    """bf16 where it is safe and fast; on CPU the plain attention: with short sequences flash attention's backward is
-    several times slower.
-    """
-    with mixed(device):
-        if device.type == CPU.type:
-            with sdpa_kernel(SDPBackend.MATH):
-                yield
-        else:
-            yield
+def _is_measured(run: Run) -> bool:
+    every = run.config.validate_every
+    return every > 0 and (run.finished or run.step % every == 0)

@@ -29,6 +29,7 @@ from trainer.claim import claim
 from trainer.data import FormatBank, batch_indices, build_bank, check_batches, open_bank
 from trainer.draws import Draws
 from trainer.loop import LossValue, Run, train
+from trainer.motion_held_out import check_apart, motion_validation
 from trainer.objectives.motion_vae import fit_linear, motion_vae_loss
 from trainer.objectives.product_mask import product_mask_loss
 from trainer.objectives.rectified_flow import rectified_flow_loss, sample_captions, sample_conditions
@@ -37,6 +38,7 @@ from trainer.photos import build_photos, open_photos
 from trainer.ranks import by_first
 from trainer.recipes.nano import NanoConfig
 from trainer.tokenizer import motion_prompts, train_tokenizer
+from trainer.validation import check_unmeasured
 
 STAGES = ("bank", "motion_vae", "scene_depth", "single_dit", "product_mask")
 ENCODED_TOGETHER = 128  # clips
@@ -56,6 +58,9 @@ def run_nano(
     stage lacks what an earlier one makes, or where the folder holds another recipe's work.
     """
     config.photos.check()
+    check_unmeasured({"motion_vae": config.vae, "scene_depth": config.scene_depth, "product_mask": config.mask}, stages)
+    if config.dit.validate_every and "single_dit" in stages:
+        check_apart(config.bank)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     clips, photos = config.bank.scenes * config.bank.motions, config.photos.count
     check_batches(
@@ -185,7 +190,8 @@ def train_single_dit(config: NanoConfig, folder: Path, deadline: float = math.in
         captions = sample_captions(banks[format].words, config.extra_captions, (config.seed, 1, step))
         return rectified_flow_loss(dit, text, tokenizer, vae, depth, batch, photo, rows, captions, generator)
 
-    return train(run, loss, deadline=deadline)
+    validation = motion_validation(dit, text, tokenizer, vae, depth) if config.dit.validate_every else None
+    return train(run, loss, deadline=deadline, validation=validation)
 
 
 def single_dit_run(config: NanoConfig, folder: Path, device: torch.device = CPU) -> Run:

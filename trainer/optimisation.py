@@ -22,6 +22,7 @@ class LoopConfig:
     seed: int = 0
     save_every: int = 100
     log_every: int = 20
+    validate_every: int = 0  # steps between two measurements of the held-out error; 0: none
     # One file, or folders that any number of ranks can read, written while training goes on or not. "auto": a file for
     # one process, "async" for several and where spikes are watched for, which a run goes back before.
     checkpoints: Literal["auto", "file", "async", "sync"] = "auto"
@@ -38,6 +39,8 @@ class LoopConfig:
         for name in ("save_every", "log_every", "microbatches"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, and {getattr(self, name)} was asked for.")
+        if self.validate_every < 0:
+            raise ValueError(f"validate_every is a number of steps, or 0 for never: not {self.validate_every}.")
 
 
 # A run may go on with another value of these: more steps, another rhythm of saving and logging, other care.
@@ -45,6 +48,7 @@ FREE = (
     "steps",
     "save_every",
     "log_every",
+    "validate_every",
     "checkpoints",
     "keep",
     "tensorboard",

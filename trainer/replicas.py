@@ -38,9 +38,12 @@ class Spreading(Protocol):
     @property
     def splits_weights(self) -> bool: ...
     @property
+    def data_rank(self) -> int: ...
+    @property
     def data_size(self) -> int: ...
     def share(self, batch: int, parts: int = 1) -> list[range]: ...
     def backward(self, parts: Sequence[Part]) -> tuple[float, dict[str, float]]: ...
+    def evaluate(self, parts: Sequence[Part]) -> tuple[float, dict[str, float]]: ...
     def clip(self, limit: float) -> Tensor: ...
     def saved_form(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]: ...
     def own_form(self, saved: Mapping[str, Tensor]) -> dict[str, Tensor]: ...
@@ -55,8 +58,16 @@ class Replicas:
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
         self.net = nn.ModuleDict(dict(modules))
         together = dist.is_initialized()
-        self.data_rank = dist.get_rank() if together else 0
-        self.data_size = dist.get_world_size() if together else 1
+        self._rank = dist.get_rank() if together else 0
+        self._world = dist.get_world_size() if together else 1
+
+    @property
+    def data_rank(self) -> int:
+        return self._rank
+
+    @property
+    def data_size(self) -> int:
+        return self._world
 
     def share(self, batch: int, parts: int = 1) -> list[range]:
         """This rank's rows of a global batch, in `parts` microbatches. ValueError where there are too few rows."""
@@ -74,11 +85,21 @@ class Replicas:
             value, metrics = part.loss()
             share = part.items / items
             (value if share == 1 else value * share).backward()
-            for name, one in {"loss": value.item(), **metrics}.items():
-                sums[name] = sums.get(name, 0.0) + (one if share == 1 else one * share)
+            _add(sums, {"loss": value.item(), **metrics}, share)
         if self.data_size > 1:
             _sum_gradients(self.net.parameters())
             sums = dict(zip(sums, _summed(list(sums.values()), self.data_size), strict=True))
+        return sums.pop("loss"), sums
+
+    @torch.no_grad()
+    def evaluate(self, parts: Sequence[Part]) -> tuple[float, dict[str, float]]:
+        """The same without gradients; parts may be of no items."""
+        items = _summed([sum(part.items for part in parts)], self.data_size)[0]
+        sums: dict[str, float] = {}
+        for part in parts:
+            value, metrics = part.loss()
+            _add(sums, {"loss": value.item(), **metrics}, part.items / items)
+        sums = dict(zip(sums, _summed(list(sums.values()), self.data_size), strict=True))
         return sums.pop("loss"), sums
 
     def clip(self, limit: float) -> Tensor:
@@ -119,6 +140,11 @@ def _sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     totals = flat.split([parameter.numel() for parameter in learnt])
     for parameter, total, ranks in zip(learnt, totals, used.tolist(), strict=True):
         parameter.grad = total.view_as(parameter) if ranks else None
+
+
+def _add(sums: dict[str, float], means: Metrics, share: float) -> None:
+    for name, one in means.items():
+        sums[name] = sums.get(name, 0.0) + (one if share == 1 else one * share)
 
 
 def _summed(values: list[float], ranks: int) -> list[float]:

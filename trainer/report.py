@@ -30,6 +30,7 @@ class Report:
         self.board: Any = None
         self.meter, self.work = Meter(run.modules, run.spread.recompute), Work()
         self.peak = run.config.peak_tflops or _peak(run)
+        self.told = self.held_out = ""  # for the bar
         self.worked = 0.0  # seconds of this rank's own since the last row
         self.since, self.first = time.monotonic(), run.step
         self._open = ExitStack()
@@ -58,6 +59,15 @@ class Report:
             self._row()
         self.bar.update(self.task, completed=run.step)
 
+    def validated(self, digest: str, found: dict[str, float]) -> None:
+        """The held-out error after the last step, of what has this digest."""
+        if not self.writes:
+            return
+        self.run.held_out_log.append({"step": self.run.step, "of": digest, **found})
+        self._tell({f"held_out/{name}": value for name, value in found.items()})
+        self.held_out = f" held-out {found['loss']:.4f}"
+        self._describe()
+
     def went_back(self) -> None:
         """Steps were taken back, and what was counted since with them."""
         self.worked, self.work, self.since, self.first = 0.0, Work(), time.monotonic(), self.run.step
@@ -69,9 +79,13 @@ class Report:
         if self.writes:
             run.log.write(run.step, means)
             self._tell({**means, **speed})
-            self.bar.update(self.task, description=f"{run.folder.name} loss {means['loss']:.4f}{_told(speed)}")
+            self.told = f" loss {means['loss']:.4f}{_told(speed)}"
+            self._describe()
         run.tally = Tally()
         self.went_back()
+
+    def _describe(self) -> None:
+        self.bar.update(self.task, description=f"{self.run.folder.name}{self.told}{self.held_out}")
 
     def _speed(self, steps: int, seconds: float) -> dict[str, float]:
         """Of all ranks by the clock on the wall, waiting and saving with it; empty where no step was made."""

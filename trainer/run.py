@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from trainer.checkpoint import FILE, Checkpoints, last_good, read_file, save_fil
 from trainer.claim import differences
 from trainer.ema import Average
 from trainer.faults import FaultLog, Spikes
-from trainer.log import STEPS, Log, Tally
+from trainer.log import HELD_OUT, STEPS, Log, Tally
 from trainer.optimisation import FREE, LoopConfig
 from trainer.parallel.optimiser import groups, make_optimiser, make_states, order
 from trainer.ranks import Ranks
@@ -104,6 +105,10 @@ class Run:
     def steps_log(self) -> Log:
         return Log(self.folder / STEPS)
 
+    @property
+    def held_out_log(self) -> Log:
+        return Log(self.folder / HELD_OUT)
+
     def save(self) -> None:
         """Keep the state; a kill at any time leaves a checkpoint that is whole."""
         facts = {
@@ -132,6 +137,22 @@ class Run:
     def use_average(self) -> None:
         """Put the averaged weights into the modules: for export and evaluation."""
         self.averaged.put_into_net()
+
+    @contextmanager
+    def with_average(self) -> Iterator[None]:
+        """The averaged weights in the modules, to be measured; afterwards all is bit for bit as it was. Meanwhile the
+        weights are there once more.
+        """
+        present = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
+        training = [module for module in self.net.modules() if module.training]
+        self.use_average()
+        self.net.eval()
+        try:
+            yield
+        finally:
+            self.net.load_state_dict(present)
+            for module in training:
+                module.training = True
 
     def advance(self, loss: float) -> None:
         """A step was made: it counts, and its weights are taken into the average."""
@@ -175,6 +196,7 @@ class Run:
         if self.ranks.rank == 0:
             self.log.forget_after(self.step)
             self.steps_log.forget_after(self.step)
+            self.held_out_log.forget_after(self.step)
 
     def _next(self, batch: int) -> int:
         while batch in self.left_out:

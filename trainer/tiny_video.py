@@ -26,6 +26,7 @@ from engine.models.video_dit import VideoDiT
 from trainer.checkpoint import saved_files
 from trainer.data import batch_indices, check_batches
 from trainer.draws import Draws
+from trainer.film_held_out import check_apart, film_validation
 from trainer.film_latents import (
     BOXED_EVERY,
     check_encoder,
@@ -50,6 +51,7 @@ from trainer.ranks import by_first, in_turn
 from trainer.recipes.tiny_video import TinyVideoConfig
 from trainer.replicas import spread_over
 from trainer.tokenizer import train_tokenizer
+from trainer.validation import check_unmeasured
 
 STAGES = ("bank", "text", "video_vae", "latents", "single_dit", "multimodal_dit")
 TOKENIZER, LATENTS = "tokenizer.json", "latents"  # within a run's folder
@@ -79,6 +81,9 @@ def run_tiny_video(
         "single_dit": partial(train_single_dit, device=device),
         "multimodal_dit": partial(train_multimodal_dit, device=device),
     }
+    check_unmeasured({"text": config.text_loop, "video_vae": config.vae_loop}, stages)
+    if config.dit_loop.validate_every and {"single_dit", "multimodal_dit"} & {*stages}:
+        check_apart(config.films)
     if {"text", "video_vae"} & {*stages}:
         _check_begun(config, folder, device)
     return all(makers[stage](config, folder, deadline) for stage in STAGES if stage in stages)
@@ -233,7 +238,8 @@ def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadl
     if run.finished:
         return True
     latents = open_latents(config, folder / LATENTS)
-    check_encoder(folder / LATENTS, averaged_vae(video_vae_run(config, folder, run.device)))
+    vae = averaged_vae(video_vae_run(config, folder, run.device))
+    check_encoder(folder / LATENTS, vae)
     films = open_films(folder / "bank", config.films)
     text = trained_text(config, folder, films, run.device)
     tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config["max_tokens"])
@@ -254,7 +260,10 @@ def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadl
         clips, boxed = clips.to(run.device), boxed.to(run.device)
         return video_flow_loss(dit, clips, boxed, boxes, tasks, features, token_mask, weights_C, draws)
 
-    return train(run, loss, deadline=deadline)
+    size, validation = (config.films.height, config.films.width), None
+    if config.dit_loop.validate_every:
+        validation = film_validation(dit, text, tokenizer, vae, latents, weights_C, size)
+    return train(run, loss, deadline=deadline, validation=validation)
 
 
 def trained_text(config: TinyVideoConfig, folder: Path, films: FilmBank, device: torch.device = CPU) -> ErnieEncoder:

@@ -27,6 +27,7 @@ from trainer import __main__ as command_line
 from trainer.data import batch_indices
 from trainer.loop import LoopConfig, LossValue, Run, train
 from trainer.ranks import Ranks
+from trainer.validation import Probe, Validation, noise_of, time_grid
 
 LOOP = LoopConfig(steps=16, batch=4, learning_rate=1e-2, warmup=3, save_every=4, log_every=2, tensorboard=False, seed=3)
 
@@ -56,7 +57,8 @@ def run_tiny(
 ) -> bool:
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     run = make(config, folder, device)
-    return train(run, loss_of(config, folder, run), deadline=deadline)
+    measured = validation_of(run) if config.loop.validate_every else None
+    return train(run, loss_of(config, folder, run), deadline=deadline, validation=measured)
 
 
 def make(config: TinyConfig, folder: Path, device: torch.device = CPU) -> Run:
@@ -94,6 +96,20 @@ def loss_of(config: TinyConfig, folder: Path, run: Run):
         return value, {"noise": noise.square().mean().item()}
 
     return loss
+
+
+def validation_of(run: Run, probes: int = 3) -> Validation:
+    """Of the toy: unseen rows at five times, as many probes as no two ranks share evenly."""
+    model, times = run.modules["model"], time_grid()
+
+    def probe(place: int) -> Probe:
+        at = tuple(i for i in range(len(times)) for _ in range(2))
+        x = noise_of((2, 6), 1, place).repeat(len(times), 1)
+        noisy = (x + torch.tensor(times)[list(at), None] * noise_of((len(at), 6), 2, place)).to(run.device)
+        wanted = noisy.sum(-1)
+        return Probe(at, lambda: (model(noisy)[:, 0].float() - wanted).square())
+
+    return Validation.of(times, [probe(i) for i in range(probes)], (), "toy")
 
 
 def plant(what: str, folder: Path) -> float:

@@ -73,20 +73,36 @@ def rectified_flow_loss(
     batch, device = len(rows), latents_BCThw.device
     time_B = shifted(torch.randn(batch, generator=generator), TIME_SHIFT, TIME_SPREAD).to(device)
     noise = torch.randn(latents_BCThw.shape, generator=generator).to(device)
-    t = time_B[:, None, None, None, None]
-    noisy = (1 - t) * latents_BCThw + t * noise
     with torch.no_grad():
         condition = dense_condition(photo_BCHW, vae.reference(photo_BCHW), depth(photo_BCHW))
     every = [*rows, *captions]
     token_ids, token_mask = (x.to(device) for x in tokenizer([row.prompt for row in every]))
     features = text(token_ids, token_mask)
-    controls = control_tensors([(r.camera, r.camera_strength, r.subject, r.subject_strength) for r in rows])
-    ids, strengths = (x.to(device) for x in controls)
-    velocity = dit(noisy, time_B, features[:batch], token_mask[:batch], condition, ids, strengths).float()
-    error_BCThw = (velocity - (noise - latents_BCThw)).square()
+    error_BCThw = velocity_error(
+        dit, latents_BCThw, noise, time_B, features[:batch], token_mask[:batch], condition, rows
+    )
     flow = (error_BCThw * channel_weights(vae)).mean()
     align, named = alignment_loss(dit, features, token_mask, every)
     return flow + ALIGN_WEIGHT * align, {"plain": error_BCThw.mean().item(), "align": align.item(), "named": named}
+
+
+def velocity_error(
+    dit: SingleDiT,
+    latents_BCThw: Tensor,
+    noise: Tensor,
+    time_B: Tensor,
+    features_BMC: Tensor,
+    mask_BM: Tensor,
+    condition: Tensor,
+    rows: list[Controls],
+) -> Tensor:
+    """[B, C, T, h, w]: the squared error of the velocity at these times and with this noise, on the latents' device."""
+    t = time_B[:, None, None, None, None]
+    noisy = (1 - t) * latents_BCThw + t * noise
+    controls = control_tensors([(r.camera, r.camera_strength, r.subject, r.subject_strength) for r in rows])
+    ids, strengths = (x.to(latents_BCThw.device) for x in controls)
+    velocity = dit(noisy, time_B, features_BMC, mask_BM, condition, ids, strengths).float()
+    return (velocity - (noise - latents_BCThw)).square()
 
 
 def alignment_loss(dit: SingleDiT, features_BMC: Tensor, mask_BM: Tensor, rows: list[Controls]) -> tuple[Tensor, float]:

@@ -24,6 +24,12 @@ def sample_tasks(count: int, rng: np.random.Generator) -> list[str]:
     return [str(task) for task in rng.choice(list(TASKS), count, p=list(TASKS.values()))]
 
 
+def possible(task: str, frames: int) -> str:
+    """A task at this length: where its known frames would be all there are, it is text to video."""
+    known = {"image_to_video": 1, "continuation": 2}.get(task, 0)
+    return task if frames > known else "text_to_video"
+
+
 def known_mask(tasks: list[str], boxes: np.ndarray, shape: tuple[int, int, int]) -> Tensor:
     """[B, 1, t, h, w]: 1 where the latents are known. `boxes` [B, 4] are top, left, bottom, right in latents."""
     mask = torch.zeros(len(tasks), 1, *shape)
@@ -71,6 +77,25 @@ def video_flow_error(
     noise: Tensor,
 ) -> tuple[Tensor, dict[str, float]]:
     """The same at these times and with this noise; all tensors are on one device, the model's."""
+    error_BCThw = velocity_error(
+        dit, latents_BCThw, boxed_BCThw, boxes_B4, tasks, text_BMC, text_mask_BM, time_B, noise
+    )
+    error_C = error_BCThw.mean((0, 2, 3, 4))
+    return (error_C * weights_C).mean(), {"plain": error_C.mean().item()}
+
+
+def velocity_error(
+    dit: VideoDiT,
+    latents_BCThw: Tensor,
+    boxed_BCThw: Tensor,
+    boxes_B4: np.ndarray,
+    tasks: list[str],
+    text_BMC: Tensor,
+    text_mask_BM: Tensor,
+    time_B: Tensor,
+    noise: Tensor,
+) -> Tensor:
+    """[B, C, t, h, w]: the squared error of the velocity."""
     device, t = latents_BCThw.device, time_B[:, None, None, None, None]
     known = known_mask(tasks, boxes_B4, tuple(latents_BCThw.shape[2:])).to(device)  # type: ignore[arg-type]
     inside = torch.tensor([task == "inpainting" for task in tasks], device=device)[:, None, None, None, None]
@@ -78,5 +103,4 @@ def video_flow_error(
     condition = condition_of(given, known, dit.config["condition_channels"] - latents_BCThw.shape[1])
     velocity = dit((1 - t) * latents_BCThw + t * noise, time_B, text_BMC, text_mask_BM, condition)
     assert isinstance(velocity, Tensor)
-    error_C = (velocity.float() - (noise - latents_BCThw)).square().mean((0, 2, 3, 4))
-    return (error_C * weights_C).mean(), {"plain": error_C.mean().item()}
+    return (velocity.float() - (noise - latents_BCThw)).square()

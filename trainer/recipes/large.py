@@ -22,6 +22,9 @@ FORMATS_480: tuple[Grid, ...] = ((21, 104, 60), (21, 78, 78), (21, 88, 70), (1, 
 FORMATS_720: tuple[Grid, ...] = ((31, 160, 90), (31, 120, 120), (31, 134, 108), (1, 90, 160))
 
 
+HELD_OUT, VALIDATE_EVERY = 64, 500  # films, steps
+
+
 @dataclass(frozen=True)
 class Stage:
     """A part of the schedule: its usual size, samples of a step of that size, samples in all; further sizes, of which a
@@ -58,6 +61,7 @@ class LargeVideoConfig:
     states: States = field(default_factory=States)
     data: str = ""
     encoder: str = ""
+    held_out: int = 0  # films that no step takes, for the held-out error
     layout: Axes = field(default_factory=Axes)  # under torchrun
     memory: Memory = field(default_factory=Memory)
     # Every batch is a multiple of it: so many ranks, or any divisor of it, share each batch evenly.
@@ -67,6 +71,12 @@ class LargeVideoConfig:
         default_factory=lambda: LoopConfig(steps=0, batch=0, learning_rate=1e-4, warmup=2000, ema=0.9999)
     )
     seed: int = 0
+
+    @classmethod
+    def measured(cls, name: str, model: dict[str, Any], stages: tuple[Stage, ...], **settings: Any) -> LargeVideoConfig:
+        """A recipe that keeps films back, and measures its error on them: runs from before there was that do not."""
+        config = cls(name, model, stages, held_out=HELD_OUT, **settings)
+        return replace(config, loop=replace(config.loop, validate_every=VALIDATE_EVERY))
 
     @property
     def part(self) -> str:
@@ -112,5 +122,6 @@ def smoke(config: LargeVideoConfig) -> LargeVideoConfig:
         text_tokens=32,
         multiple=2,
         shift_from=5,
+        held_out=0,
         loop=LoopConfig(steps=0, batch=0, learning_rate=1e-3, warmup=2, ema=0.9, save_every=2, log_every=2),
     )

@@ -11,7 +11,7 @@ from trainer.recipes.large import FORMATS_256, FORMATS_480, FORMATS_720, LargeVi
 
 def multimodal_dit_13b() -> LargeVideoConfig:
     """81 frames at 256 x 256 and 832 x 480, then 121 at 1280 x 720."""
-    return LargeVideoConfig(
+    return LargeVideoConfig.measured(
         "multimodal_dit_13b",
         MULTIMODAL_DIT["13b"],
         (

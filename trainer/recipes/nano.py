@@ -34,7 +34,9 @@ class NanoConfig:
         default_factory=lambda: LoopConfig(steps=1500, batch=32, learning_rate=2e-3, save_every=100, ema=0.99)
     )
     dit: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=4000, batch=32, learning_rate=1e-3, save_every=100, ema=0.998)
+        default_factory=lambda: LoopConfig(
+            steps=4000, batch=32, learning_rate=1e-3, save_every=100, ema=0.998, validate_every=100
+        )
     )
     mask: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=1500, batch=8, learning_rate=1e-3, save_every=100)
@@ -55,6 +57,6 @@ def nano_smoke() -> NanoConfig:
         photos=PhotosConfig(count=16, processes=1),
         vae=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
         scene_depth=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
-        dit=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
+        dit=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1, validate_every=4),
         mask=LoopConfig(steps=2, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
     )

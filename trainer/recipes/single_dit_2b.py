@@ -11,7 +11,7 @@ from trainer.recipes.large import FORMATS_256, FORMATS_480, LargeVideoConfig, St
 
 def single_dit_2b() -> LargeVideoConfig:
     """81 frames, at 256 x 256 and then at 832 x 480."""
-    return LargeVideoConfig(
+    return LargeVideoConfig.measured(
         "single_dit_2b",
         SINGLE_DIT["2b"],
         (

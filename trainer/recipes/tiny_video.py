@@ -50,7 +50,13 @@ class TinyVideoConfig:
     )
     dit_loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
-            steps=4400, batch=16, learning_rate=1e-3, ema=0.99, save_every=50, optimiser="fused"
+            steps=4400,
+            batch=16,
+            learning_rate=1e-3,
+            ema=0.99,
+            save_every=50,
+            optimiser="fused",
+            validate_every=200,
         )
     )
 
@@ -77,5 +83,5 @@ def tiny_video_smoke() -> TinyVideoConfig:
         multimodal_dit={**tiny, "dual_depth": 1, "single_depth": 1},
         text_loop=loop,
         vae_loop=loop,
-        dit_loop=loop,
+        dit_loop=replace(loop, validate_every=2),
     )
