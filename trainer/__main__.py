@@ -50,6 +50,11 @@ class Recipe:
         return getattr(import_module(module), function)
 
 
+MOTION_VAE = (
+    "trainer.motion_vae:run_motion_vae",
+    "trainer.motion_vae:export_motion_vae",
+    "trainer.motion_vae:STAGES",
+)
 NANO = ("trainer.nano:run_nano", "trainer.export:export_nano", "trainer.nano:STAGES")
 TINY = ("trainer.tiny_video:run_tiny_video", "trainer.export:export_tiny_video", "trainer.tiny_video:STAGES")
 DISTIL = ("trainer.distil:run_distil", "trainer.distil:export_distil", "trainer.distil:STAGES")
@@ -63,6 +68,8 @@ RECIPES = {
     "dpo": Recipe("trainer.recipes.dpo:dpo", *DPO),
     "dpo_smoke": Recipe("trainer.recipes.dpo:dpo_smoke", *DPO),
     "lora": Recipe("trainer.recipes.lora:lora", *LORA),
+    "motion_vae": Recipe("trainer.recipes.motion_vae:motion_vae", *MOTION_VAE),
+    "motion_vae_smoke": Recipe("trainer.recipes.motion_vae:motion_vae_smoke", *MOTION_VAE),
     "multimodal_dit_13b": Recipe("trainer.recipes.multimodal_dit_13b:multimodal_dit_13b", *LARGE),
     "multimodal_dit_13b_smoke": Recipe("trainer.recipes.multimodal_dit_13b:multimodal_dit_13b_smoke", *LARGE),
     "multimodal_dit_300b": Recipe("trainer.recipes.multimodal_dit_300b:multimodal_dit_300b", *LARGE),

@@ -222,7 +222,7 @@ def single_dit_run(config: NanoConfig, folder: Path, device: torch.device = CPU)
 def finished_vae(config: NanoConfig, folder: Path, device: torch.device = CPU) -> MotionVAE:
     """The averaged Motion VAE, frozen; ValueError where it is not trained to its end: latents of it would be kept."""
     run = motion_vae_run(config, folder, device)
-    if not run.finished:
+    if not run.finished or not (run.step or run.start):
         raise ValueError(
             f"The Single-DiT learns on the latents of a finished Motion VAE; {run.folder} has {run.step} of "
             f"{run.config.steps} steps. Run the stage `motion_vae` to its end first."
