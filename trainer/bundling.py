@@ -64,6 +64,8 @@ def check_trained(folder: Path, runs: dict[str, Run], needed: dict[str, str], un
 def write_whole(
     out: Path, card: Card, version: str, provenance: dict[str, Any], write_parts: Callable[[Path], None]
 ) -> Bundle:
+    # Figures of what this bundle was made of are not its own.
+    provenance = {name: value for name, value in provenance.items() if name != "evaluation"}
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as name:
         made = Path(name) / "bundle"

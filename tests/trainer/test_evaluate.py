@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from datapipe.worlds.clip import GRIDS, make_clips
+from engine.bundles import read_bundle
 from engine.media.video import probe_video
 from tests.trainer.tiny_bundle import write_tiny_bundle
 from trainer.__main__ import main
@@ -224,7 +225,10 @@ def test_a_page_shows_every_figure_says_what_wins_and_needs_nothing_else(figures
 def test_the_command_writes_a_whole_report(tmp_path, capsys):
     bundle, out = write_tiny_bundle(tmp_path / "tiny").path, tmp_path / "report"
     sizes = ["--scenes", "3", "--clips", "2", "--seeds", "2", "--training-scenes", "2"]
-    assert main(["evaluate", str(bundle), "--out", str(out), *sizes]) == 0
+    card = tmp_path / "with-figures"
+    assert main(["evaluate", str(bundle), "--out", str(out), *sizes, "--into-card", str(card)]) == 0
+    figures = json.loads((out / "evaluation.json").read_text())["figures"]
+    assert read_bundle(card).provenance["evaluation"]["figures"] == figures
     page = Page((out / "index.html").read_text())
     assert all((out / name).exists() for name in page.files) and len(page.files) == 3 * (2 * 4 + 2)
     found = {row["name"]: row for row in json.loads((out / "evaluation.json").read_text())["figures"]}

@@ -16,6 +16,8 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     usual = Options()
     parser.add_argument("bundle", type=Path, help="the folder of a bundle")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
+    told = "also write the bundle to this new folder, with the figures in its card and its bundle.json"
+    parser.add_argument("--into-card", type=Path, metavar="NEW", help=told)
     parser.add_argument("--dit", choices=("single", "multimodal"), default="single", help="of a bundle with both")
     parser.add_argument("--steps", type=count, help="denoising steps, to compare few with many (the bundle's own)")
     parser.add_argument("--scenes", type=count, default=usual.scenes, help=f"held-out scenes ({usual.scenes})")
@@ -34,7 +36,10 @@ def evaluate(options: argparse.Namespace) -> int:
     import cv2  # seconds of imports, which the other commands do without
     import torch
 
+    from engine.bundles import steps_of
+    from engine.requests import ImageToVideo
     from trainer.evaluate import run
+    from trainer.evaluate.card import check_card, with_evaluation
     from trainer.evaluate.makers import load_maker
     from trainer.evaluate.outside import load_judges
     from trainer.evaluate.report import write_report
@@ -44,8 +49,15 @@ def evaluate(options: argparse.Namespace) -> int:
     cv2.setNumThreads(options.threads)
     judges = load_judges(options.clip, options.arcface, options.vbench)
     asked = Options(options.scenes, options.clips, options.seeds, options.training_scenes)
-    made = run.evaluate(load_maker(options.bundle, options.dit, options.steps), options.out, asked, judges)
+    maker = load_maker(options.bundle, options.dit, options.steps)
+    if options.into_card:
+        check_card(maker.bundle, options.into_card)
+    made = run.evaluate(maker, options.out, asked, judges)
     write_report(made, options.out)
     Console(width=max(150, Console().width)).print(table_of(made.figures))
     print(f"{options.out / 'index.html'}")
+    if options.into_card:
+        steps = options.steps or steps_of(maker.bundle, ImageToVideo().steps)
+        bundle = with_evaluation(maker.bundle, made, steps, options.into_card)
+        print(f"{bundle.name} {bundle.version} {bundle.digest} in {bundle.path}")
     return 0
