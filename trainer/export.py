@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.bundles import MANIFEST, Bundle, read_bundle
 from engine.conditions import CAMERA_IDS, GRIDS, SUBJECT_IDS
 from engine.requests import ImageToVideo
-from trainer import nano, tiny_video
+from trainer import motion_latents, nano, tiny_video
 from trainer.bundling import Card, check_folders, check_trained, provenance_of, write_models, write_whole
 from trainer.export_mask import (
     MASK_FILES,
@@ -61,10 +61,10 @@ def export_nano(
     }
     if not kept:
         runs["product_mask"] = recorded_mask(mask) if mask else nano.product_mask_run(config, folder)
-    check_trained(folder, runs, {nano.TOKENIZER: "single_dit", nano.STATISTICS: "single_dit"}, unfinished)
+    check_trained(folder, runs, {nano.TOKENIZER: "single_dit", motion_latents.STATISTICS: "single_dit"}, unfinished)
 
     def write_parts(made: Path) -> None:
-        nano.use_statistics(nano.averaged_vae(runs["motion_vae"]), folder)
+        motion_latents.use_statistics(nano.averaged_vae(runs["motion_vae"]), folder)
         go_back(runs, mask_share)
         write_models(made, runs, but=("motion_vae", *(("product_mask",) if mask_share < 1 else ())))
         shutil.copyfile(folder / nano.TOKENIZER, made / nano.TOKENIZER)

@@ -13,23 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
-from rich.progress import track
 from torch import nn
 
-from engine.conditions import CONDITION_CHANNELS, CONTROL_SIZES, GRIDS
-from engine.device import CPU, device_of, mixed
+from engine.conditions import CONDITION_CHANNELS, CONTROL_SIZES
+from engine.device import CPU
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE
 from engine.models.product_mask import ProductMask
 from engine.models.scene_depth import SceneDepth
 from engine.models.single_dit import SingleDiT
 from trainer.batches import motion_batch, photo_tensor
-from trainer.claim import claim
-from trainer.data import FormatBank, batch_indices, build_bank, check_batches, open_bank
+from trainer.data import batch_indices, build_bank, check_batches, open_bank
 from trainer.draws import Draws
 from trainer.loop import LossValue, Run, train
 from trainer.motion_held_out import check_apart, motion_validation
+from trainer.motion_latents import encode_bank, open_latents, use_statistics
 from trainer.objectives.motion_vae import fit_linear, motion_vae_loss
 from trainer.objectives.product_mask import product_mask_loss
 from trainer.objectives.rectified_flow import rectified_flow_loss, sample_captions, sample_conditions
@@ -41,8 +39,7 @@ from trainer.tokenizer import motion_prompts, train_tokenizer
 from trainer.validation import check_unmeasured
 
 STAGES = ("bank", "motion_vae", "scene_depth", "single_dit", "product_mask")
-ENCODED_TOGETHER = 128  # clips
-TOKENIZER, STATISTICS = "tokenizer.json", "latents/statistics.pt"  # within a run's folder
+TOKENIZER = "tokenizer.json"  # within a run's folder
 
 
 def run_nano(
@@ -176,7 +173,7 @@ def train_single_dit(config: NanoConfig, folder: Path, deadline: float = math.in
     if not by_first(make):
         return False
     use_statistics(vae, folder)
-    latents = {format: np.load(folder / "latents" / f"{_name(format)}.npy", mmap_mode="r") for format in banks}
+    latents = {format: open_latents(folder, format) for format in banks}
     sizes = {format: len(values) for format, values in latents.items()}
     dit, text = run.modules["single_dit"], run.modules["text"]
     assert isinstance(dit, SingleDiT) and isinstance(text, ErnieEncoder)
@@ -238,62 +235,6 @@ def averaged_vae(run: Run) -> MotionVAE:
     return vae.eval().requires_grad_(False)
 
 
-def use_statistics(vae: MotionVAE, folder: Path) -> None:
-    """Put the mean and deviation of the bank's latents into the Motion VAE."""
-    statistics = torch.load(folder / STATISTICS, weights_only=True)
-    vae.latent_mean.copy_(statistics["mean"])
-    vae.latent_std.copy_(statistics["std"])
-
-
-@torch.no_grad()
-def encode_bank(
-    config: NanoConfig, folder: Path, banks: dict[str, FormatBank], vae: MotionVAE, deadline: float = math.inf
-) -> bool:
-    """Latent means of every clip [items, C, 4, H/8, W/8] (float16) and their mean and deviation per channel.
-
-    True when all are encoded, False when the deadline came first. ValueError where latents of another Motion VAE lie.
-    """
-    home, total = folder / "latents", config.bank.scenes * config.bank.motions
-    made_of = {"bank": config.bank.described, "motion_vae_steps": config.vae.steps}
-    if (home / "statistics.pt").exists() and not (home / "latents.json").exists():
-        return True  # made by an earlier version, which noted nothing
-    claim(home / "latents.json", made_of, "set of latents")
-    if (home / "statistics.pt").exists():
-        return True
-    for format, bank in banks.items():
-        for start in track(range(0, total, ENCODED_TOGETHER), f"latents {format}"):
-            mark = home / "chunks" / f"{_name(format)}-{start}"
-            if mark.exists():
-                continue
-            if time.monotonic() >= deadline:
-                return False
-            items = np.arange(start, min(start + ENCODED_TOGETHER, total))
-            _encode_chunk(home / f"{_name(format)}.npy", bank, items, total, vae)
-            mark.parent.mkdir(exist_ok=True)
-            mark.touch()
-    _write_statistics(home, list(banks))
-    return True
-
-
-def _encode_chunk(path: Path, bank: FormatBank, items: np.ndarray, total: int, vae: MotionVAE) -> None:
-    device = device_of(vae)
-    photo, _, fields, _ = (x.to(device) for x in motion_batch(bank, items))
-    with mixed(device):
-        mean, _ = vae.encode(fields, vae.reference(photo))
-    if not path.exists():
-        open_memmap(path, mode="w+", dtype=np.float16, shape=(total, *mean.shape[1:])).flush()
-    values = np.load(path, mmap_mode="r+")
-    values[items] = mean.half().cpu().numpy()
-    values.flush()
-
-
-def _write_statistics(home: Path, formats: list[str]) -> None:
-    latents = [torch.from_numpy(np.load(home / f"{_name(format)}.npy")).float() for format in formats]
-    every = torch.cat([values.transpose(0, 1).flatten(1) for values in latents], 1)
-    torch.save({"mean": every.mean(1), "std": every.std(1)}, home / "statistics.tmp")
-    (home / "statistics.tmp").replace(home / "statistics.pt")
-
-
 def train_product_mask(
     config: NanoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU
 ) -> bool:
@@ -319,8 +260,3 @@ def product_mask_run(config: NanoConfig, folder: Path, device: torch.device = CP
     modules: dict[str, nn.Module] = {"product_mask": mask.to(memory_format=torch.channels_last)}
     data = {"seed": config.seed, "photos": config.photos.described}
     return Run(folder / "product_mask", modules, config.mask, data, device=device)
-
-
-def _name(format: str) -> str:
-    assert format in GRIDS
-    return format.replace(":", "x")

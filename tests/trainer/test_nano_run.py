@@ -25,7 +25,8 @@ from engine.requests import Camera, ImageToVideo
 from trainer.__main__ import _parser, main
 from trainer.data import build_bank, open_bank
 from trainer.export import export_nano
-from trainer.nano import encode_bank, finished_vae, run_nano, single_dit_run
+from trainer.motion_latents import encode_bank
+from trainer.nano import finished_vae, run_nano, single_dit_run
 from trainer.photos import CHUNK, build_photos, open_photos
 from trainer.recipes.nano import nano_smoke
 
@@ -201,7 +202,7 @@ def test_latents_stop_after_a_batch_and_go_on_to_the_same_bits(run_folder, tmp_p
     folder = copy_of(run_folder, tmp_path, "bank", "motion_vae")
     banks, vae = open_bank(folder / "bank", CONFIG.bank), finished_vae(CONFIG, folder)
     marks = folder / "latents" / "chunks"
-    monkeypatch.setattr("trainer.nano.time", SimpleNamespace(monotonic=lambda: len(list(marks.glob("*")))))
+    monkeypatch.setattr("trainer.motion_latents.time", SimpleNamespace(monotonic=lambda: len(list(marks.glob("*")))))
     assert encode_bank(CONFIG, folder, banks, vae, deadline=2) is False
     assert len(list(marks.glob("*"))) == 2
     assert encode_bank(CONFIG, folder, banks, vae)
