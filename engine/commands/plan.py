@@ -57,8 +57,9 @@ def plan(options: Options) -> None:
         return
     print(f"{made.layout}; {made.memory}")
     print("\n".join(f"- {reason}" for reason in made.reasons))
+    what = "a video" if video.videos == 1 else f"for {video.videos:,} videos"
     print(
-        f"Predicted: {made.times.step:.3g} s a step, {made.times.total:.4g} s a video with decoding, "
+        f"Predicted: {made.times.step:.3g} s a step, {made.times.total:.4g} s {what} with decoding, "
         f"{made.speedup:.2f} x one device; peak {max(made.peaks_gb.values()):.1f} GB a device."
     )
 

@@ -263,6 +263,12 @@ def test_plan_says_what_and_why(capsys):
     assert "Predicted: " in said
 
 
+@pytest.mark.parametrize(("videos", "said"), [(1, "s a video with decoding"), (2, "s for 2 videos with decoding")])
+def test_the_predicted_time_is_that_of_all_videos(capsys, videos, said):
+    assert command_line.main(["plan", "--videos", str(videos)]) == 0
+    assert said in capsys.readouterr().out
+
+
 def test_plan_gives_json(capsys):
     assert command_line.main(["plan", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
