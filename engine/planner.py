@@ -25,7 +25,7 @@ from engine.costs import (
     scales_of,
     token_count,
 )
-from engine.timing import WIDTH, Machine, Times, Work, layouts_of, predict
+from engine.timing import WIDTH, Machine, Times, Work, devices_with_work, layouts_of, predict
 
 GB = 1e9
 HOST_LINK = 32e9  # bytes a second from the host's memory: PCIe 4.0 x16, one way
@@ -160,7 +160,7 @@ def _fits_as_it_is(plan: Candidate, machine: Machine) -> bool:
 def _candidates(model: Model, video: Video, work: Work, machine: Machine, tensor: bool) -> Iterator[Candidate]:
     rows = latent_grid(model.vae, video)[1]
     blocks = {fp8: sum(block_bytes(model.config, machine.width, rounded=fp8)) for fp8 in (False, True)}
-    for layout in layouts_of(machine.devices, work, tensor=tensor):
+    for layout in _layouts(machine.devices, work, tensor=tensor):
         resident = predict(work, layout, machine)
         for memory in _memories(layout):
             kept = blocks[memory.fp8] / layout.tensor
@@ -171,6 +171,11 @@ def _candidates(model: Model, video: Video, work: Work, machine: Machine, tensor
             decode = resident.decode * memory.strips * strip_share(memory.strips, rows)
             times = replace(resident, step=step, decode=decode, total=step * work.steps + decode)
             yield layout, memory, peaks_of(model, video, layout, memory, machine.width), times
+
+
+def _layouts(devices: int, work: Work, *, tensor: bool = True) -> Iterator[MeshShape]:
+    """Those of all devices, or of as many as there is work for."""
+    return layouts_of(devices_with_work(devices, work, tensor=tensor), work, tensor=tensor)
 
 
 def _memories(layout: MeshShape) -> Iterator[Memory]:
@@ -226,6 +231,9 @@ def _reasons(
     model: Model, video: Video, work: Work, machine: Machine, layout: MeshShape, memory: Memory, times: Times
 ) -> Iterator[str]:
     yield f"{model.name}, {video}: {work.tokens:,} tokens, {parameters(model.config) / 1e9:.2f} B parameters."
+    if layout.world < machine.devices:
+        left = machine.devices - layout.world
+        yield f"{left:,} of {machine.devices:,} devices are left over: no layout has work for them."
     if layout.cfg == 2:
         yield "The two halves of guidance go to two groups of devices, which exchange one output a step and no more."
     if layout.sequence > 1:
@@ -284,5 +292,5 @@ def _fits(model: Model, video: Video, machine: Machine) -> bool:
 def least_gb(model: Model, video: Video, devices: int, width: int = WIDTH) -> float:
     """GB a device that the most frugal plan takes."""
     frugal = [Memory(offload=True, fp8=True, strips=STRIPS[-1]), Memory(sharded=True, fp8=True, strips=STRIPS[-1])]
-    layouts = layouts_of(devices, work_of(model, video))
+    layouts = _layouts(devices, work_of(model, video))
     return min(_peak(peaks_of(model, video, layout, memory, width)) for layout in layouts for memory in frugal)

@@ -67,7 +67,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds: one step, of which exchanges that nothing hides; decoding; the whole."""
+    """Seconds for all videos at once: one step, of which exchanges that nothing hides; decoding; the whole."""
 
     step: float
     waiting: float
@@ -91,13 +91,28 @@ def predict(work: Work, layout: MeshShape, machine: Machine) -> Times:
 
 
 def layouts_of(devices: int, work: Work, *, tensor: bool = True) -> Iterator[MeshShape]:
-    """Every layout of exactly so many devices that gives each of them an equal number of heads, or of tokens."""
-    sizes = [n for n in range(1, devices + 1) if devices % n == 0]
-    for data, cfg, ulysses, split in itertools.product(sizes, (1, 2), sizes, sizes):
+    """Every layout of exactly so many devices that gives each of them an equal number of heads, and a token or more.
+
+    There may be none: see `devices_with_work`.
+    """
+    heads: int = work.config["heads"]
+    videos, shares = (_divisors(n, most) for n, most in ((devices, min(devices, work.videos)), (heads, heads)))
+    halves, splits = (1, 2) if work.guidance else (1,), shares if tensor else [1]
+    for data, cfg, ulysses, split in itertools.product(videos, halves, shares, splits):
         ring, rest = divmod(devices, data * cfg * ulysses * split)
-        wanted = data <= work.videos and cfg <= (2 if work.guidance else 1) and (split == 1 or tensor)
-        if not rest and wanted and not work.config["heads"] % (ulysses * split):
+        if not rest and not heads % (ulysses * split) and ring * ulysses <= work.tokens:
             yield MeshShape(data, cfg, ring, ulysses, split)
+
+
+def devices_with_work(devices: int, work: Work, *, tensor: bool = True) -> int:
+    """The most of so many devices that a layout gives work to: all of them, where there are tokens enough."""
+    split = work.config["heads"] if tensor else 1
+    most = min(devices, work.rows * work.tokens * split)
+    return next(n for n in range(most, 0, -1) if any(True for _ in layouts_of(n, work, tensor=tensor)))
+
+
+def _divisors(number: int, most: int) -> list[int]:
+    return [n for n in range(1, most + 1) if number % n == 0]
 
 
 # --- machines and what is published of them ---

@@ -50,6 +50,18 @@ def test_several_videos_go_side_by_side():
     assert make_plan(SMALL, replace(SHORT, videos=4), machine_of("l40", 8)).layout == MeshShape(data=4, cfg=2)
 
 
+def test_no_device_is_given_less_than_a_token():
+    """Over a hundred times as many devices as there are tokens some have to be left over."""
+    few = Video(17, 96, 80, 20)
+    tokens = work_of(SMALL, few).tokens
+    plan = make_plan(SMALL, few, machine_of("h100", 100 * tokens))
+    assert plan.layout.sequence <= tokens
+    left = 100 * tokens - plan.layout.world
+    assert left > 0 and any(f"{left:,} of {100 * tokens:,} devices are left over" in why for why in plan.reasons)
+    enough = make_plan(SMALL, few, machine_of("h100", 8))
+    assert enough.layout.world == 8 and not any("left over" in why for why in enough.reasons)
+
+
 def test_weights_leave_the_device_before_they_are_rounded():
     """40 GB resident; a 24 GB device keeps them on the host, an 18 GB one has to round them too."""
     roomy = replace(machine_of("l40", 2), memory_gb=24)
