@@ -8,8 +8,9 @@ for the allocator.
 
 from __future__ import annotations
 
+import bisect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -263,11 +264,13 @@ def _what_would_fit(model: Model, video: Video, machine: Machine) -> str:
     least = least_gb(model, video, machine.devices, machine.width)
     (time, space), (t, h, w) = scales_of(model.vae), model.config["patch_size"]
     step, unit, ways = time * t, space * max(h, w), []
-    fewer = next(
-        (n for n in range(video.frames - step, 0, -step) if _fits(model, replace(video, frames=n), machine)), None
-    )
-    if fewer:
-        ways.append(f"{fewer} frames of the same size")
+    at_once = _most(1, video.videos - 1, lambda n: _fits(model, replace(video, videos=n), machine))
+    if at_once:
+        ways.append(f"{at_once} {'video' if at_once == 1 else 'videos'} at once")
+    steps, first = divmod(video.frames - 1, step)
+    more = _most(0, steps - 1, lambda n: _fits(model, replace(video, frames=1 + first + n * step), machine))
+    if more is not None:
+        ways.append(f"{1 + first + more * step} frames of the same size")
     for scale in (0.75, 0.5, 0.375, 0.25):
         width, height = (int(side * scale) // unit * unit for side in (video.width, video.height))
         smaller = replace(video, width=width, height=height)
@@ -279,10 +282,17 @@ def _what_would_fit(model: Model, video: Video, machine: Machine) -> str:
             ways.append(f"{devices} such devices")
             break
     ways.append(f"devices of {math.ceil(least)} GB")
+    asked = f"{video}" if video.videos == 1 else f"{video.videos:,} videos of {video} at once"
     return (
-        f"{model.name} cannot make {video} on {machine.devices} x {machine.memory_gb:g} GB: even with its weights on "
+        f"{model.name} cannot make {asked} on {machine.devices} x {machine.memory_gb:g} GB: even with its weights on "
         f"the host in fp8 and the VAE in strips a device needs {least:.1f} GB. What would fit: {'; '.join(ways)}."
     )
+
+
+def _most(least: int, most: int, fits: Callable[[int], bool]) -> int | None:
+    """The greatest number of least..most that fits, where with each that fits all below do; None where none does."""
+    fitting = bisect.bisect_left(range(least, most + 1), True, key=lambda n: not fits(n))
+    return least + fitting - 1 if fitting else None
 
 
 def _fits(model: Model, video: Video, machine: Machine) -> bool:

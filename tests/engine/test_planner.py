@@ -7,13 +7,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine import timing
+from engine import planner, timing
 from engine.axes import MeshShape
 from engine.bundles import SHIPPED
 from engine.commands.plan import model_of
 from engine.latent_video import LatentVideo
 from engine.models.presets import MULTIMODAL_DIT, SINGLE_DIT
-from engine.planner import WAN_VAE, CannotFit, Memory, Model, Video, latent_grid, make_plan, peaks_of, work_of
+from engine.planner import (
+    WAN_VAE,
+    CannotFit,
+    Memory,
+    Model,
+    Video,
+    latent_grid,
+    least_gb,
+    make_plan,
+    peaks_of,
+    work_of,
+)
 from engine.timing import machine_of
 from tests.benchmarks.engine_parts import planner as figures
 
@@ -126,6 +137,28 @@ def test_what_cannot_fit_is_refused_with_what_would():
         make_plan(LARGE, *model_fits)
     with pytest.raises(CannotFit):
         make_plan(LARGE, replace(LONG, frames=frames + 4), machine)
+
+
+def test_fewer_videos_at_once_come_first_among_what_would_fit():
+    machine, many = machine_of("h100", 2), replace(SHORT, videos=1_000_000)
+    with pytest.raises(CannotFit, match="cannot make 1,000,000 videos of 81 frames") as refused:
+        make_plan(SMALL, many, machine)
+    fewer = int(re.search(r"What would fit: (\d+) videos at once; ", str(refused.value))[1])
+    make_plan(SMALL, replace(SHORT, videos=fewer), machine)
+    with pytest.raises(CannotFit):
+        make_plan(SMALL, replace(SHORT, videos=fewer + 1), machine)
+    with pytest.raises(CannotFit, match="What would fit: 1 video at once; "):
+        make_plan(LARGE, replace(LONG, videos=2), replace(machine_of("l40", 1), memory_gb=24))
+
+
+def test_what_would_fit_of_a_very_long_video_is_found_by_few_tries(monkeypatch):
+    tried = []
+    monkeypatch.setattr(planner, "least_gb", lambda *asked: tried.append(asked) or least_gb(*asked))
+    with pytest.raises(CannotFit, match=r"What would fit: \d+ frames of the same size; ") as refused:
+        make_plan(LARGE, replace(SHORT, frames=1_000_001), machine_of("h100", 1))
+    frames = int(re.search(r"(\d+) frames of the same", str(refused.value))[1])
+    assert frames % 4 == 1 and len(tried) < 40
+    make_plan(LARGE, replace(SHORT, frames=frames), machine_of("h100", 1))
 
 
 def test_an_unknown_machine_is_refused_with_those_that_are_known():
