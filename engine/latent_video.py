@@ -129,9 +129,10 @@ class LatentVideo:
             frames = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in known_THW3])
             seen_hw = torch.ones(shape[1:])
             if hidden_HW is not None:
-                whole = cv2.resize(hidden_HW.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-                frames[:, whole > 0] = HIDDEN_GREY
-                seen_hw = 1 - F.max_pool2d(torch.from_numpy(whole)[None].float(), SPACE)[0]
+                # By area, as the frames are brought to size: what is hidden of a pixel's area is in its colour.
+                share = cv2.resize(hidden_HW.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+                frames[:, share > 0] = HIDDEN_GREY
+                seen_hw = 1 - F.max_pool2d(torch.from_numpy(share > 0)[None].float(), SPACE)[0]
             made = self.encode(frames)
             latents[:, :, : made.shape[2]], mask[:, :, : made.shape[2]] = made, seen_hw
         return condition_of(latents, mask, self.mask_channels)

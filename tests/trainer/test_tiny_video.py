@@ -85,6 +85,19 @@ def test_what_is_known_reaches_the_model_and_what_is_hidden_does_not(bundle):
     assert not torch.equal(model.condition(changed, hidden, (5, 4, 4)), condition)
 
 
+@pytest.mark.parametrize("side", [20, 100, 1024])
+def test_nothing_hidden_is_too_thin_to_be_hidden_from_the_model(bundle, side):
+    """A line of one pixel in frames of another size than the model's, of which it is a part of a pixel or more."""
+    model, rng = LatentVideo.load(bundle), np.random.default_rng(0)
+    frames = rng.integers(0, 256, (1, side, side, 3), dtype=np.uint8)
+    hidden = np.zeros((side, side), bool)
+    hidden[:, side // 2 + 1] = True
+    condition = model.condition(frames, hidden, (5, 4, 4))
+    assert condition[0, -1, 0].sum() in (8, 12)
+    frames[:, hidden] = 255 - frames[:, hidden]
+    assert torch.equal(model.condition(frames, hidden, (5, 4, 4)), condition)
+
+
 def test_the_first_latent_frame_is_that_of_the_photo_alone(bundle):
     model = LatentVideo.load(bundle)
     frames = np.random.default_rng(0).integers(0, 256, (17, 32, 32, 3), dtype=np.uint8)
