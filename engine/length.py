@@ -10,7 +10,9 @@ Legend: T H W time, height, width.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -72,16 +74,16 @@ def make_long(
 ) -> Iterator[np.ndarray]:
     """New frames [T, H, W, 3] uint8, chunk after chunk, `video.frames` in all. `known` begins the first chunk.
 
-    `folder` keeps the chunks, and whatever of them is there already is not made again. ValueError where it holds those
-    of another video; Canceled between steps, with the whole chunks kept.
+    `folder` keeps the chunks, and whatever of them is there already is not made again; what a crash left of one is.
+    ValueError where it holds chunks of another video, or does not say of which; Canceled between steps, with the whole
+    chunks kept.
     """
     _claim(folder, video, model, known)
     left, last = video.frames, known
     for index in range(video.chunks):
         path = folder / f"chunk-{index:04}.npy"
-        if path.exists():
-            made = np.load(path)
-        else:
+        made = _kept(path, video)
+        if made is None:
             made = _chunk(model, video, index, last, is_canceled)
             _keep(path, made)
         new = made[: video.chunk] if index == 0 else made[video.overlap :]
@@ -110,16 +112,36 @@ def _chunk(
     return model.decode(latents)
 
 
+def _kept(path: Path, video: LongVideo) -> np.ndarray | None:
+    """The chunk of this file; None where there is none, or none that is whole: it is made again, to the same frames."""
+    try:
+        frames: np.ndarray = np.load(path)
+    except FileNotFoundError:
+        return None
+    except (ValueError, EOFError):  # of a file that ends too early, or holds something else
+        return None
+    whole = frames.dtype == np.uint8 and frames.shape == (video.chunk, video.height, video.width, 3)
+    return frames if whole else None
+
+
 def _keep(path: Path, frames: np.ndarray) -> None:
-    """Whole or not at all: a file of this name is a whole chunk."""
+    buffer = io.BytesIO()
+    np.save(buffer, frames)
+    _write_whole(path, buffer.getvalue())
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Whole or not at all, and on the disk before it has its name."""
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
-        np.save(file, frames)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
 
 
 def _claim(folder: Path, video: LongVideo, model: LatentVideo, known: np.ndarray | None) -> None:
-    begun = None if known is None else hashlib.sha256(np.ascontiguousarray(known).tobytes()).hexdigest()
+    begun = None if known is None else hashlib.sha256(f"{known.shape}".encode() + known.tobytes()).hexdigest()
     about = {"model": model.bundle.digest, "transformer": model.kind.__name__, **model.denoiser.identity}
     steps = steps_of(model.bundle, USUAL_STEPS) if video.steps is None else video.steps
     request = {**asdict(video), **about, "known": begun, "steps": steps}
@@ -127,11 +149,15 @@ def _claim(folder: Path, video: LongVideo, model: LatentVideo, known: np.ndarray
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / REQUEST
     if not any(folder.glob("chunk-*.npy")):
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(request, indent=2) + "\n")
-        temporary.replace(path)
+        _write_whole(path, (json.dumps(request, indent=2) + "\n").encode())
         return
-    before = json.loads(path.read_text())
+    try:
+        before = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError) as error:
+        raise ValueError(
+            f"{folder} holds chunks, and no {REQUEST} that can be read says of which video. Use another folder, or "
+            f"remove it."
+        ) from error
     other = sorted(name for name in request if before.get(name) != request[name])
     if other:
         raise ValueError(

@@ -1,6 +1,7 @@
 """Long videos: chunks join, survive a stop, and are measured at their seams. A model with random weights is enough."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -107,6 +108,40 @@ def test_the_chunks_of_another_video_are_not_taken(model, tmp_path):
     whole(model, VIDEO, tmp_path)
     with pytest.raises(ValueError, match=r"chunks of another video \(other: prompt, seed\)"):
         whole(model, LongVideo(**{**vars(VIDEO), "prompt": "a shoe", "seed": 9}), tmp_path)
+
+
+def test_a_photo_of_the_same_bytes_in_another_form_is_another(model, tmp_path):
+    whole(model, VIDEO, tmp_path, known=np.zeros((1, 16, 16, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"chunks of another video \(other: known\)"):
+        whole(model, VIDEO, tmp_path, known=np.zeros((1, 8, 32, 3), np.uint8))
+
+
+@pytest.mark.parametrize("left", ["nothing", "a part", "other frames", "no array"])
+def test_what_a_crash_left_of_a_chunk_is_made_again(model, tmp_path, left):
+    wanted = whole(model, VIDEO, tmp_path)
+    chunk = tmp_path / "chunk-0001.npy"
+    before = chunk.read_bytes()
+    np.save(tmp_path / "others.npy", np.zeros((9, 16, 8, 3), np.uint8))
+    others = (tmp_path / "others.npy").read_bytes()
+    chunk.write_bytes({"nothing": b"", "a part": before[:300], "other frames": others, "no array": bytes(900)}[left])
+    assert np.array_equal(whole(model, VIDEO, tmp_path), wanted)
+    assert chunk.read_bytes() == before
+
+
+@pytest.mark.parametrize("left", [None, '{"prompt"'])
+def test_chunks_that_do_not_say_of_what_are_not_taken(model, tmp_path, left):
+    whole(model, VIDEO, tmp_path)
+    request = tmp_path / "request.json"
+    request.unlink() if left is None else request.write_text(left)
+    with pytest.raises(ValueError, match=r"holds chunks, and no request\.json that can be read says of which video"):
+        whole(model, VIDEO, tmp_path)
+
+
+def test_a_chunk_is_on_the_disk_before_it_has_its_name(model, tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(os, "fsync", lambda handle: done.append(len(list(tmp_path.glob("chunk-*.npy")))))
+    whole(model, VIDEO, tmp_path)
+    assert done == [0, 0, 1, 2, 3]  # the request, then four chunks
 
 
 def test_the_chunks_of_another_adapter_or_cache_are_not_taken(model, tmp_path):
