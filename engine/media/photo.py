@@ -169,7 +169,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
+    if image.mode == "I;16":
         image = _from_16_bit(image)
     has_alpha = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
     alpha = image.convert("RGBA").getchannel("A") if has_alpha else None
@@ -181,10 +181,14 @@ def _to_srgb(image: Image.Image) -> Image.Image:
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:
+    """Grey of 8 bits, with alpha where one of the 65,536 values is declared see-through: of 256 it had neighbours."""
     values = np.asarray(image)
-    if values.max() > 255:
-        values = (np.clip(values, 0, 65535).astype(np.uint32) + 128) // 257
-    return Image.fromarray(values.astype(np.uint8))
+    grey = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+    clear = image.info.get("transparency")
+    if clear is not None:
+        grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    grey.info.update({k: v for k, v in image.info.items() if k == "icc_profile"})
+    return grey
 
 
 def _apply_profile(image: Image.Image) -> Image.Image:

@@ -38,6 +38,19 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+def profile_of_linear_grey() -> bytes:
+    """An ICC profile of version 2: a header, a white point and a curve of no points, which is none."""
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)  # D50
+    curve = b"curv" + bytes(8)
+    first = 128 + 4 + 2 * 12
+    tags = struct.pack(">I4sII4sII", 2, b"wtpt", first, 20, b"kTRC", first + 20, 12)
+    header = bytearray(128)
+    struct.pack_into(">I4xI4s4s4s", header, 0, first + 32, 0x02400000, b"mntr", b"GRAY", b"XYZ ")
+    header[36:40] = b"acsp"
+    struct.pack_into(">3i", header, 68, 63190, 65536, 54061)
+    return bytes(header) + tags + white + curve
+
+
 def png_claiming(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
@@ -136,6 +149,34 @@ def test_sixteen_bits_are_scaled_not_clipped(save) -> None:
     photo = open_photo(save(encoded(Image.fromarray(ramp), "PNG")))
 
     assert np.abs(photo.rgb[..., 0].astype(int) - np.rint(ramp / 257)).max() <= 1
+
+
+def test_sixteen_bits_are_so_however_dark_they_are(save) -> None:
+    dark = np.full((64, 64), 200, np.uint16)  # of 65,535: black
+
+    assert open_photo(save(encoded(Image.fromarray(dark), "PNG"))).rgb.max() <= 1
+
+
+def test_one_of_sixteen_bits_values_may_be_see_through_and_its_neighbours_are_not(save) -> None:
+    ramp = np.full((64, 64), 30_001, np.uint16)
+    ramp[16:48, 16:48] = 30_000
+
+    photo = open_photo(save(encoded(Image.fromarray(ramp), "PNG", transparency=30_000)))
+
+    assert photo.alpha is not None
+    assert (photo.alpha == np.where(ramp == 30_000, 0, 255)).all()
+
+
+def test_a_profile_of_sixteen_bits_is_converted(save) -> None:
+    grey = np.full((64, 64), 32_768, np.uint16)
+    curved = encoded(Image.fromarray(grey), "PNG", icc_profile=profile_of_linear_grey())
+    turned = Image.Exif()
+    turned[0x0112] = 3
+
+    assert abs(int(open_photo(save(encoded(Image.fromarray(grey), "PNG"))).rgb[0, 0, 0]) - 128) <= 1
+    assert abs(int(open_photo(save(curved)).rgb[0, 0, 0]) - 188) <= 2  # half of the light is 188 of sRGB
+    both = encoded(Image.fromarray(grey), "PNG", icc_profile=profile_of_linear_grey(), transparency=1, exif=turned)
+    assert abs(int(open_photo(save(both)).rgb[0, 0, 0]) - 188) <= 2
 
 
 def test_exif_orientation_turns_the_picture(save) -> None:
