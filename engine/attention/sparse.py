@@ -143,6 +143,7 @@ def _seen(seen_BM: Tensor, chosen_BNkP: Tensor, blocks: int, full: int) -> Tenso
 
 
 @cache
+@torch.inference_mode(False)  # made once, it serves calls with gradients too, and no backward keeps inference tensors
 def _boxed(grid: tuple[int, int, int], box: tuple[int, int, int], length: int) -> Tensor:
     """Indices [length] that put the tokens of a box behind each other; what follows the grid stays where it is.
 

@@ -82,6 +82,16 @@ def test_its_gradients_are_those_of_what_it_reads():
     )
 
 
+def test_its_gradients_are_there_after_a_call_for_inference():
+    """On a grid of this test alone: what is kept of it is made within the inference."""
+    attend, (q, k, v) = BlockSparse(0.5, (3, 8, 8)), (x[:, :, : 3 * 8 * 8] for x in video_like())
+    with torch.inference_mode():
+        attend.forward(q, k, v, None)
+    leaf = v.clone().requires_grad_()
+    attend.forward(q, k, leaf, None).sum().backward()
+    assert leaf.grad.abs().max() > 0
+
+
 def test_what_it_cannot_do_is_said():
     q, k, v = video_like()
     asked = Attention({"self": BlockSparse(0.5, GRID)})
