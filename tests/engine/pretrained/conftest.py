@@ -42,12 +42,21 @@ def directory(peer: Callable[[str], Any], tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="session")
 def loaded(directory: Callable[[str], Path]) -> Callable[[str], PretrainedEngine]:
-    """The engine of a family's imported bundle."""
+    """The engine of a family's imported bundle.
+
+    Its weights lie where PyTorch lays them, as those of `peer` do. A file's are read where they lie in it, and from a
+    place that is no multiple of 16 bytes kernels take their sums in another order: see `as_read`.
+    """
 
     @cache
     def of(name: str) -> PretrainedEngine:
         source = directory(name)
         bundle = import_directory(source, source.with_name(f"{name}-bundle"), native=SMALL)
-        return PretrainedEngine.load(bundle.path)
+        engine = PretrainedEngine.load(bundle.path)
+        for pipe in engine.pipelines.values():
+            for part in pipe.components.values():
+                for weight in part.parameters() if isinstance(part, torch.nn.Module) else ():
+                    weight.data = weight.data.clone()
+        return engine
 
     return of
