@@ -1,5 +1,7 @@
 """Attention by every backend that runs here, its log-sum-exp, and what is said when a backend cannot be had."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -81,6 +83,42 @@ def test_flash_is_taken_where_it_can_and_gains(monkeypatch):
     assert Attention().backend(q, k, "self", None) is flash
     assert Attention().backend(q, k[:, :, :77], "cross", None) is sdpa
     assert Attention().backend(q, k, "joint", mask) is sdpa
+
+
+def on_device(monkeypatch, here, capability):
+    """As if these modules and such a device were here; keeps which of them is called."""
+    called = []
+    module = lambda name: SimpleNamespace(flash_attn_func=lambda q, k, v: called.append(name) or q)  # noqa: E731
+    monkeypatch.setattr(flash, "installed", lambda: here)
+    monkeypatch.setattr(flash, "import_module", module)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    return SimpleNamespace(is_cuda=True, device=torch.device("cuda", 0), dtype=torch.float16), called
+
+
+BOTH = ("flash_attn_interface", "flash_attn")
+
+
+@pytest.mark.parametrize(
+    ("here", "capability", "version"),
+    [
+        (BOTH, (9, 0), "flash_attn_interface"),
+        (BOTH, (8, 0), "flash_attn"),
+        (BOTH, (12, 0), "flash_attn"),
+        (BOTH[1:], (9, 0), "flash_attn"),
+    ],
+)
+def test_flash_is_of_the_version_that_the_device_runs(monkeypatch, here, capability, version):
+    tensor, called = on_device(monkeypatch, here, capability)
+    assert flash.unsuitable(tensor, tensor, None) is None
+    flash.forward(*qkv(), None)
+    assert called == [version]
+
+
+@pytest.mark.parametrize(("here", "capability"), [(BOTH[:1], (8, 9)), (BOTH[:1], (10, 0)), (BOTH, (7, 5))])
+def test_flash_is_not_taken_where_no_version_runs(monkeypatch, here, capability):
+    tensor, _ = on_device(monkeypatch, here, capability)
+    wanted = "does not run on a device of compute capability {}.{}".format(*capability)
+    assert flash.unsuitable(tensor, tensor, None) == f"{' and '.join(here)} {wanted}"
 
 
 def test_every_backend_has_all_that_a_ring_needs():
