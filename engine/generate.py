@@ -31,6 +31,7 @@ from engine.media.fields import MotionFields
 from engine.media.framing import background_kind, plan_framing
 from engine.media.layers import Layers, build_layers, shrink
 from engine.media.photo import Photo, open_photo
+from engine.media.steady import in_one_piece, moves_flat
 from engine.media.video import render_video
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE, Reference
@@ -191,7 +192,8 @@ class Engine:
         with closing(self.denoiser.denoise(rows, steps, visit)) as denoised:
             for step, data_NCTHW in enumerate(denoised, 1):
                 is_shown = step == steps or step % PREVIEW_EVERY == 0
-                yield [self._fields(*one) for one in zip(data_NCTHW, seen, strict=True)] if is_shown else []
+                made = zip(asked, data_NCTHW, seen, strict=True)
+                yield [self._fields(*one[:2], data, photo) for one, data, photo in made] if is_shown else []
 
     @torch.inference_mode()
     def row(self, request: ImageToVideo, prepared: Prepared, seed: int) -> Row:
@@ -212,9 +214,11 @@ class Engine:
         """What the transformer reads of photos and masks beside the noise: see `dense_condition`."""
         return dense_condition(picture_BCHW, reference, self.depth(picture_BCHW))
 
-    def _fields(self, data_CTHW: Tensor, seen: Seen) -> MotionFields:
+    def _fields(self, request: ImageToVideo, prepared: Prepared, data_CTHW: Tensor, seen: Seen) -> MotionFields:
         fields_BCThw = self.vae.decode(self.vae.unscale_latents(data_CTHW[None]), seen.reference)
-        return _motion_fields(fields_BCThw[0].numpy(), seen.plate)
+        made = _motion_fields(fields_BCThw[0].numpy(), seen.plate)
+        product = prepared.picture_BCHW[0, 3].numpy()
+        return in_one_piece(made, product, flat=moves_flat(request.camera.move, request.subject.motion))
 
     def _plate(self, reference: Reference) -> np.ndarray:
         plate = self.vae.plate(reference)[0].permute(1, 2, 0).numpy()
