@@ -10,7 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -31,7 +31,7 @@ from engine.media.fields import MotionFields
 from engine.media.framing import background_kind, plan_framing
 from engine.media.layers import Layers, build_layers, shrink
 from engine.media.photo import Photo, open_photo
-from engine.media.steady import in_one_piece, moves_flat
+from engine.media.steady import in_one_piece, moves_flat, without_stains
 from engine.media.video import render_video
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE, Reference
@@ -217,6 +217,8 @@ class Engine:
     def _fields(self, request: ImageToVideo, prepared: Prepared, data_CTHW: Tensor, seen: Seen) -> MotionFields:
         fields_BCThw = self.vae.decode(self.vae.unscale_latents(data_CTHW[None]), seen.reference)
         made = _motion_fields(fields_BCThw[0].numpy(), seen.plate)
+        if request.subject.motion != "light-sweep":  # a weak one that is asked for is no stain
+            made = replace(made, light=without_stains(made.light))
         product = prepared.picture_BCHW[0, 3].numpy()
         return in_one_piece(made, product, flat=moves_flat(request.camera.move, request.subject.motion))
 

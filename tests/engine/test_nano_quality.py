@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 
 from engine import generate
 from engine.generate import Engine
-from engine.media.steady import where_it_is
+from engine.media.steady import where_it_is, without_stains
 from engine.requests import ImageToVideo
 from tests.benchmarks.i2v_parts import masks
 from trainer.evaluate import rows
@@ -101,6 +101,23 @@ def test_a_demo_product_does_not_bend_and_as_decoded_it_would(
     assert bend() < 0.2
     monkeypatch.setattr(generate, "in_one_piece", lambda fields, *_, **__: fields)
     assert bend() > 0.6
+
+
+def test_light_is_only_where_it_was_asked_for_and_there_as_weak_as_asked(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def light(subject: str) -> float:
+        asked = {"format": "9:16", "short_side": 540, "subject": {"motion": subject, "strength": 0.2}}
+        request = ImageToVideo.model_validate(asked)
+        *_, fields = worker.engine.denoise(request, worker.engine.prepare(request, PHOTOS / "harbour-mug.jpg"), 7)
+        return float(np.abs(fields.light).max())
+
+    floating, swept = light("float"), light("light-sweep")
+    monkeypatch.setattr(generate, "without_stains", lambda light: light)
+
+    assert floating == 0 < 0.004 < light("float")
+    assert swept == light("light-sweep") > 0.008
+    assert without_stains(np.array(swept)) == 0  # the control: so it would be for any other subject
 
 
 STRENGTHS = (0.2, 0.45, 0.7, 0.95)

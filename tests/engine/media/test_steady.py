@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datapipe.worlds.motion import Motion, grid_points, product_map
+from datapipe.worlds.motion import Motion, grid_points, product_map, sweep_light
 from engine.media import steady
 from engine.media.fields import MotionFields
-from engine.media.steady import in_one_piece, moves_flat, where_it_is
+from engine.media.steady import in_one_piece, moves_flat, where_it_is, without_stains
 
 GRID, ASPECT, CENTRE, HALF_WIDTH = (40, 24), 0.6, (0.0, 0.0), 0.3
 KEYS = 5
@@ -107,3 +107,20 @@ def test_where_there_is_next_to_no_product_the_key_stays() -> None:
     assert (in_one_piece(fields, product() * 0, flat=True).product_flow == fields.product_flow).all()
     changed = in_one_piece(replace(fields, light=fields.light), product(), flat=True)
     assert (changed.scene_flow == fields.scene_flow).all() and not (changed.product_flow == fields.product_flow).all()
+
+
+def test_stains_go_and_a_sweep_stays_as_strong() -> None:
+    """The control takes the threshold off everything, which costs the sweep a tenth."""
+    points = np.broadcast_to(grid_points(ASPECT, *GRID), (KEYS, *GRID, 2))
+    sweep = sweep_light(
+        points, Motion("static", 0.0, "light-sweep", 0.6), CENTRE, (HALF_WIDTH, 0.5), np.linspace(0, 1, KEYS)
+    )
+    stains = 4 * wave()[..., 0]
+    assert 0.01 < np.abs(stains).max() < 0.02 and np.abs(sweep).max() > 0.25
+
+    def kept(light: np.ndarray) -> float:
+        return float(np.abs(light).sum() / np.abs(sweep).sum())
+
+    assert not without_stains(stains).any()
+    assert kept(without_stains(sweep)) > 0.95 > kept(np.sign(sweep) * np.maximum(np.abs(sweep) - 0.02, 0))
+    assert (np.sign(without_stains(-sweep)) == -np.sign(without_stains(sweep))).all()
