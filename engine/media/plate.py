@@ -7,11 +7,13 @@ import numpy as np
 
 _CELLS = 20  # of the coarse grid along the short side: texture finer than a cell is real, coarser colour interpolated
 _LEVEL = 3  # how much farther a border may be along the row than along the column and still be taken
-_LEAN = 0.25
+_LEAN = 0.35
 _LEAST = np.float32(1e-12)
 _MERGE = 0.015  # of the short side: holes nearer to each other than twice this are filled as one
 _SEAM = 0.003  # of the short side: width over which a fill is blended into the photo
 _MAX_SEAM = 16.0  # levels; more is a piece of the product that the mask missed, and must not glow into the fill
+_UNSEEN = 4.0  # levels squared: contrast that does not show
+_SHAPES = 0.7  # of the surroundings' contrast: what a fill may have of shapes; of grain it may have all
 _RAMP = 24.0  # pixels from the hole's border over which the model's colours take over
 # The model's colours are believed as far as they foretell the known ring around the hole better than its surroundings,
 # smoothly continued, do: wholly where their squared error is a fifth of the other, not at all from three fifths on. On
@@ -23,9 +25,9 @@ _NEARBY = 2.0  # cells over which errors are averaged
 def continue_texture(image: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fill `hole` (bool [H, W]) of a uint8 [H, W, 3] image.
 
-    Inside is what was mirrored at the nearest borders, brought to the colours of the seam, so grain and texture run on
-    without smears; where nothing can be mirrored, colours are interpolated smoothly. A seam of a few pixels around the
-    hole is blended, not known.
+    Inside is what was mirrored at the nearest borders, no more restless than the surroundings and brought to the
+    colours of the seam, so grain and texture run on without smears; where nothing can be mirrored, colours are
+    interpolated smoothly. A seam of a few pixels around the hole is blended, not known.
     Returns the filled image and `depth` uint8 [H, W]: 0 on known pixels, rising to 255 inside, the weight for
     `correct_colours`.
     """
@@ -38,9 +40,12 @@ def continue_texture(image: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, n
     smooth = _smooth_known(image, wide)
     if wide.all():
         return _to_uint8(_enlarge(smooth, hole.shape)), depth
+    cell = max(4, min(hole.shape) // _CELLS)
     top, bottom, left, right = _bounds(wide)
-    crop = slice(top, bottom), slice(left, right)
-    fill = _mirror_inwards(image, wide, crop, _enlarge(smooth, hole.shape)[crop])
+    crop = slice(max(0, top - cell), bottom + cell), slice(max(0, left - cell), right + cell)
+    far = _enlarge(smooth, hole.shape)[crop]
+    fill = _mirror_inwards(image, wide, crop, far)
+    fill = _calmed(image[crop], fill, wide[crop], far, cell)
     fill += _seam_error(image[crop], fill, (wide & ~hole)[crop])
     share = np.minimum(distance[wide] / (width + 1), 1)[:, None]
     filled = image.copy()
@@ -131,6 +136,34 @@ def _seam_error(image: np.ndarray, fill: np.ndarray, seam: np.ndarray) -> np.nda
     error = np.where(seam[..., None], np.clip(image - fill, -_MAX_SEAM, _MAX_SEAM), np.float32(0))
     mean = cv2.resize(error, (columns, rows), interpolation=cv2.INTER_AREA) / np.maximum(mass, 1e-6)[..., None]
     return cv2.resize(push_pull(mean, np.minimum(1, 4 * mass)), seam.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _calmed(image: np.ndarray, fill: np.ndarray, hole: np.ndarray, smooth: np.ndarray, cell: int) -> np.ndarray:
+    """`fill` whose contrast is nowhere above that of the surroundings nearby: what is mirrored from farther in brings
+    shards of whatever stands there. Shapes and grain are held apart, so that a wall without shapes keeps its grain.
+    """
+    size = (-(-2 * hole.shape[1] // cell), -(-2 * hole.shape[0] // cell))
+    ring = cv2.dilate(hole.astype(np.uint8), np.ones((2 * cell + 1, 2 * cell + 1), np.uint8)) > hole
+    away = fill - smooth
+    shapes = cv2.GaussianBlur(away, (0, 0), cell / 12)
+    near = np.where(hole[..., None], 0, image - smooth)
+    rough = cv2.GaussianBlur(near, (0, 0), cell / 12)
+    calm = smooth.copy()
+    for ours, theirs, most in ((shapes, rough, _SHAPES), (away - shapes, near - rough, 1.0)):
+        limit = push_pull(*_energy(theirs, ring, size))
+        energy, _ = _energy(ours, hole, size)
+        gain = np.sqrt(np.minimum(1, (most**2 * limit.max(-1) + _UNSEEN) / (energy.max(-1) + _UNSEEN)))
+        gain = cv2.GaussianBlur(gain, (0, 0), 1, borderType=cv2.BORDER_REPLICATE)
+        calm += ours * cv2.resize(gain, hole.shape[::-1], interpolation=cv2.INTER_LINEAR)[..., None]
+    return calm
+
+
+def _energy(values: np.ndarray, where: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean square of `values` on a grid of `size` where there are some, float32 [h, w, 3], and whether there are."""
+    mass = cv2.resize(where.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    square = np.where(where[..., None], np.square(values), np.float32(0))
+    mean = cv2.resize(square, size, interpolation=cv2.INTER_AREA) / np.maximum(mass, 1e-6)[..., None]
+    return mean.astype(np.float32), np.minimum(1, 8 * mass)
 
 
 def _mirror_inwards(image: np.ndarray, hole: np.ndarray, crop: tuple[slice, slice], smooth: np.ndarray) -> np.ndarray:
