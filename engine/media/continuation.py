@@ -13,15 +13,18 @@ from engine.media.windows import Sides
 Pads = tuple[int, int, int, int]
 
 _MAX_DETAIL = 6.0  # levels of texture that a continued plain background repeats
-# A scene is mirrored, so nothing jumps at the border, and blurred the more the farther from it, so that no shape shows
-# twice. Farther still only the border's own colours run on, as a backdrop of soft light: what is mirrored from deep in
-# the photo would turn its gradients around (a band across the sky) and bring colours that nothing there explains. The
-# photo's grain lies over all of it, or the picture would look half out of focus.
-_BLUR_GROWTH = 0.45  # standard deviation of the blur for each pixel of distance
-_MOST_BLUR = 0.1  # of the short side, of what is mirrored
-_MOST_SPREAD = 0.2  # of the short side, of the border's colours
-_BORDER = 0.02  # of the short side: the border whose colours run on
-_MIRRORED = 0.15  # of the short side: beyond, nothing mirrored is left
+# Of a scene the border's own smooth colours run on, spread out the more the farther from it, so that one thing at the
+# border does not become a column, as a backdrop of soft light. Over them lie the shapes, mirrored, so nothing jumps at
+# the border, and blurred with the distance until none is left, so that none shows twice. The colours are not mirrored:
+# gradients would turn around (a band across the sky), and deep in the photo are colours that nothing there explains.
+# The photo's grain lies over all of it, or the picture would look half out of focus.
+_LOWS = 0.05  # of the short side: standard deviation that tells colours from shapes
+_SPREAD_GROWTH = 1.0  # standard deviation for each pixel of distance, of the colours
+_MOST_SPREAD = 0.35  # of the short side
+_BLUR_GROWTH = 0.25  # of the shapes
+_MOST_BLUR = 0.1  # of the short side
+_MIRRORED = 0.25  # of the short side: beyond, nothing mirrored is left
+_SHARP = 0.025  # of the short side: beyond, what is mirrored has lost its own grain
 _GRAIN_FROM = 0.1  # of the short side: the border whose grain is taken
 _MOST_GRAIN = 4.0  # levels; more is texture, of which no noise makes more
 _TILE = 512  # pixels, after which the grain repeats
@@ -40,11 +43,15 @@ def continue_plain(scene: np.ndarray, pads: Pads) -> np.ndarray:
 
 
 def continue_softly(scene: np.ndarray, pads: Pads, short_side: int) -> np.ndarray:
-    """Mirrored, out of focus with the distance, at last its border's colours; `short_side` of the output in pixels."""
+    """The border's colours spread out, and its shapes mirrored, out of focus with the distance, until none is left.
+
+    `short_side`: of the output, in pixels.
+    """
     wide = cv2.copyMakeBorder(scene, *pads, cv2.BORDER_REFLECT_101)
-    mirrored = _Blurred(wide, _MOST_BLUR * short_side)
-    smooth = _smoothed(scene, max(1.5, _BORDER * short_side))
-    border = _Blurred(cv2.copyMakeBorder(smooth, *pads, cv2.BORDER_REPLICATE), _MOST_SPREAD * short_side)
+    lows = _smoothed(scene, max(1.5, _LOWS * short_side))
+    mirrored = cv2.subtract(wide, cv2.copyMakeBorder(lows, *pads, cv2.BORDER_REFLECT_101), dtype=cv2.CV_16S)
+    shapes = _Blurred(mirrored, _MOST_BLUR * short_side)
+    colours = _Blurred(cv2.copyMakeBorder(lows, *pads, cv2.BORDER_REPLICATE), _MOST_SPREAD * short_side)
     height, width = wide.shape[:2]
     top, bottom, left, right = pads
     photo = top, height - bottom, left, width - right
@@ -58,9 +65,9 @@ def continue_softly(scene: np.ndarray, pads: Pads, short_side: int) -> np.ndarra
         if rows.start < rows.stop and columns.start < columns.stop:
             away = _distance(rows, columns, photo)
             share = _ease(away / (_MIRRORED * short_side))[..., None]
-            lost = _ease(away / (0.1 * _MIRRORED * short_side))[..., None]  # of the photo's own grain, blurred away
-            part = mirrored.part(rows, columns, _BLUR_GROWTH * away) * (1 - share)
-            part += border.part(rows, columns, _BLUR_GROWTH * away) * share
+            lost = _ease(away / (_SHARP * short_side))[..., None]  # of the photo's own grain, blurred away
+            part = shapes.part(rows, columns, _BLUR_GROWTH * away) * (1 - share)
+            part += colours.part(rows, columns, _SPREAD_GROWTH * away)
             part += _grain(beside, part.shape) * lost
             wide[rows, columns] = np.clip(part + 0.5, 0, 255).astype(np.uint8)
     return wide
@@ -113,11 +120,11 @@ def _smoothed(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _enlarged(image: np.ndarray, rows: slice, columns: slice, number: int) -> np.ndarray:
-    """A part of the full picture out of level `number`."""
+    """A part of the full picture out of level `number`; cubic, or the creases between its pixels show as lines."""
     factor = 0.5**number
     place = np.array([[factor, 0, columns.start * factor], [0, factor, rows.start * factor]], np.float32)
     size = columns.stop - columns.start, rows.stop - rows.start
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(image, place, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.media import continuation
 from engine.media.compose import render_frame
 from engine.media.continuation import continue_product, continue_softly
 from engine.media.framing import plan_framing
@@ -95,6 +96,35 @@ def test_nothing_smears_outwards() -> None:
         return texture(part, 1) / max(texture(part, 0), 1e-6)
 
     assert streaky(soft) < 3 < streaky(streaks)
+
+
+def test_a_thing_at_the_border_does_not_become_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control spreads the border's colours less."""
+    photo = np.full((240, 300, 3), 160, np.uint8)
+    photo[:80, 180:215] = 30
+
+    def column() -> float:
+        """How much darker it is above the bar than beside it, half a photo away."""
+        far = continue_softly(photo, PADS, 240)[: PADS[0] // 2, PADS[2] : -PADS[3]].astype(np.float32)
+        return float(np.ptp(far.mean((0, 2))))
+
+    assert column() < 23
+    for name, less in {"_LOWS": 0.02, "_SPREAD_GROWTH": 0.45, "_MOST_SPREAD": 0.2}.items():
+        monkeypatch.setattr(continuation, name, less)
+    assert column() > 40
+
+
+def test_focus_is_lost_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the photo's edge is a line. The control loses it twice as fast."""
+    photo = scene()
+    rows = np.s_[PADS[0] - 24 : PADS[0] - 8, PADS[2] : -PADS[3]]
+
+    def kept() -> float:
+        return shapes(continue_softly(photo, PADS, 240)[rows]) / shapes(photo[8:24])
+
+    assert kept() > 0.42
+    monkeypatch.setattr(continuation, "_BLUR_GROWTH", 0.45)
+    assert kept() < 0.36
 
 
 def test_a_product_goes_on_where_the_photo_cuts_it_and_nowhere_else() -> None:
