@@ -6,6 +6,8 @@ applied in either order, and hooks on blocks stay where they are: a skipped bloc
 
 Guidance's halves on several ranks (`cfg`, or `data` that parts them) run at the same time: forecasting one would save
 nothing. There a step that asks for one half computes both, in the same time and nearer to the exact result.
+
+Requests of one batch share their steps: one that the guard of a schedule catches has the rest of them all computed.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class Report:
 
     computed: list[Compute] = field(default_factory=list)  # FIRST and TRUNK: with the blocks' residual reused
     shares: list[float] = field(default_factory=list)  # of a whole forward, counted in blocks and rows
-    changes: list[float] = field(default_factory=list)  # of the first block, where it was asked for
+    changes: list[float] = field(default_factory=list)  # of the first block or of the velocity, where looked at
+    caught: int | None = None  # requests of the batch beyond the limit of the guard; None: nothing was guarded
 
     @property
     def misses(self) -> int:
@@ -54,7 +57,8 @@ class Report:
 
     @property
     def summary(self) -> dict[str, float]:
-        return {"hits": self.hits, "misses": self.misses, "work": round(self.work, 4)}
+        guarded = {} if self.caught is None else {"caught": self.caught}
+        return {"hits": self.hits, "misses": self.misses, "work": round(self.work, 4), **guarded}
 
     def saved(self, forward: float) -> float:
         """FLOPs that were not computed, where `forward` is those of one whole call."""
@@ -89,7 +93,7 @@ class Cache:
             raise ValueError(
                 "Several ranks have to decide alike: give the cache the mesh that the model is spread over."
             )
-        self.policy = policy
+        self.policy, self.mesh, self.guided = policy, mesh, guided
         self.halves = guided and (mesh is None or mesh.cfg.size * mesh.data.size == 1)  # both on this rank
         self.run: _Request | None = None
         self.undo: list[tuple[nn.Module, Any]] = []
@@ -155,12 +159,14 @@ class Cache:
             made = self._half(run, forward, args, kwargs)
         else:
             made = run.made = forward(*args, **kwargs)
+        if run.choice.limit is not None:
+            self._guard(run, made)
         self._remember(run, made)
         return made
 
     def _choose(self, run: _Request) -> Choice:
         step, known = len(run.report.computed), [time for time, _ in run.known]
-        if not known:
+        if not known or run.report.caught:
             return ALL
         choice = self.policy.choose(step, run.times[step], known)
         return choice if self.halves or choice.compute is not Compute.ASKED else ALL
@@ -174,6 +180,34 @@ class Cache:
         asked = flat_of(forward(*given[0], **given[1]))
         halves = [half for _, value in run.known for half in reversed(value.chunk(2))]
         return _formed(torch.cat([asked, mixed(run.choice.weights, [asked, *halves])]), run.made)
+
+    def _guard(self, run: _Request, made: Any) -> None:
+        """Whether this request, or any of the batch, strays so that the rest is to be computed."""
+        limit, changes = run.choice.limit, self._row_changes(made, _formed(run.known[0][1], made))
+        assert limit is not None
+        run.report.changes.append(max(changes))
+        run.report.caught = sum(not change <= limit for change in changes)  # what is no number is caught too
+
+    def _row_changes(self, now: Any, before: Any) -> list[float]:
+        """|now - before| over |now| of every asked row of all ranks: the same numbers on each of them.
+
+        `BatchSharding` has given the rows to the ranks of cfg x data in their order, and asked ones come first.
+        """
+        mesh = self.mesh
+        place, places, world = 0, 1, 1
+        if mesh is not None:
+            place, places = mesh.cfg.rank * mesh.data.size + mesh.data.rank, mesh.cfg.size * mesh.data.size
+            world = mesh.shape.world
+        own = torch.zeros(places, device=now[0].device)
+        own[place] = len(now)
+        copies = world // places  # ranks that hold the same rows
+        sizes = [round(size / copies) for size in summed(*own)]
+        rows = own.new_zeros(sum(sizes))
+        rows[sum(sizes[:place]) :][: len(now)] = torch.stack(
+            [(x - y).norm() / x.norm() for x, y in zip(now, before, strict=True)]
+        )
+        changes = [change / copies for change in summed(*rows)]
+        return changes[: len(changes) // 2] if self.guided else changes
 
     def _remember(self, run: _Request, made: Any) -> None:
         compute, time = run.choice.compute, run.times[len(run.report.computed)]

@@ -57,7 +57,8 @@ class Setting:
     def build(self) -> Policy:
         """The policy, ready for a `Cache`."""
         if self.policy == "schedule":
-            return Schedule([_choice(text) for text in self.arguments["steps"]])
+            steps = [_choice(text) for text in self.arguments["steps"]]
+            return Schedule(steps, self.arguments.get("limits", ()))  # older files have none
         return POLICIES[self.policy](**self.arguments)
 
 

@@ -4,19 +4,24 @@ Schedules are searched on records alone. Along an uncached denoising every forec
 the final latents, is a linear combination of the recorded velocities. Their inner products are all that is needed to
 fit the forecasts' weights (least squares over the requests) and to predict the error of any of the 3^N schedules. What
 this misses is that latents that drift change later velocities: so what is found is then run, and the error measured.
+
+A few requests hold no rare one. So schedules are guarded: a request whose velocity, where it is computed, strays
+further from the last one than in any of these requests, is computed from there on. Step 1 always looks, for what is
+forecast before anybody looks can no longer be made good.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from engine.cache.apply import Cache, flat_of, summed
+from engine.cache.apply import Cache, Report, flat_of, summed
 from engine.cache.budget import Calibration, Setting, undominated
 from engine.cache.policies import Compute
 from engine.cache.schedule import find_schedules
@@ -28,6 +33,7 @@ Candidate = tuple[str, dict[str, Any]]
 
 THRESHOLDS = (0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.45)
 EVERY = (2, 3, 4)
+ROOM = 1.01
 
 
 @dataclass
@@ -81,9 +87,23 @@ def _in_blocks(records: Sequence[Record]) -> list[Candidate]:
 def _searched(records: Sequence[Record], times: Sequence[float], guidance: float, halves: bool) -> list[Candidate]:
     gram_KK = torch.stack([gram_of(record) for record in records]).mean(0).numpy()
     kinds = [(Compute.NONE,), (Compute.NONE, Compute.ASKED)] if halves else [(Compute.NONE,)]
-    return [
-        ("schedule", {"steps": steps}) for kind in kinds for steps in find_schedules(gram_KK, times, guidance, kind)
-    ]
+    found = [steps for kind in kinds for steps in find_schedules(gram_KK, times, guidance, kind)]
+    return [("schedule", {"steps": steps, "limits": _unlimited(steps)}) for steps in found]
+
+
+def _unlimited(steps: Sequence[str]) -> list[float]:
+    """Limits that catch nothing, so that the changes are measured."""
+    return [math.inf for text in steps[1:] if text.split()[0] != Compute.NONE]
+
+
+def limits_of(reports: Sequence[Report]) -> list[float]:
+    """The guard's limits: what no request's asked velocity has changed by, step by step.
+
+    What strays further is unlike all that the schedule was fitted to and measured on. Of n requests of one kind, one
+    in about n + 1 new ones does so in any one step. ROOM is left for what another machine rounds otherwise.
+    """
+    by_step = zip(*(report.changes for report in reports), strict=True)
+    return [float(f"{ROOM * max(changes):.4g}") for changes in by_step]
 
 
 def gram_of(record: Record) -> Tensor:
@@ -109,6 +129,8 @@ def _measured(
             with cache.request(times) as report:
                 errors.append(relative_error(sample(), record.final))
             reports.append(report)
+    if found.policy == "schedule":  # none of these requests is beyond these limits: they are measured with them
+        found = replace(found, arguments=found.arguments | {"limits": limits_of(reports)})
     return found.measured(errors, reports)
 
 

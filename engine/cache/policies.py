@@ -10,7 +10,7 @@ guidance's unasked half as in FasterCache (arXiv 2410.19355), here with fitted w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -29,11 +29,15 @@ class Compute(StrEnum):
 class Choice:
     """`weights` of a forecast, over what is known: NONE: the last velocity and the one before. ASKED: the asked
     velocity of now, then unasked and asked of the last step, then of the one before. Missing ones count as zero.
+
+    `limit`, of ALL and ASKED: where the asked velocity of any row has changed by more than this share of itself since
+    the last that is held, all steps to come are computed. None: nobody looks.
     """
 
     compute: Compute
     weights: tuple[float, ...] = ()
     threshold: float = 0.0
+    limit: float | None = None
 
 
 ALL = Choice(Compute.ALL)
@@ -142,17 +146,27 @@ class Guidance:
 
 @dataclass
 class Schedule:
-    """A calibrated choice for each step."""
+    """A calibrated choice for each step.
+
+    `limits` guard it: one, as in `Choice`, for each step behind step 0 that computes anything; none: unguarded.
+    """
 
     choices: Sequence[Choice]
+    limits: Sequence[float] = ()
     in_blocks = False
+
+    def __post_init__(self) -> None:
+        looking = [n for n, choice in enumerate(self.choices) if n and choice.compute is not Compute.NONE]
+        if self.limits and len(self.limits) != len(looking):
+            raise ValueError(f"A schedule that computes in {len(looking)} steps has as many limits, or none.")
+        self.limit_at = dict(zip(looking, self.limits, strict=False))
 
     def start(self, steps: int) -> None:
         if steps != len(self.choices):
             raise ValueError(f"This schedule was calibrated for {len(self.choices)} steps, not {steps}.")
 
     def choose(self, step: int, time: float, known: Sequence[float]) -> Choice:
-        return self.choices[step]
+        return replace(self.choices[step], limit=self.limit_at.get(step))
 
 
 def line(time: float, known: Sequence[float]) -> tuple[float, ...]:

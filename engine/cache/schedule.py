@@ -89,7 +89,8 @@ def find_schedules(gram_KK: np.ndarray, times: Sequence[float], guidance: float,
     """Schedules from the dearest to the cheapest, each the best found at its work: a beam search that takes work away.
 
     `times` are those of the sampler, steps + 1. Step 0 is always computed; any other may become one of `kinds` (not
-    ASKED where `guidance` is 1: there the unasked half counts for nothing).
+    ASKED where `guidance` is 1: there the unasked half counts for nothing), but step 1 never NONE: in it the guard
+    looks at the request.
     """
     search, steps = Search(gram_KK, times, guidance), len(times) - 1
     beams: list[set[Kinds]] = [set() for _ in range(2 * steps - 1)]
@@ -107,5 +108,8 @@ def find_schedules(gram_KK: np.ndarray, times: Sequence[float], guidance: float,
 def _with_less(now: Kinds, kinds: Kinds) -> list[Kinds]:
     """Every schedule in which one step computes less."""
     return [
-        (*now[:i], kind, *now[i + 1 :]) for i in range(1, len(now)) for kind in kinds if SAVED[kind] > SAVED[now[i]]
+        (*now[:i], kind, *now[i + 1 :])
+        for i in range(1, len(now))
+        for kind in kinds
+        if SAVED[kind] > SAVED[now[i]] and (i > 1 or kind is not Compute.NONE)
     ]

@@ -46,6 +46,18 @@ POLICIES: dict[str, Policy] = {
             Choice(Compute.NONE, (1.2, -0.2)),
         ]
     ),
+    # Of the first request one asked row changes more, in step 1; of the second none, but unasked ones in step 3.
+    "guarded": Schedule(
+        [
+            Choice(Compute.ALL),
+            Choice(Compute.ASKED, (1.1, 0.9, -1.0)),
+            Choice(Compute.NONE, (1.4, -0.4)),
+            Choice(Compute.ALL),
+            Choice(Compute.NONE, (1.2, -0.2)),
+            Choice(Compute.NONE, (1.2, -0.2)),
+        ],
+        limits=(1.13, 1.0),
+    ),
     "exact": Exact(),
 }
 
@@ -180,6 +192,10 @@ def _this_rank_alone(now: Tensor, before: Tensor) -> float:
     return change * (1.5 if dist.is_initialized() and dist.get_rank() else 0.5)
 
 
+def _own_rows(cache: Cache, now: Tensor, before: Tensor) -> list[float]:
+    return [float((x - y).norm() / x.norm()) for x, y in zip(now, before, strict=True)]
+
+
 request = apply._Request
 kept: list[Any] = []
 
@@ -195,5 +211,6 @@ def _never_forgets(times: Sequence[float]) -> Any:
 
 FAULTS: dict[str | None, tuple[Any, str, Any]] = {
     "a rank decides alone": (apply, "relative_change", _this_rank_alone),
+    "a rank guards alone": (Cache, "_row_changes", _own_rows),
     "stale state": (apply, "_Request", _never_forgets),
 }
