@@ -18,7 +18,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
 
@@ -169,7 +169,8 @@ class Cache:
         if not known or run.report.caught:
             return ALL
         choice = self.policy.choose(step, run.times[step], known)
-        return choice if self.halves or choice.compute is not Compute.ASKED else ALL
+        whole = not self.halves and choice.compute is Compute.ASKED
+        return replace(choice, compute=Compute.ALL) if whole else choice
 
     def _half(self, run: _Request, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The asked rows, and a forecast of the others from them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -164,7 +164,7 @@ def parity(policy: str | None, model: str, length: str, shape: MeshShape, **how:
 
 
 def _both(cache: Cache, run: Any, forward: Any, args: Any, kwargs: Any) -> Any:
-    run.choice = Choice(Compute.ALL)
+    run.choice = replace(run.choice, compute=Compute.ALL)
     run.made = forward(*args, **kwargs)
     return run.made
 

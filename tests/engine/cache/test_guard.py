@@ -21,17 +21,18 @@ from tests.engine.parallel.test_parallel import named
 
 STEPS, SCALE = 8, 2.0
 TIMES = shifted_times(STEPS, 1.0)
-EASY, TURNING = 0.2, 4.0
+EASY, TURNING = 0.2, 9.0
 NONE = Choice(Compute.NONE, (1.0,))
 CHOICES = [ALL, Choice(Compute.ASKED, (1.0, 1.0, -1.0)), NONE, NONE, ALL, NONE, NONE, NONE]
 LIMITS = (0.1, 0.3)
+BUDGET = 0.001
 
 
 class Turning(nn.Module):
-    """Rows of two numbers, whose velocity goes straight until half-way; then each turns as much as its `turn` says."""
+    """Rows of two numbers; the velocity goes straight until half-way and then swings aside, as fast as `turn` says."""
 
     def forward(self, x_BD: Tensor, time_B: Tensor, turn_B: Tensor, asked_B: Tensor) -> Tensor:
-        aside_B = turn_B * (0.65 - time_B).clamp(min=0)
+        aside_B = torch.sin(turn_B * (0.65 - time_B).clamp(min=0))
         return torch.stack([0.5 + 0.5 * asked_B, aside_B], 1)
 
 
@@ -62,7 +63,7 @@ def test_a_request_that_turns_half_way_is_caught_and_computed_from_there_on():
     error, report = cached([TURNING], Schedule(CHOICES, LIMITS))
     lost, unguarded = cached([TURNING], Schedule(CHOICES))  # the control
 
-    assert error < 0.02 and lost > 0.2
+    assert error < 0.05 and lost > 0.2
     assert report.computed[4:] == [Compute.ALL] * 4 and unguarded.computed[5:] == [Compute.NONE] * 3
     assert report.summary == {"hits": 3, "misses": 5, "work": 5.5 / 8, "caught": 1}
     assert "caught" not in unguarded.summary
@@ -80,7 +81,7 @@ def test_of_a_batch_the_worst_request_decides_for_all():
     error, report = cached([EASY, TURNING, EASY], Schedule(CHOICES, LIMITS))
     _, easy = cached([EASY, EASY, EASY], Schedule(CHOICES, LIMITS))
 
-    assert error < 0.02 and report.computed[4:] == [Compute.ALL] * 4
+    assert error < 0.05 and report.computed[4:] == [Compute.ALL] * 4
     assert (report.caught, easy.caught) == (1, 0)
 
 
@@ -112,7 +113,7 @@ def calibration():
 
 
 def test_limits_are_what_the_calibration_has_seen_and_catch_what_it_has_not(calibration):
-    setting = calibration.setting(0.05)
+    setting = calibration.setting(BUDGET)
     unguarded = replace(setting, arguments=setting.arguments | {"limits": []})
     (error, report), (lost, _) = (cached([TURNING], s.build()) for s in (setting, unguarded))
 
@@ -133,10 +134,10 @@ def test_limits_survive_their_file_and_a_file_without_any_is_unguarded(calibrati
     for setting in raw["settings"]:
         del setting["arguments"]["limits"]
     path.write_text(json.dumps(raw))
-    policy = load(path).policy(0.05)
+    policy = load(path).policy(BUDGET)
 
     assert cached([TURNING], policy)[1].caught is None
-    assert cached([TURNING], calibration.policy(0.05))[1].caught == 1
+    assert cached([TURNING], calibration.policy(BUDGET))[1].caught == 1
 
 
 def test_a_schedule_with_another_number_of_limits_is_refused():
