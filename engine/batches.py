@@ -18,7 +18,8 @@ MOST = 8  # requests in one batch: their photos wait at full resolution in memor
 def generate_many(engine: Engine, tasks: Sequence[Task]) -> list[Generated | Exception]:
     """What `Engine.generate` makes or raises for each task, in their order; one that fails leaves the others alone.
 
-    With its own seed each is what it would be alone, but for the last bits of the matrix products (below 1e-5).
+    With its own seed each is what it would be alone, but for the last bits of the matrix products (below 1e-5); with a
+    cache within its budget, for the requests of a batch share its decisions.
     """
     films = [_Asked(replace(task, request=engine.settled(task.request))) for task in tasks]
     for batch in _batches(films):

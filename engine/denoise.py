@@ -57,7 +57,7 @@ class Denoises(Protocol):
 
     @property
     def saved(self) -> dict[str, float]:
-        """What a cache spared the last denoising: its budget, hits, misses and share of the work; empty without one."""
+        """What a cache spared the last denoising: see `Report.summary`, and its budget; empty without one."""
 
     def close(self) -> None:
         """Give back what is held."""
@@ -89,7 +89,8 @@ class Denoiser:
     def denoise(self, rows: Sequence[Row], steps: int, visit: Visit = lambda: None) -> Generator[Tensor, None, None]:
         """See `Denoises`. `visit` is called before each block of the transformer.
 
-        Rows of one batch share their grid. Each is what it would be alone, but for the rounding of float32.
+        Rows of one batch share their grid, and what a cache decides. Without one each is what it would be alone, but
+        for the rounding of float32.
         """
         noise_NCTHW = torch.cat([self._noise(row) for row in rows])
         velocity, times = self._velocity(rows), shifted_times(steps, self.sampling["shift"])

@@ -60,7 +60,7 @@ class DenoisesLatents(Protocol):
 
     @property
     def saved(self) -> dict[str, float]:
-        """What a cache spared the last denoising: its budget, hits, misses and share of the work; empty without one."""
+        """What a cache spared the last denoising: see `Report.summary`, and its budget; empty without one."""
 
     def close(self) -> None:
         """Give back what is held."""

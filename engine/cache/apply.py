@@ -38,7 +38,7 @@ class Report:
     computed: list[Compute] = field(default_factory=list)  # FIRST and TRUNK: with the blocks' residual reused
     shares: list[float] = field(default_factory=list)  # of a whole forward, counted in blocks and rows
     changes: list[float] = field(default_factory=list)  # of the first block or of the velocity, where looked at
-    caught: int | None = None  # requests of the batch beyond the limit of the guard; None: nothing was guarded
+    caught: int | None = None  # asked rows of the batch beyond the limit of the guard; None: nothing was guarded
 
     @property
     def misses(self) -> int:
@@ -205,7 +205,7 @@ class Cache:
         sizes = [round(size / copies) for size in summed(*own)]
         rows = own.new_zeros(sum(sizes))
         rows[sum(sizes[:place]) :][: len(now)] = torch.stack(
-            [(x - y).norm() / x.norm() for x, y in zip(now, before, strict=True)]
+            [(x - y).float().norm() / x.float().norm() for x, y in zip(now, before, strict=True)]
         )
         changes = [change / copies for change in summed(*rows)]
         return changes[: len(changes) // 2] if self.guided else changes
@@ -259,8 +259,9 @@ def relative_change(now: Tensor, before: Tensor) -> float:
 
 def summed(*parts: Tensor) -> list[float]:
     """Each number summed over all ranks, in one message; a mesh always covers its process group."""
-    sums = torch.stack(parts).double()
+    sums = torch.stack(parts)
     if dist.is_initialized() and dist.get_world_size() > 1:
+        sums = sums.double()  # alone nothing is summed, and Apple's device has no float64
         dist.all_reduce(sums, op=dist.ReduceOp.SUM)
     return sums.tolist()
 

@@ -129,7 +129,8 @@ def _measured(
             with cache.request(times) as report:
                 errors.append(relative_error(sample(), record.final))
             reports.append(report)
-    if found.policy == "schedule":  # none of these requests is beyond these limits: they are measured with them
+    # None of these requests is beyond these limits: they are measured with them. What ends in no number fits no budget.
+    if found.policy == "schedule" and all(map(math.isfinite, errors)):
         found = replace(found, arguments=found.arguments | {"limits": limits_of(reports)})
     return found.measured(errors, reports)
 

@@ -37,6 +37,7 @@ from tests.benchmarks.engine_parts.cache import (
     in_turns,
     mean_psnr,
     nano,
+    over_requests,
     psnr,
     row,
     tiny_video,
@@ -83,7 +84,7 @@ def whole_row(
     subject: Subject, plain: Settings, best: Settings, requests: Sequence[int], rounds: int
 ) -> dict[str, Any]:
     """All that was kept, against the reference: its speed, and the PSNR of its films to the reference's."""
-    ours, reference = in_turns(rounds, lambda: run(subject, best, 0), lambda: run(subject, plain, 0))
+    ours, reference = over_requests(requests, rounds, lambda i: run(subject, best, i), lambda i: run(subject, plain, i))
     quality = [
         psnr(subject.decode(i, run(subject, plain, i)), subject.decode(i, run(subject, best, i))) for i in requests
     ]
