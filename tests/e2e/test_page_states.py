@@ -201,6 +201,19 @@ def test_a_phone_needs_no_sideways_scrolling(visit: Visit, path: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
+@pytest.mark.parametrize(("phone", "wide"), [(False, 1440), (True, 390)])
+def test_a_long_file_name_stays_in_its_card(visit: Visit, tmp_path: Path, phone: bool, wide: int) -> None:
+    page = visit("/library", phone=phone)
+    name = f"IMG_{'final_v2_for_social_media_' * 3}{wide}.jpg"
+    page.locator("input[type=file]").last.set_input_files(steps.draw_photo(tmp_path / name, (300, 400)))
+    picture = page.get_by_role("button", name=f"Create a video from {name}")
+    picture.wait_for()
+    inside, column = picture.bounding_box(), page.locator(".cards li").first.bounding_box()
+    assert inside is not None and column is not None
+    assert inside["width"] <= column["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") == wide
+
+
 def test_the_brush_works_with_a_finger(visit: Visit) -> None:
     page = visit("/", phone=True)
     steps.take_sample(page)
