@@ -6,7 +6,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from studio.assets.masks import MaskState, mask_error, mask_state
+from studio.assets.masks import MaskState, mask_error, mask_id, mask_state
 from studio.assets.models import Asset, AssetKind, MaskSource
 from studio.media import signed_url
 
@@ -31,11 +31,17 @@ class AssetUrlsSerializer(serializers.Serializer[Asset]):
 class MaskSerializer(serializers.Serializer[Asset]):
     """Where the product is in the photo: white is product, black is not."""
 
+    id = serializers.SerializerMethodField(
+        help_text="Tells this mask from every other of the photo, as the settings of a job name it; auto: none yet."
+    )
     state = serializers.SerializerMethodField()
     source = serializers.SerializerMethodField()  # type: ignore[assignment]
     url = serializers.SerializerMethodField()
     job = serializers.UUIDField(source="mask_job_id", allow_null=True)
     error = serializers.SerializerMethodField()
+
+    def get_id(self, asset: Asset) -> str:
+        return mask_id(asset)
 
     @extend_schema_field(serializers.ChoiceField(choices=[state.value for state in MaskState]))
     def get_state(self, asset: Asset) -> str:

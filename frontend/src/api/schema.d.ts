@@ -552,6 +552,8 @@ export interface components {
         };
         /** @description Where the product is in the photo: white is product, black is not. */
         Mask: {
+            /** @description Tells this mask from every other of the photo, as the settings of a job name it; auto: none yet. */
+            readonly id: string;
             readonly state: components["schemas"]["MaskStateEnum"];
             readonly source: components["schemas"]["SourceEnum"] | components["schemas"]["NullEnum"];
             readonly url: string | null;

@@ -39,6 +39,7 @@ def test_a_photo_is_stored_with_thumbnail_hash_and_a_mask_job(api: Api) -> None:
     assert asset["bytes"] == stored.stat().st_size
     assert opened(path_of(Asset.objects.get().thumbnail)).size == (480, 360)
     assert asset["mask"] | {"job": None} == {
+        "id": "auto",
         "state": "pending",
         "source": "auto",
         "url": None,

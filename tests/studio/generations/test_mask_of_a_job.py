@@ -58,6 +58,17 @@ def test_again_gives_the_same_mask_after_it_was_painted_anew(api: Api, engine: S
     assert again.json()["settings"] == settings
 
 
+def test_a_photo_says_which_mask_it_has_as_its_jobs_name_it(api: Api) -> None:
+    photo = api.photo()
+    seen = [api.get(f"/assets/{photo['id']}").json()["mask"]["id"]]
+    for level in (100, 200):
+        paint(api, photo, level)
+        seen.append(api.get(f"/assets/{photo['id']}").json()["mask"]["id"])
+        assert ask(api, photo["id"])["settings"]["mask"] == seen[-1]
+    assert seen[0] == "auto"
+    assert len(set(seen)) == 3
+
+
 def test_a_mask_that_was_not_there_yet_is_found_by_the_engine_and_so_it_stays(api: Api, engine: SmallEngine) -> None:
     photo = api.photo()
     job = ask(api, photo["id"])
