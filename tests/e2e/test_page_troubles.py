@@ -70,7 +70,7 @@ def test_a_lost_answer_does_not_make_a_second_video(page: Page) -> None:
 
     page.route("**/api/v1/jobs", lose_the_answer)
     steps.press_generate(page)
-    expect(page.get_by_text("Nothing was started")).to_be_visible()
+    expect(page.get_by_text("No answer came")).to_be_visible()
     page.unroute("**/api/v1/jobs")
     assert steps.generate(page) == made[0]
     steps.finished_video(page)
@@ -81,6 +81,50 @@ def test_a_lost_answer_does_not_make_a_second_video(page: Page) -> None:
     page.unroute("**/api/v1/jobs")
     page.get_by_role("button", name="Vary").click()
     page.wait_for_url(f"**/videos/{made[1]}")
+
+
+def test_a_mask_that_was_not_saved_is_kept_and_sent_when_the_studio_answers(page: Page, tmp_path: Path) -> None:
+    steps.upload(page, steps.draw_photo(tmp_path / "jar.jpg", (300, 400)))
+    steps.tool(page, "Brush")
+    before = steps.painted_share(page)
+    page.route("**/api/v1/assets/*/mask", lambda route: route.abort())
+    steps.drag(page, page.get_by_test_id("mask-layer"), (0.1, 0.05), (0.6, 0.05))
+    expect(page.get_by_text("Mask not saved")).to_be_visible()
+    painted = steps.painted_share(page)
+    assert painted > before
+    page.get_by_role("navigation").get_by_role("link", name="Videos").click()
+    expect(page.get_by_text("is not saved yet")).to_be_visible()
+    page.get_by_role("navigation").get_by_role("link", name="Create").click()
+    steps.see_mask(page)
+    steps.comes_true(lambda: steps.painted_share(page) == painted)
+    with page.expect_event("dialog") as asked:
+        page.evaluate("setTimeout(() => location.reload())")
+    assert asked.value.type == "beforeunload"
+    asked.value.dismiss()
+
+    page.unroute("**/api/v1/assets/*/mask")
+    with page.expect_response(lambda answer: answer.url.endswith("/mask")) as saved:
+        page.evaluate("window.dispatchEvent(new Event('online'))")
+    assert saved.value.status == 200
+    expect(page.get_by_text("Mask not saved")).to_have_count(0)
+
+
+def test_a_mask_from_another_tab_is_shown_before_a_video_is_made_with_it(page: Page, tmp_path: Path) -> None:
+    steps.upload(page, steps.draw_photo(tmp_path / "jar.jpg", (300, 400)))
+    before = steps.painted_share(page)
+    other = page.context.new_page()
+    other.goto("/")
+    steps.see_mask(other)
+    steps.tool(other, "Brush")
+    with other.expect_response(lambda answer: answer.url.endswith("/mask")):
+        steps.drag(other, other.get_by_test_id("mask-layer"), (0.1, 0.05), (0.6, 0.05))
+    other.close()
+
+    assert steps.painted_share(page) == before
+    steps.press_generate(page)
+    expect(page.get_by_role("alert")).to_contain_text("The mask was changed elsewhere")
+    steps.comes_true(lambda: steps.painted_share(page) > before)
+    assert page.url.endswith("/")
 
 
 @pytest.mark.full

@@ -6,6 +6,7 @@ import type { Session } from "../api/types";
 import { BrandPage } from "../brands/BrandPage";
 import { CreatePage } from "../create/CreatePage";
 import { DraftProvider } from "../create/DraftProvider";
+import { UnsavedProvider } from "../create/UnsavedProvider";
 import { UploadProvider } from "../create/UploadProvider";
 import { FeedProvider } from "../feed/FeedProvider";
 import { JobPage } from "../jobs/JobPage";
@@ -54,11 +55,13 @@ function Studio({ session }: { session: Session }) {
     <MemberProvider key={workspace} member={{ session, workspace, role, switchTo }}>
       <FeedProvider workspace={workspace} onRefused={() => checkSession(cache)}>
         <DraftProvider workspace={workspace}>
-          <UploadProvider>
-            <Shell>
-              <Route />
-            </Shell>
-          </UploadProvider>
+          <UnsavedProvider>
+            <UploadProvider>
+              <Shell>
+                <Route />
+              </Shell>
+            </UploadProvider>
+          </UnsavedProvider>
         </DraftProvider>
       </FeedProvider>
     </MemberProvider>

@@ -6,6 +6,7 @@ import { keys } from "../api/keys";
 import type { Asset, Job } from "../api/types";
 import { BrandPage } from "../brands/BrandPage";
 import { DraftProvider } from "../create/DraftProvider";
+import { UnsavedProvider } from "../create/UnsavedProvider";
 import { UploadProvider } from "../create/UploadProvider";
 import { JobPage } from "../jobs/JobPage";
 import { LibraryPage } from "../library/LibraryPage";
@@ -68,7 +69,9 @@ function seen(role: Role, page: ReactNode, shown: Job = job("running")): string 
     <QueryClientProvider client={cache}>
       <MemberProvider member={{ session, workspace: "w1", role, switchTo: () => undefined }}>
         <DraftProvider workspace="w1">
-          <UploadProvider>{page}</UploadProvider>
+          <UnsavedProvider>
+            <UploadProvider>{page}</UploadProvider>
+          </UnsavedProvider>
         </DraftProvider>
       </MemberProvider>
     </QueryClientProvider>,

@@ -1,31 +1,27 @@
-import { useEffect, useState } from "react";
-import { ApiError, sentence } from "../api/client";
-import { useCreateJob } from "../api/queries";
-import type { Asset, Settings } from "../api/types";
+import type { Asset } from "../api/types";
 import { useLookOnly } from "../app/member";
-import { go } from "../app/router";
-import { attemptAt, attemptEnded } from "../jobs/attempt";
 import { panelOf } from "../kinds";
 import { Button, RadioGroup } from "../ui/controls";
 import { Callout } from "../ui/messages";
 import { useDraft } from "./DraftProvider";
 import { Notes } from "./Notes";
-import { type FramingState, saysMore } from "./useFraming";
+import type { FramingState } from "./useFraming";
+import { useGenerate } from "./useGenerate";
+import type { Mask } from "./useMask";
 
 interface Props {
   asset: Asset | null;
   /** A photo is on its way to the stage. */
   uploading: boolean;
   framing: FramingState | null;
-  /** Makes sure that the painted mask has reached the server. */
-  flush: (() => Promise<void>) | null;
+  mask: Mask | null;
 }
 
 /** What shall happen: the panel of the chosen kind, what framing costs, and Generate. */
-export function ControlPanel({ asset, uploading, framing, flush }: Props) {
+export function ControlPanel({ asset, uploading, framing, mask }: Props) {
   const { draft, change, kinds } = useDraft();
   const ready = asset !== null && !uploading;
-  const { generate, busy, late, problem, problems } = useGenerate(ready ? asset : null, framing, flush);
+  const { generate, busy, late, problem } = useGenerate(ready ? asset : null, framing, mask);
   const lookOnly = useLookOnly();
   const spec = draft.kind ? kinds[draft.kind] : undefined;
   const panel = draft.kind ? panelOf(draft.kind) : null;
@@ -55,7 +51,7 @@ export function ControlPanel({ asset, uploading, framing, flush }: Props) {
         <panel.Form
           schema={spec.schema}
           values={values}
-          problems={problems}
+          problems={problem?.fields ?? {}}
           onChange={(path, value) => change({ type: "field", path, value })}
         />
         <div className="panel-foot">
@@ -70,8 +66,8 @@ export function ControlPanel({ asset, uploading, framing, flush }: Props) {
       <div className="generate">
         <div className="generate-stay">
           {problem && (
-            <Callout tone="error" title="Nothing was started">
-              {problem}
+            <Callout tone="error" title={problem.title}>
+              {problem.text}
             </Callout>
           )}
           <Notes asset={asset} framing={framing} late={late} />
@@ -93,64 +89,6 @@ export function ControlPanel({ asset, uploading, framing, flush }: Props) {
       </div>
     </form>
   );
-}
-
-function useGenerate(asset: Asset | null, framing: FramingState | null, flush: Props["flush"]) {
-  const { draft } = useDraft();
-  const create = useCreateJob();
-  const lookOnly = useLookOnly();
-  const [busy, setBusy] = useState(false);
-  const [late, setLate] = useState(false);
-  const [error, setError] = useState<unknown>(null);
-
-  // What was refused is being corrected: the refusal speaks of something that is not there any more.
-  const values = draft.kind ? draft.values[draft.kind] : undefined;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: what they are is not read, only that they change
-  useEffect(() => setError(null), [draft.kind, JSON.stringify(values), asset?.id]);
-
-  const start = async (kind: string, settings: Settings) => {
-    // The same request again after a lost answer must not start a second job.
-    const action = `generate ${JSON.stringify([kind, settings])}`;
-    try {
-      await flush?.();
-      const job = await create.mutateAsync({ kind, settings, attempt: attemptAt(action, settings).name });
-      attemptEnded(action);
-      go(`/videos/${job.id}`);
-    } catch (refused) {
-      attemptEnded(action, refused);
-      setError(refused);
-      setBusy(false);
-    }
-  };
-
-  const generate = async () => {
-    if (!asset || !draft.kind || busy || lookOnly) return;
-    const { kind: _, ...values } = draft.values[draft.kind] ?? {};
-    setBusy(true);
-    setError(null);
-    setLate(false);
-    const settled = await framing?.settled();
-    if (settled && saysMore(settled.framing, framing?.framing ?? null)) {
-      setLate(true);
-      setBusy(false);
-      return;
-    }
-    await start(draft.kind, { ...values, asset_id: asset.id });
-  };
-
-  return {
-    generate,
-    busy,
-    late,
-    problem: error === null ? null : sentence(error),
-    problems: fieldProblems(error),
-  };
-}
-
-/** "settings.camera.strength" or "camera.strength" -> what is wrong with it. */
-function fieldProblems(error: unknown): Record<string, string> {
-  if (!(error instanceof ApiError)) return {};
-  return Object.fromEntries(error.errors.map((one) => [one.field.replace(/^settings\./, ""), one.detail]));
 }
 
 const PanelSkeleton = () => (

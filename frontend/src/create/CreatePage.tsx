@@ -55,7 +55,7 @@ export function CreatePage() {
               <PhotoDrop over={over} />
             )}
           </section>
-          <ControlPanel asset={null} uploading={coming !== null} framing={null} flush={null} />
+          <ControlPanel asset={null} uploading={coming !== null} framing={null} mask={null} />
         </>
       )}
       <PhotoStrip selected={asset?.id ?? null} onSelect={(id) => change({ type: "photo", assetId: id })} />

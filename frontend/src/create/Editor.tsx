@@ -52,7 +52,7 @@ export function Editor({ asset, uploading }: { asset: Asset; uploading: boolean 
           onPaint={mayEdit ? () => setTool("brush") : null}
         />
       </section>
-      <ControlPanel asset={asset} uploading={uploading} framing={framing} flush={mask.flush} />
+      <ControlPanel asset={asset} uploading={uploading} framing={framing} mask={mask} />
     </>
   );
 }

@@ -1,6 +1,6 @@
 import { useEffect } from "react";
 import { useMayEdit } from "../app/member";
-import { IconButton, RadioGroup, Slider } from "../ui/controls";
+import { Button, IconButton, RadioGroup, Slider } from "../ui/controls";
 import { Icon } from "../ui/Icon";
 import type { SaveState } from "./saves";
 import type { Mask } from "./useMask";
@@ -130,7 +130,7 @@ export function StageToolbar(props: ToolbarProps) {
           onClick={() => onView(() => FITTED)}
         />
       </div>
-      <SaveNote state={mask.save} />
+      <SaveNote state={mask.save} retry={mask.retry} />
     </div>
   );
 }
@@ -142,10 +142,15 @@ const SAVE_WORDS: Record<SaveState, string> = {
   failed: "Mask not saved",
 };
 
-function SaveNote({ state }: { state: SaveState }) {
+export function SaveNote({ state, retry }: { state: SaveState; retry: () => void }) {
   return (
-    <span className={`save-note save-note-${state}`} role="status">
-      {SAVE_WORDS[state]}
+    <span className={`save-note save-note-${state}`}>
+      <span role="status">{SAVE_WORDS[state]}</span>
+      {state === "failed" && (
+        <Button look="quiet" icon="again" onClick={retry}>
+          Try again
+        </Button>
+      )}
     </span>
   );
 }

@@ -13,6 +13,7 @@ import { keys } from "../api/keys";
 import type { Asset } from "../api/types";
 import { uploadAsset } from "../api/upload";
 import { useLookOnly, useMember } from "../app/member";
+import { useAskBeforeLeaving } from "../ui/hooks";
 import { useToast } from "../ui/messages";
 import { useDraft } from "./DraftProvider";
 import { UploadQueue, type UploadState } from "./uploadQueue";
@@ -58,14 +59,4 @@ export function UploadProvider({ children }: { children: ReactNode }) {
     return { ...state, add, cancel: queue.cancel, dismiss: queue.dismiss };
   }, [state, queue, lookOnly, tell, largest]);
   return <UploadContext.Provider value={uploads}>{children}</UploadContext.Provider>;
-}
-
-/** The browser asks in its own words whether to leave the page. */
-function useAskBeforeLeaving(active: boolean): void {
-  useEffect(() => {
-    if (!active) return;
-    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
-    window.addEventListener("beforeunload", ask);
-    return () => window.removeEventListener("beforeunload", ask);
-  }, [active]);
 }

@@ -8,6 +8,7 @@ import { MemberProvider, type Role } from "../app/member";
 import { CreatePage } from "./CreatePage";
 import { DraftProvider } from "./DraftProvider";
 import { Notes } from "./Notes";
+import { UnsavedProvider } from "./UnsavedProvider";
 import { UploadProvider } from "./UploadProvider";
 import { type FramingState, saysMore } from "./useFraming";
 
@@ -34,7 +35,7 @@ const photo = (mask: Partial<NonNullable<Asset["mask"]>> = {}) =>
     width: 900,
     height: 1200,
     urls: { content: "/c", thumbnail: "/t", download: "/d" },
-    mask: { state: "ready", source: "auto", url: "/m", job: null, error: null, ...mask },
+    mask: { id: "mask-1", state: "ready", source: "auto", url: "/m", job: null, error: null, ...mask },
   }) as Asset;
 
 let cache: QueryClient;
@@ -57,9 +58,11 @@ function page(role: Role = "editor"): string {
     <QueryClientProvider client={cache}>
       <MemberProvider member={{ session, workspace: "w1", role, switchTo: () => undefined }}>
         <DraftProvider workspace="w1">
-          <UploadProvider>
-            <CreatePage />
-          </UploadProvider>
+          <UnsavedProvider>
+            <UploadProvider>
+              <CreatePage />
+            </UploadProvider>
+          </UnsavedProvider>
         </DraftProvider>
       </MemberProvider>
     </QueryClientProvider>,

@@ -29,7 +29,8 @@ beforeEach(() => {
         sent.push({ arrive, fail: () => reject(new Error(`${picture} was lost`)) });
       });
   };
-  saves = new Saves(prepare, (state) => told.push(state));
+  saves = new Saves(prepare);
+  saves.subscribe(() => told.push(saves.snapshot()));
 });
 afterEach(() => vi.useRealTimers());
 
@@ -90,14 +91,18 @@ describe("the saves of a mask", () => {
     expect(told.at(-1)).toBe("waiting");
   });
 
-  it("do not wait any longer when the page is left", async () => {
+  it("are sent again once the studio answers, and only what failed", async () => {
+    saves.retry();
     paint("one");
-    saves.leave();
+    saves.retry();
+    expect(sent).toHaveLength(0);
+    await wait();
+    sent[0]?.fail();
     await settled();
-    sent[0]?.arrive();
+    saves.retry();
     await settled();
-    expect(server).toEqual(["one"]);
-    saves.leave();
-    expect(sent).toHaveLength(1);
+    sent[1]?.arrive();
+    await settled();
+    expect([server, told.at(-1)]).toEqual([["one"], "saved"]);
   });
 });

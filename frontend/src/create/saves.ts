@@ -12,11 +12,17 @@ export class Saves {
   private count = 0;
   /** The newest save, as it ends; the next one waits for it, however it ends. */
   private newest: Promise<unknown> = Promise.resolve();
+  private readonly listeners = new Set<() => void>();
 
-  constructor(
-    private readonly prepare: Prepare,
-    private readonly tell: (state: SaveState) => void,
-  ) {}
+  /** `prepare` may be replaced: whoever shows what is to be saved knows it best. */
+  constructor(public prepare: Prepare) {}
+
+  readonly snapshot = (): SaveState => this.state;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
 
   /** Something was changed. */
   readonly soon = (): void => {
@@ -31,9 +37,9 @@ export class Saves {
     await this.newest;
   };
 
-  /** Nobody changes it any more: what waits is sent at once. */
-  readonly leave = (): void => {
-    if (this.timer !== undefined) this.now();
+  /** What failed is sent again. */
+  readonly retry = (): void => {
+    if (this.state === "failed") this.now();
   };
 
   private readonly now = (): void => {
@@ -58,6 +64,6 @@ export class Saves {
 
   private change(state: SaveState): void {
     this.state = state;
-    this.tell(state);
+    for (const listener of this.listeners) listener();
   }
 }

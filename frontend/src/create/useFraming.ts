@@ -25,7 +25,7 @@ export function useFraming(asset: Asset, save: SaveState): FramingState {
   const { draft } = useDraft();
   const values = draft.kind ? draft.values[draft.kind] : undefined;
   const { seed: _seed, steps: _steps, prompt: _prompt, ...relevant } = values ?? {};
-  const mask = asset.mask ? `${asset.mask.state} ${asset.mask.source} ${asset.mask.url?.split("?")[0]}` : "";
+  const mask = asset.mask ? `${asset.mask.state} ${asset.mask.source} ${asset.mask.id}` : "";
   const wanted = JSON.stringify({ ...relevant, asset_id: asset.id });
   const settings = useSettled(wanted, 250);
   const possible = draft.kind !== null && panelOf(draft.kind) !== null && asset.mask?.state !== "pending";

@@ -1,117 +1,132 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useEffect, useMemo, useReducer, useRef, useState } from "react";
+import { useEffect, useMemo, useReducer, useRef, useState, useSyncExternalStore } from "react";
+import { ApiError } from "../api/client";
 import { keys } from "../api/keys";
 import { automaticMask, saveMask } from "../api/queries";
 import type { Asset } from "../api/types";
+import { useToast } from "../ui/messages";
+import { AUTOMATIC, arrival } from "./arrival";
 import { emptyHistory, historyReducer, visible, wanted } from "./history";
-import { compose, emptyMask, loadMask, type MaskCanvas, toPng } from "./maskPixels";
-import { type SaveState, Saves } from "./saves";
-
-interface Bases {
-  opened: MaskCanvas | null;
-  automatic: MaskCanvas | null;
-}
+import { compose, emptyMask, type MaskCanvas, toPng } from "./maskPixels";
+import { Saves } from "./saves";
+import { useUnsaved } from "./UnsavedProvider";
+import { useBases } from "./useBases";
 
 /** The mask of one photo while it is corrected: its pixels, its history, and keeping the server's copy the same. */
 export function useMask(asset: Asset) {
   const cache = useQueryClient();
-  const [history, change] = useReducer(historyReducer, emptyHistory);
-  const bases = useBases(asset);
-  const [save, setSave] = useState<SaveState>("saved");
+  const unsaved = useUnsaved();
+  const tell = useToast();
+  // What could not be saved when this photo was left is gone on with.
+  const [kept] = useState(() => unsaved.find(asset.id));
+  const [history, change] = useReducer(historyReducer, kept?.history ?? emptyHistory);
+  const [known] = useState(() => kept?.known ?? { current: AUTOMATIC });
+  const { bases, failed, openAnew } = useBases(asset, kept?.bases ?? null, known);
+  const [saves] = useState(() => kept?.saves ?? new Saves(() => () => Promise.resolve()));
+  const save = useSyncExternalStore(saves.subscribe, saves.snapshot, saves.snapshot);
 
   const { base: baseName, strokes } = useMemo(() => visible(history), [history]);
   const base = baseName === "automatic" ? bases.automatic : bases.opened;
 
-  const prepare = () => {
+  saves.prepare = () => {
     const want = wanted(history);
     const automatic = want === "automatic" || (want === "opened" && bases.openedIsAutomatic);
     const picture =
       want === "opened" ? bases.opened : painted(base ?? emptyMask(asset.width, asset.height), strokes);
     return async () => {
-      const saved = automatic
-        ? await automaticMask(asset.id)
-        : await saveMask(asset.id, await toPng(picture as MaskCanvas));
+      const saved = await (automatic
+        ? automaticMask(asset.id)
+        : saveMask(asset.id, await toPng(picture as MaskCanvas))
+      ).catch(unlessGone);
+      if (!saved) return;
+      // An answer from before this change would put the old mask back.
+      await cache.cancelQueries({ queryKey: keys.asset(asset.id), exact: true });
+      known.current = saved.mask?.id ?? AUTOMATIC;
       cache.setQueryData(keys.asset(asset.id), saved);
     };
   };
-  const latest = useRef(prepare);
-  latest.current = prepare;
-  const [saves] = useState(() => new Saves(() => latest.current(), setSave));
   const opened = useRef(history.steps);
   useEffect(() => {
     if (history.steps === opened.current) return;
     opened.current = history.steps;
     saves.soon();
   }, [history.steps, saves]);
-  useEffect(() => saves.leave, [saves]);
+  useEffect(() => {
+    if (save !== "saved") unsaved.keep(asset.id, { history, bases, known, saves });
+  }, [save, history, bases, known, saves, unsaved, asset.id]);
+  const lost = `The mask of “${asset.name}” is not saved yet. It is sent as soon as the studio answers.`;
+  useEffect(
+    () => () => {
+      saves.flush().catch(() => tell(lost, "error"));
+    },
+    [saves, tell, lost],
+  );
+
+  const reopen = () => {
+    openAnew();
+    opened.current = emptyHistory.steps;
+    change({ type: "open" });
+  };
+  useOtherMasks(asset, known, { shown: bases.opened !== null, save, steps: history.steps.length }, reopen);
 
   const want = wanted(history);
   const canReset = want === "painted" || (want === "opened" && !bases.openedIsAutomatic && base !== null);
-  return { history, change, base, strokes, save, flush: saves.flush, canReset, failed: bases.failed };
+  return {
+    ...{ history, change, base, strokes, save, canReset, failed },
+    flush: saves.flush,
+    retry: saves.retry,
+    /** The mask that is on the stage, by the id that a job names it by; null while there is none. */
+    id: () => (known.current === AUTOMATIC ? null : known.current),
+  };
 }
 
 export type Mask = ReturnType<typeof useMask>;
+
+/** A photo that was deleted needs no mask; anything else is tried again. */
+function unlessGone(error: unknown): null {
+  if (error instanceof ApiError && error.status === 404) return null;
+  throw error;
+}
+
+interface Standing {
+  shown: boolean;
+  save: string;
+  steps: number;
+}
+
+/** Shows the mask that the photo was given elsewhere, unless this one is not saved yet: then that one is replaced. */
+function useOtherMasks(
+  asset: Asset,
+  known: { current: string },
+  { shown, save, steps }: Standing,
+  reopen: () => void,
+): void {
+  const tell = useToast();
+  const told = useRef<string | null>(null);
+  const act = () => {
+    const other = arrival(known.current, asset.mask);
+    if (!shown || other === "same") return;
+    const id = asset.mask?.id ?? AUTOMATIC;
+    if (other === "found") {
+      known.current = id;
+      if (steps === 0) reopen();
+    } else if (save === "saved") {
+      known.current = id;
+      reopen();
+      tell("The mask was changed elsewhere. This is the new one.");
+    } else if (told.current !== id) {
+      told.current = id;
+      tell("The mask was changed elsewhere too. What you paint here replaces it.");
+    }
+  };
+  const latest = useRef(act);
+  latest.current = act;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: looked at when another mask arrives, or this one is saved
+  useEffect(() => latest.current(), [asset.mask?.id, asset.mask?.source, save, shown]);
+}
 
 function painted(base: MaskCanvas, strokes: Parameters<typeof compose>[2]): MaskCanvas {
   const canvas = document.createElement("canvas");
   compose(canvas, base, strokes);
   return canvas;
-}
-
-/** Loads the mask once it is there, and the automatic one again when a painted mask is given up. */
-function useBases(asset: Asset) {
-  const [bases, setBases] = useState<Bases>({ opened: null, automatic: null });
-  const [openedIsAutomatic, setOpenedIsAutomatic] = useState(true);
-  const cache = useQueryClient();
-  // The address that did not load. Another one is tried when it arrives.
-  const [lost, setLost] = useState<string | null>(null);
-  const { id, width, height, mask } = asset;
-  const isAutomatic = mask?.source !== "brush";
-  const needed =
-    mask?.state === "ready"
-      ? bases.opened === null || (isAutomatic && bases.automatic === null)
-        ? mask.url
-        : null
-      : null;
-  const unfound = mask?.state === "failed" || mask?.state === "none";
-
-  // Reads the address as it is when a mask is first needed; a signed address that changes later is no new mask.
-  const address = useRef(needed);
-  address.current = needed;
-  const wants = needed !== null;
-  const another = lost !== null && wants && needed !== lost;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the photo's size belongs to its id
-  useEffect(() => {
-    const url = address.current;
-    if (!wants || !url || url === lost) return;
-    let stale = false;
-    loadMask(url, width, height).then(
-      (canvas) => {
-        if (stale) return;
-        setLost(null);
-        setOpenedIsAutomatic((now) => (bases.opened ? now : isAutomatic));
-        setBases((now) => ({
-          opened: now.opened ?? canvas,
-          automatic: isAutomatic ? canvas : now.automatic,
-        }));
-      },
-      () => {
-        if (stale) return;
-        setLost(url);
-        void cache.invalidateQueries({ queryKey: keys.asset(id) });
-      },
-    );
-    return () => {
-      stale = true;
-    };
-  }, [id, wants, isAutomatic, another]);
-
-  // Painting starts on an empty mask where none was found, and stays on it when the painted one was saved.
-  useEffect(() => {
-    if (!unfound) return;
-    const blank = emptyMask(width, height);
-    setBases((now) => ({ opened: now.opened ?? blank, automatic: now.automatic ?? blank }));
-  }, [unfound, width, height]);
-
-  return { ...bases, openedIsAutomatic, failed: lost !== null };
 }

@@ -6,6 +6,7 @@ import { useDraft } from "../create/DraftProvider";
 import { panelOf } from "../kinds";
 import { useToast } from "../ui/messages";
 import { attemptAt, attemptEnded } from "./attempt";
+import { useArrival } from "./useArrival";
 import { photoIsGone } from "./words";
 
 /** The settings that give this very video again: what was asked, with the seed that was chosen for it. */
@@ -21,7 +22,10 @@ export function useJobActions(job: Job) {
   const { change } = useDraft();
   const panel = panelOf(job.kind);
 
+  const arrival = useArrival();
+
   const start = async (name: string, settings: Settings) => {
+    const { arrived } = arrival();
     const action = `${job.id} ${name}`;
     const attempt = attemptAt(action, settings);
     try {
@@ -32,7 +36,7 @@ export function useJobActions(job: Job) {
         attempt: attempt.name,
       });
       attemptEnded(action);
-      go(`/videos/${made.id}`);
+      arrived(made);
     } catch (error) {
       attemptEnded(action, error);
       tell(sentence(error), "error");

@@ -25,5 +25,5 @@ export function attemptEnded(action: string, error: unknown = null): void {
 }
 
 /** The studio has said no. No word from it, or that it broke, leaves open what it did. */
-const isAnswer = (error: unknown): boolean =>
+export const isAnswer = (error: unknown): boolean =>
   error instanceof ApiError && error.status >= 400 && error.status < 500;

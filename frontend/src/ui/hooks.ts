@@ -63,3 +63,13 @@ export function useFocusHere<T extends HTMLElement>() {
   useEffect(() => here.current?.focus(), []);
   return here;
 }
+
+/** Nothing is thrown away without a question: the browser asks in its own words whether to leave the page. */
+export function useAskBeforeLeaving(active: boolean): void {
+  useEffect(() => {
+    if (!active) return;
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
+    window.addEventListener("beforeunload", ask);
+    return () => window.removeEventListener("beforeunload", ask);
+  }, [active]);
+}

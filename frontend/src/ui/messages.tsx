@@ -62,8 +62,14 @@ export function LoadFailed({ error, retry }: { error: unknown; retry: () => void
   );
 }
 
-type Toast = { id: number; text: string; tone: "info" | "error" };
-type Tell = (text: string, tone?: Toast["tone"]) => void;
+interface Way {
+  label: string;
+  act: () => void;
+}
+
+type Toast = { id: number; text: string; tone: "info" | "error"; way?: Way };
+/** `way`: what can be done about it, at one press. */
+export type Tell = (text: string, tone?: Toast["tone"], way?: Way) => void;
 
 const ToastContext = createContext<Tell>(() => {});
 
@@ -75,10 +81,10 @@ export function ToastProvider({ children }: { children: ReactNode }) {
   const next = useRef(1);
   const drop = useCallback((id: number) => setToasts((all) => all.filter((toast) => toast.id !== id)), []);
   const tell = useCallback<Tell>(
-    (text, tone = "info") => {
+    (text, tone = "info", way) => {
       const id = next.current++;
-      setToasts((all) => [...all.slice(-2), { id, text, tone }]);
-      window.setTimeout(() => drop(id), tone === "error" ? 9000 : 4500);
+      setToasts((all) => [...all.slice(-2), { id, text, tone, way }]);
+      window.setTimeout(() => drop(id), tone === "error" || way ? 9000 : 4500);
     },
     [drop],
   );
@@ -89,6 +95,7 @@ export function ToastProvider({ children }: { children: ReactNode }) {
           <div key={toast.id} className={`toast toast-${toast.tone}`}>
             <Icon name={toast.tone === "error" ? "alert" : "check"} />
             <span>{toast.text}</span>
+            {toast.way && <ToastWay way={toast.way} onTaken={() => drop(toast.id)} />}
             <IconButton icon="close" label="Dismiss" onClick={() => drop(toast.id)} />
           </div>
         ))}
@@ -101,5 +108,17 @@ export function ToastProvider({ children }: { children: ReactNode }) {
       {children}
       {list}
     </ToastContext.Provider>
+  );
+}
+
+function ToastWay({ way, onTaken }: { way: Way; onTaken: () => void }) {
+  const take = () => {
+    onTaken();
+    way.act();
+  };
+  return (
+    <Button look="quiet" onClick={take}>
+      {way.label}
+    </Button>
   );
 }

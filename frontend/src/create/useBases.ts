@@ -1,0 +1,70 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { useCallback, useEffect, useRef, useState } from "react";
+import { keys } from "../api/keys";
+import type { Asset } from "../api/types";
+import { emptyMask, loadMask } from "./maskPixels";
+import type { Bases } from "./unsaved";
+
+const NONE: Bases = { opened: null, openedIsAutomatic: true, automatic: null };
+
+/**
+ * Loads the mask once it is there, and the automatic one again when a painted mask is given up. `known` gets the id of
+ * the mask that the stage opened with.
+ */
+export function useBases(asset: Asset, kept: Bases | null, known: { current: string }) {
+  const [bases, setBases] = useState<Bases>(kept ?? NONE);
+  const cache = useQueryClient();
+  // The address that did not load. Another one is tried when it arrives.
+  const [lost, setLost] = useState<string | null>(null);
+  const { id, width, height, mask } = asset;
+  const isAutomatic = mask?.source !== "brush";
+  const missing = bases.opened === null || (isAutomatic && bases.automatic === null);
+  const needed = mask?.state === "ready" && missing ? mask.url : null;
+  const unfound = mask?.state === "failed" || mask?.state === "none";
+
+  // Reads the address as it is when a mask is first needed; a signed address that changes later is no new mask.
+  const address = useRef(needed);
+  address.current = needed;
+  const wants = needed !== null;
+  const another = lost !== null && wants && needed !== lost;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the photo's size belongs to its id
+  useEffect(() => {
+    const url = address.current;
+    if (!wants || !mask || !url || url === lost) return;
+    let stale = false;
+    loadMask(url, width, height).then(
+      (canvas) => {
+        if (stale) return;
+        setLost(null);
+        if (bases.opened === null) known.current = mask.id;
+        setBases((now) => ({
+          opened: now.opened ?? canvas,
+          openedIsAutomatic: now.opened ? now.openedIsAutomatic : isAutomatic,
+          automatic: isAutomatic ? canvas : now.automatic,
+        }));
+      },
+      () => {
+        if (stale) return;
+        setLost(url);
+        void cache.invalidateQueries({ queryKey: keys.asset(id) });
+      },
+    );
+    return () => {
+      stale = true;
+    };
+  }, [id, wants, isAutomatic, another]);
+
+  // Painting starts on an empty mask where none was found, and stays on it when the painted one was saved.
+  useEffect(() => {
+    if (!unfound) return;
+    const blank = emptyMask(width, height);
+    setBases((now) => ({ ...now, opened: now.opened ?? blank, automatic: now.automatic ?? blank }));
+  }, [unfound, width, height]);
+
+  const openAnew = useCallback(() => {
+    setLost(null);
+    setBases(NONE);
+  }, []);
+
+  return { bases, failed: lost !== null, openAnew };
+}
