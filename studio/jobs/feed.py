@@ -4,7 +4,8 @@
     client  {"type": "watch", "jobs": {id: after_seq}} · {"type": "unwatch", "jobs": [id]} · {"type": "watch_workspace"}
     server  {"type": "events", "job_id": id, "events": [Event]} · {"type": "job_changed", "job_id": id, "kind", "state"}
             {"type": "queue_moved", "queue": name}: jobs of yours that wait there may have another place now
-            {"type": "ping"} every 20 s · {"type": "error", "code", "detail"}
+            {"type": "ping"} every 20 s · {"type": "error", "code", "detail"}; with the code too_many_jobs also "jobs":
+            the ids that are not watched. A job that has ended is watched no longer after its last event.
 
 Close codes: 4401 not signed in (or not any more), 4403 not a member of the workspace (any more).
 """
@@ -72,7 +73,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
         if self.subscription is None:
             return
         try:
-            self._obey(self.subscription, _parse(text_data))
+            await self._obey(self.subscription, _parse(text_data))
         except BadMessage as error:
             await self._say({"type": "error", "code": "invalid_message", "detail": str(error)})
 
@@ -94,13 +95,10 @@ class FeedConsumer(AsyncWebsocketConsumer):
         found = identity.session_actor(self.handshake, str(self.actor.workspace.pk))
         return found is not None and found.user == self.actor.user
 
-    def _obey(self, subscription: Subscription, message: dict[str, Any]) -> None:
+    async def _obey(self, subscription: Subscription, message: dict[str, Any]) -> None:
         kind = message.get("type")
         if kind == "watch":
-            for job_id, after in _jobs_of(message).items():
-                if len(subscription.watched) >= MAX_WATCHED:
-                    raise BadMessage(f"One connection watches at most {MAX_WATCHED} jobs.")
-                subscription.watch(job_id, after)
+            await self._watch(subscription, _jobs_of(message))
         elif kind == "unwatch":
             for job_id in _ids(message.get("jobs")):
                 subscription.unwatch(job_id)
@@ -108,6 +106,17 @@ class FeedConsumer(AsyncWebsocketConsumer):
             subscription.watch_workspace()
         elif kind != "pong":
             raise BadMessage(f"There is no message type {kind!r}. Send watch, unwatch or watch_workspace.")
+
+    async def _watch(self, subscription: Subscription, jobs: dict[UUID, int]) -> None:
+        refused = []
+        for job_id, after in jobs.items():
+            if job_id in subscription.watched or len(subscription.watched) < MAX_WATCHED:
+                subscription.watch(job_id, after)
+            else:
+                refused.append(str(job_id))
+        if refused:
+            detail = f"One connection watches at most {MAX_WATCHED} jobs. Unwatch some, or read the others again."
+            await self._say({"type": "error", "code": "too_many_jobs", "detail": detail, "jobs": refused})
 
     async def _tell(self) -> None:
         assert self.subscription is not None

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from studio.jobs.models import TERMINAL
+
 PAGE = 500  # events read from the log at once
 QUEUE_LIMIT = 200  # events kept for a slow client before it has to read the log again
 MOVED_SECONDS = 1.0  # a busy queue moves often, and a client that is told so reads its places anew
@@ -124,7 +126,7 @@ class Subscription:
         if watched.must_read:
             return await self._read(job_id, watched)
         told, watched.waiting = watched.waiting, []
-        return [_events_message(job_id, told)] if told else []
+        return self._told(job_id, told)
 
     async def _read(self, job_id: UUID, watched: Watched) -> list[dict[str, Any]]:
         after = watched.waiting[0]["seq"] - 1 if watched.waiting else watched.known
@@ -137,7 +139,14 @@ class Subscription:
         watched.must_read = watched.missed or len(found) == PAGE
         if watched.must_read:
             self._wake.set()
-        return [_events_message(job_id, found)] if found else []
+        return self._told(job_id, found)
+
+    def _told(self, job_id: UUID, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if not events:
+            return []
+        if events[-1]["type"] in TERMINAL:  # nothing follows: it must not count against what may still be watched
+            self.unwatch(job_id)
+        return [_events_message(job_id, events)]
 
 
 def _take(watched: Watched, change: Change) -> None:

@@ -6,7 +6,8 @@ export type FeedMessage =
   | { type: "ping" }
   | { type: "events"; job_id: string; events: JobEvent[] }
   | { type: "job_changed"; job_id: string; state: string; kind?: string }
-  | { type: "queue_moved"; queue: string };
+  | { type: "queue_moved"; queue: string }
+  | { type: "error"; code: string; detail: string; job_id?: string; jobs?: string[] };
 
 export type Connection = "connecting" | "open" | "lost";
 

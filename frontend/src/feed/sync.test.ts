@@ -2,7 +2,7 @@ import { InfiniteQueryObserver, QueryClient, QueryObserver } from "@tanstack/rea
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { fetchJobs, knownJobs } from "../api/jobs";
 import { keys } from "../api/keys";
-import type { Job } from "../api/types";
+import type { Job, JobEvent } from "../api/types";
 import { generationFilter } from "../kinds";
 import { FeedSync } from "./sync";
 
@@ -22,6 +22,7 @@ const job = (number: number, change: Partial<Job> = {}): Job =>
 /** The studio's jobs, newest first, in pages of 24 by their place. */
 let stored: Job[] = [];
 const asked: string[] = [];
+const said: { type: string; jobs?: unknown }[] = [];
 
 function studio(url: string): Response {
   asked.push(url);
@@ -60,7 +61,8 @@ beforeEach(async () => {
   vi.stubGlobal("document", { cookie: "" });
   vi.stubGlobal("fetch", async (url: string) => studio(url));
   stored = Array.from({ length: 100 }, (_, at) => job(100 - at));
-  sync = new FeedSync(cache, () => {});
+  said.length = 0;
+  sync = new FeedSync(cache, (message) => said.push(message as (typeof said)[number]));
   const all = showList(generationFilter());
   await settle();
   for (const _ of [2, 3, 4]) await all.fetchNextPage();
@@ -140,5 +142,68 @@ describe("what the feed makes the page ask again", () => {
     cache.setQueryData(keys.job("job-0101"), job(101, { state: "running" }));
     await settle();
     expect(one.getCurrentResult().data).toMatchObject({ state: "running", queue: null });
+  });
+});
+
+describe("what the feed is asked to watch", () => {
+  const one = "job-0101";
+  const event = (seq: number, type: string) =>
+    ({ seq, type, data: {}, created_at: "2026-01-01T00:00:00Z" }) as JobEvent;
+  const begin = async () => {
+    stored.unshift(job(101, { state: "queued" }));
+    changed(one, "queued");
+    await settle();
+    sync.watchActive();
+  };
+  const watches = () => said.filter((message) => message.type === "watch");
+
+  it("is given back when the job has ended, so that the next may be watched", async () => {
+    await begin();
+    expect(watches()).toEqual([{ type: "watch", jobs: { [one]: 0 } }]);
+    sync.receive({ type: "events", job_id: one, events: [event(1, "queued"), event(2, "canceled")] });
+    expect(said.at(-1)).toEqual({ type: "unwatch", jobs: [one] });
+  });
+
+  it("may be refused: then the job is read over REST when it stands otherwise, and watched when there is room", async () => {
+    await begin();
+    sync.receive({ type: "error", code: "too_many_jobs", detail: "Too many.", jobs: [one] });
+    await settle();
+    asked.length = 0;
+    sync.watchActive();
+    expect(watches()).toHaveLength(1);
+    stored[0] = job(101, { state: "running" });
+    changed(one, "running");
+    await settle();
+    stored[0] = job(101, { state: "succeeded" });
+    changed(one, "succeeded");
+    await settle();
+    expect(asked.filter((url) => url.endsWith(one))).toHaveLength(2);
+    expect(knownJobs(cache).find((known) => known.id === one)?.state).toBe("succeeded");
+  });
+
+  it("is what had no room before, once another job has ended", async () => {
+    await begin();
+    stored.unshift(job(102, { state: "queued" }));
+    changed("job-0102", "queued");
+    await settle();
+    sync.watchActive();
+    sync.receive({ type: "error", code: "too_many_jobs", detail: "Too many.", jobs: ["job-0102"] });
+    sync.receive({ type: "events", job_id: one, events: [event(1, "queued"), event(2, "canceled")] });
+    expect(watches().at(-1)).toEqual({ type: "watch", jobs: { "job-0102": 0 } });
+  });
+});
+
+describe("a connection that is back", () => {
+  it("reads again whatever could not be read while it was away", async () => {
+    let answers = false;
+    const read = vi.fn(() => (answers ? Promise.resolve("brands") : Promise.reject(new Error("offline"))));
+    const brands = new QueryObserver(cache, { queryKey: keys.brands, queryFn: read });
+    leaving.push(brands.subscribe(() => {}));
+    await settle();
+    expect(brands.getCurrentResult().isError).toBe(true);
+    answers = true;
+    sync.opened();
+    await settle();
+    expect(brands.getCurrentResult().data).toBe("brands");
   });
 });

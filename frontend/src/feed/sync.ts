@@ -15,6 +15,8 @@ export class FeedSync {
   /** Up to where each watched job's log was read; a job is watched from the moment it is in here. */
   private readonly read = new Map<string, number>();
   private readonly asked = new Map<string, number>();
+  /** Jobs that the feed would not watch beside the others: what becomes of them is read over REST. */
+  private readonly refused = new Set<string>();
   /** Jobs that a list must be asked about, and those that no list has: chores of the studio, or far back. */
   private readonly sought = new Set<string>();
   private readonly foreign = new Set<string>();
@@ -30,10 +32,12 @@ export class FeedSync {
   /** After each (re)connect: go on from the last seq, and catch up on what happened meanwhile. */
   opened(): void {
     this.send({ type: "watch_workspace" });
+    this.refused.clear();
     if (this.read.size > 0) this.send({ type: "watch", jobs: Object.fromEntries(this.read) });
     this.watchActive();
     this.lists.call();
     void this.cache.invalidateQueries({ queryKey: keys.oneJob });
+    void this.cache.invalidateQueries({ predicate: (query) => query.state.status === "error" });
   }
 
   stop(): void {
@@ -44,7 +48,7 @@ export class FeedSync {
   watchActive(): void {
     const jobs: Record<string, number> = {};
     for (const job of knownJobs(this.cache)) {
-      if (!isActive(job) || this.read.has(job.id)) continue;
+      if (!isActive(job) || this.read.has(job.id) || this.refused.has(job.id)) continue;
       this.read.set(job.id, 0);
       jobs[job.id] = 0;
     }
@@ -53,6 +57,7 @@ export class FeedSync {
 
   receive(message: FeedMessage): void {
     if (message.type === "events") this.events(message.job_id, message.events);
+    if (message.type === "error") this.refuse(message.jobs ?? (message.job_id ? [message.job_id] : []));
     if (message.type === "queue_moved") this.places.call();
     if (message.type !== "job_changed" || (message.kind && !isGeneration(message.kind))) return;
     this.changed(message.job_id, message.state as Job["state"]);
@@ -83,8 +88,20 @@ export class FeedSync {
     void this.refetch(id);
   }
 
+  private refuse(ids: string[]): void {
+    for (const id of ids) {
+      this.read.delete(id);
+      this.refused.add(id);
+      void this.refetch(id);
+    }
+  }
+
+  /** It needs no watching any more, which leaves room for one that was refused. */
   private finished(id: string): void {
     this.read.delete(id);
+    this.send({ type: "unwatch", jobs: [id] });
+    this.refused.clear();
+    this.watchActive();
     void this.refetch(id);
   }
 
@@ -96,7 +113,7 @@ export class FeedSync {
       return;
     }
     if (job.state !== state) this.filtered.call();
-    if (isTerminal(state) && isActive(job) && !this.read.has(id)) void this.refetch(id);
+    if (job.state !== state && isActive(job) && !this.read.has(id)) void this.refetch(id);
     if (!isTerminal(state)) this.watchActive();
   }
 

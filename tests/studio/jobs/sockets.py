@@ -97,9 +97,14 @@ async def listener(actor: Actor) -> AsyncIterator[Socket]:
 
 async def seqs(one: Socket, until: int) -> list[int]:
     """The seqs of the events that come, up to the one with this seq."""
-    heard: list[int] = []
-    while not heard or heard[-1] < until:
-        message = await one.hear()
-        if message["type"] == "events":
-            heard += [event["seq"] for event in message["events"]]
-    return heard
+    told: list[int] = []
+    while not told or told[-1] < until:
+        told += [event["seq"] for event in (await next_of(one, "events"))["events"]]
+    return told
+
+
+async def next_of(one: Socket, kind: str) -> dict[str, Any]:
+    """The next message of this type; a queue that moves is told between others."""
+    while (message := await one.hear())["type"] != kind:
+        pass
+    return message

@@ -5,14 +5,14 @@ import uuid
 
 import pytest
 
-from studio.jobs import hub, lease, services
+from studio.jobs import feed, hub, lease, services
 from studio.jobs.feed import stream_events
 from studio.jobs.subscription import Change, Subscription
 from studio.workspaces.access import Actor
 from studio.workspaces.models import Workspace
 from tests.chaos.kinds import KIND, QUEUE
 from tests.studio.jobs.conftest import MakeJob
-from tests.studio.jobs.sockets import Socket, in_database, listener, running_job, seqs, tell
+from tests.studio.jobs.sockets import Socket, in_database, listener, next_of, running_job, seqs, tell
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300), pytest.mark.usefixtures("closed_hub")]
 
@@ -160,6 +160,26 @@ async def test_what_it_does_not_understand_it_says(member: Actor, text: str) -> 
         await one.say_text(text)
         assert (await one.hear())["code"] == "invalid_message"
         await one.say({"type": "watch_workspace"})
+
+
+async def test_a_connection_watches_so_many_jobs_and_those_that_ended_do_not_count(
+    member: Actor, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "MAX_WATCHED", 1)
+    first = await running_job(make_job)
+    second = await in_database(make_job)()
+    async with listener(member) as one:
+        await one.say({"type": "watch", "jobs": {str(first.pk): 0}})
+        assert await seqs(one, 2) == [1, 2]
+        await one.say({"type": "watch", "jobs": {str(first.pk): 2, str(second.pk): 0}})
+        refused = await next_of(one, "error")
+        assert (refused["code"], refused["jobs"]) == ("too_many_jobs", [str(second.pk)])
+
+        await in_database(services.stop)(lease.lease_of(first), worker_leaves=False)
+        ended = await next_of(one, "events")
+        assert (ended["job_id"], ended["events"][-1]["type"]) == (str(first.pk), "canceled")
+        await one.say({"type": "watch", "jobs": {str(second.pk): 0}})
+        assert (await next_of(one, "events"))["job_id"] == str(second.pk)
 
 
 async def test_server_sent_events_end_with_the_job(member: Actor, make_job: MakeJob) -> None:
