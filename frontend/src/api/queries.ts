@@ -101,7 +101,10 @@ export const useDeleteAsset = () => {
   const cache = useQueryClient();
   return useMutation({
     mutationFn: (id: string) => request<void>("DELETE", `/assets/${id}`),
-    onSuccess: () => cache.invalidateQueries({ queryKey: keys.assetList }),
+    onSuccess: (_, id) => {
+      cache.removeQueries({ queryKey: keys.asset(id) });
+      return cache.invalidateQueries({ queryKey: keys.assetList });
+    },
   });
 };
 

@@ -103,6 +103,12 @@ describe("draft", () => {
     expect(values(after)).toEqual(spec.defaults);
   });
 
+  it("lets go of a photo that was deleted, and of no other", () => {
+    const chosen = play([{ type: "photo", assetId: "a1" }]);
+    expect(play([{ type: "deleted", assetId: "a2" }], chosen).assetId).toBe("a1");
+    expect(play([{ type: "deleted", assetId: "a1" }], chosen).assetId).toBeNull();
+  });
+
   it("has no kind where no model offers one that the page knows", () => {
     expect(draftReducer(ready, { type: "offered", kinds: {} })).toMatchObject({ kind: null, values: {} });
   });

@@ -10,6 +10,7 @@ export interface Draft {
 
 export type DraftAction =
   | { type: "photo"; assetId: string | null }
+  | { type: "deleted"; assetId: string }
   | { type: "kind"; kind: string }
   | { type: "field"; path: string; value: unknown }
   | { type: "use"; kind: string; settings: Values }
@@ -23,6 +24,8 @@ export function draftReducer(draft: Draft, action: DraftAction): Draft {
   switch (action.type) {
     case "photo":
       return { ...draft, assetId: action.assetId };
+    case "deleted":
+      return draft.assetId === action.assetId ? { ...draft, assetId: null } : draft;
     case "kind":
       return { ...draft, kind: action.kind };
     case "field":

@@ -7,6 +7,7 @@ import { useLookOnly, useMayEdit } from "../app/member";
 import { go } from "../app/router";
 import { useDraft } from "../create/DraftProvider";
 import { ChooseButton, UploadProblems } from "../create/PhotoDrop";
+import { useUnsaved } from "../create/UnsavedProvider";
 import { useUploads } from "../create/UploadProvider";
 import { useDroppedPhotos } from "../create/useDroppedPhotos";
 import { Confirm } from "../ui/Confirm";
@@ -84,6 +85,7 @@ export function LibraryPage() {
 function PhotoCard({ asset }: { asset: Asset }) {
   const { change } = useDraft();
   const remove = useDeleteAsset();
+  const unsaved = useUnsaved();
   const mayEdit = useMayEdit();
   const tell = useToast();
   const [asking, setAsking] = useState(false);
@@ -122,7 +124,11 @@ function PhotoCard({ asset }: { asset: Asset }) {
           onConfirm={() => {
             setAsking(false);
             remove.mutate(asset.id, {
-              onSuccess: () => tell("Photo deleted"),
+              onSuccess: () => {
+                unsaved.forget(asset.id);
+                change({ type: "deleted", assetId: asset.id });
+                tell("Photo deleted");
+              },
               onError: (error) => tell(sentence(error), "error"),
             });
           }}
