@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from engine.media.framing import Background, Framing, background_kind, plan_framing
-from engine.media.photo import Photo
+from engine.media.photo import Photo, open_photo
 from engine.requests import ImageToVideo
 from studio.assets.models import Asset
 from studio.assets.photos import DECODING
@@ -29,6 +29,11 @@ def preview_framing(asset: Asset, request: ImageToVideo) -> tuple[Framing, Size]
     return plan_framing(size, mask, request.format, request.camera, background=background), size
 
 
+def backdrop_of(asset: Asset) -> str | None:
+    """The colour that the engine lays see-through parts of the photo over, "#rrggbb"; None for an opaque photo."""
+    return _backdrop(asset.file) if asset.has_alpha else None
+
+
 def working_size(size: Size) -> Size:
     """A photo's size, made smaller where it has more than WORKING_PIXELS; no side shorter than a pixel."""
     scale = min(1.0, (WORKING_PIXELS / (size[0] * size[1])) ** 0.5)
@@ -43,6 +48,13 @@ def working_size(size: Size) -> Size:
 def _product(mask_file: str, size: Size) -> np.ndarray:
     with DECODING, Image.open(path_of(mask_file), formats=("PNG",)) as picture:
         return np.asarray(picture.convert("L").resize(size, Image.Resampling.BOX))
+
+
+@lru_cache(maxsize=256)
+def _backdrop(file: str) -> str | None:
+    with DECODING:
+        chosen = open_photo(path_of(file)).backdrop
+    return None if chosen is None else "#{:02x}{:02x}{:02x}".format(*chosen)
 
 
 @lru_cache(maxsize=256)

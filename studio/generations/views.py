@@ -14,7 +14,7 @@ from studio.api.problems import FieldError, Problem, field_errors, invalid
 from studio.api.views import WorkspaceView
 from studio.assets.access import access_asset
 from studio.assets.models import Asset, AssetKind
-from studio.generations.framing import preview_framing
+from studio.generations.framing import backdrop_of, preview_framing
 from studio.generations.services import checked_settings
 from studio.registry.selectors import default_model
 from studio.workspaces.access import Actor, NotFound
@@ -38,6 +38,10 @@ class FramingSerializer(serializers.Serializer[Any]):
     )
     extended = serializers.BooleanField()
     strength_scale = serializers.FloatField(help_text="What the camera's strength is multiplied with, 0.5 to 1.")
+    backdrop = serializers.CharField(
+        allow_null=True,
+        help_text="The colour that see-through parts of the photo are laid over, #rrggbb; null for an opaque photo.",
+    )
     notices = NoticeSerializer(many=True)
 
 
@@ -58,7 +62,8 @@ class FramingsView(WorkspaceView):
             checked = checked_settings(KIND, settings, model.capabilities.get(KIND, {}))
         except ValidationError as error:
             raise invalid(field_errors(error, "settings")) from error
-        return Response(_present(*preview_framing(asset, checked.request())))
+        framing, size = preview_framing(asset, checked.request())
+        return Response(_present(framing, size) | {"backdrop": backdrop_of(asset)})
 
 
 def _photo(actor: Actor, asset_id: Any) -> Asset:

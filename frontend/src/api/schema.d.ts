@@ -439,6 +439,8 @@ export interface components {
              * @description What the camera's strength is multiplied with, 0.5 to 1.
              */
             strength_scale: number;
+            /** @description The colour that see-through parts of the photo are laid over, #rrggbb; null for an opaque photo. */
+            backdrop: string | null;
             notices: components["schemas"]["Notice"][];
         };
         /** @description A piece of work: a video that is to be made. */

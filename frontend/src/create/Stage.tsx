@@ -55,7 +55,7 @@ export function Stage(props: StageProps) {
             transformOrigin: `${padded.width / 2 - box.left}px ${padded.height / 2 - box.top}px`,
           }}
         >
-          <Photo asset={asset} />
+          <Photo asset={asset} backdrop={framing?.backdrop ?? null} />
           <MaskLayer mask={mask} shown={showMask} strong={painting} />
           {framing && <FramingWindow framing={framing} label={props.label} faint={painting} />}
         </div>
@@ -83,7 +83,8 @@ export function Stage(props: StageProps) {
   );
 }
 
-function Photo({ asset }: { asset: Asset }) {
+/** `backdrop`: the colour that the video shows where the photo is see-through. */
+export function Photo({ asset, backdrop }: { asset: Asset; backdrop: string | null }) {
   const cache = useQueryClient();
   const askAgain = () => cache.invalidateQueries({ queryKey: keys.asset(asset.id) });
   const file = useFile(`content ${asset.id}`, asset.urls.content, askAgain);
@@ -109,6 +110,7 @@ function Photo({ asset }: { asset: Asset }) {
       key={file.attempt}
       className={asset.mask?.state === "pending" ? "photo photo-pending" : "photo"}
       src={file.url}
+      style={backdrop === null ? undefined : { background: backdrop }}
       alt={asset.name}
       draggable={false}
       onError={file.onError}

@@ -8,6 +8,7 @@ import { MemberProvider, type Role } from "../app/member";
 import { CreatePage } from "./CreatePage";
 import { DraftProvider } from "./DraftProvider";
 import { Notes } from "./Notes";
+import { Photo } from "./Stage";
 import { UnsavedProvider } from "./UnsavedProvider";
 import { UploadProvider } from "./UploadProvider";
 import { type FramingState, saysMore } from "./useFraming";
@@ -133,9 +134,29 @@ describe("who may only look", () => {
   });
 });
 
+describe("a photo that is see-through", () => {
+  const shown = (backdrop: string | null) =>
+    renderToStaticMarkup(
+      <QueryClientProvider client={cache}>
+        <Photo asset={photo()} backdrop={backdrop} />
+      </QueryClientProvider>,
+    );
+
+  it("lies over what the video will show there", () => {
+    expect(shown("#f3f3f4")).toContain('style="background:#f3f3f4"');
+    expect(shown(null)).not.toContain("style");
+  });
+});
+
 describe("the framing", () => {
   const notice = { code: "strength_reduced", message: "The camera moves at 60 % of the asked strength." };
-  const framing: Framing = { window: [0, 0, 1, 1], extended: false, strength_scale: 0.6, notices: [notice] };
+  const framing: Framing = {
+    window: [0, 0, 1, 1],
+    extended: false,
+    strength_scale: 0.6,
+    backdrop: null,
+    notices: [notice],
+  };
   const state = (change: Partial<FramingState>): FramingState => ({
     framing: null,
     state: "known",

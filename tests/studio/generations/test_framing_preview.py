@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media_dir")]
 def empty_caches() -> None:
     framing._product.cache_clear()
     framing._background.cache_clear()
+    framing._backdrop.cache_clear()
 
 
 def frame(api: Api, asset_id: str, **settings: Any) -> Any:
@@ -110,3 +111,18 @@ def test_masks_are_decoded_in_turn_with_uploads(api: Api, monkeypatch: pytest.Mo
     monkeypatch.setattr(framing.Image, "open", watched)
     assert frame(api, asset["id"]).status_code == 200
     assert free == [1, 1]  # of two: mask and photo, one after the other
+
+
+@pytest.mark.parametrize("level", [40, 250])
+def test_it_says_what_a_see_through_photo_is_laid_over(api: Api, level: int) -> None:
+    cut_out = np.full((240, 320, 4), level, np.uint8)
+    cut_out[..., 3] = 0
+    cut_out[60:180, 100:220, 3] = 255
+    asset = api.upload(encoded(Image.fromarray(cut_out), "PNG")).json()
+    told = frame(api, asset["id"]).json()["backdrop"]
+    laid_over = open_photo(path_of(Asset.objects.get().file)).rgb[0, 0]
+    assert told == "#" + bytes(laid_over).hex()
+
+
+def test_an_opaque_photo_is_laid_over_nothing(api: Api) -> None:
+    assert frame(api, api.upload(jpeg()).json()["id"]).json()["backdrop"] is None
