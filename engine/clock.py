@@ -19,6 +19,7 @@ class Clock:
         self.on_event, self.begins, self.started = on_event, begins, time.monotonic()
         self.entered: list[tuple[Stage, float]] = []
         self.steps = 1
+        self.pace: float | None = None  # seconds for the whole of a job, by the steps of the stage that had some last
 
     def enter(self, stage: Stage, steps: int = 1) -> None:
         self.entered.append((stage, time.monotonic()))
@@ -26,13 +27,15 @@ class Clock:
         self.step(0)
 
     def step(self, done: int) -> None:
-        stage = self.entered[-1][0]
+        stage, entered = self.entered[-1]
         begin = self.begins[stage]
         end = min((later for later in self.begins.values() if later > begin), default=1.0)
         fraction = begin + (end - begin) * done / self.steps
-        elapsed = time.monotonic() - self.started
-        eta = elapsed * (1 - fraction) / fraction if fraction > 0.05 else None
-        self.on_event(Progress(stage, done, self.steps, round(fraction, 4), None if eta is None else round(eta, 1)))
+        # What came before this stage says nothing of it: preparing takes as long for a short clip as for a long one.
+        if done:
+            self.pace = (time.monotonic() - entered) / (fraction - begin)
+        eta = None if self.pace is None else round(self.pace * (1 - fraction), 1)
+        self.on_event(Progress(stage, done, self.steps, round(fraction, 4), eta))
 
     def finish(self) -> dict[str, float]:
         """Seconds per stage, and in all."""
