@@ -5,6 +5,7 @@ export const keys = {
   jobs: ["jobs"] as const,
   jobLists: ["jobs", "list"] as const,
   jobList: (filter: string) => ["jobs", "list", filter] as const,
+  activeJobs: ["jobs", "active"] as const,
   oneJob: ["jobs", "one"] as const,
   job: (id: string) => ["jobs", "one", id] as const,
   assets: ["assets"] as const,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { withFreshFirstPage } from "./pages";
+import { countOf, withFreshFirstPage } from "./pages";
 
 /** Number 9 is newer than number 8. */
 const row = (number: number, word = "old") => ({
@@ -41,5 +41,12 @@ describe("a list whose first page is read again", () => {
   it("believes a fresh page that is the whole list", () => {
     expect(shown(withFreshFirstPage(loaded, page([8], null)))).toEqual([[8]]);
     expect(shown(withFreshFirstPage(loaded, page([], null)))).toEqual([[]]);
+  });
+});
+
+describe("a count", () => {
+  it("is of the whole page, and says when there are more", () => {
+    const page = (length: number, next: string | null) => ({ results: Array(length).fill(null), next });
+    expect(["", "34", "100+"]).toEqual([page(0, null), page(34, null), page(100, "c")].map(countOf));
   });
 });

@@ -7,6 +7,10 @@ export function withCursor(path: string, cursor: string, limit: number): string 
   return `${path}${path.includes("?") ? "&" : "?"}${query}`;
 }
 
+/** "34", or "100+" where there are more than one page holds; empty for none. */
+export const countOf = (page: Page<unknown>): string =>
+  page.results.length > 0 ? `${page.results.length}${page.next === null ? "" : "+"}` : "";
+
 interface Row {
   id: string;
   created_at: string;

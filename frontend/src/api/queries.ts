@@ -2,7 +2,7 @@ import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tansta
 import { ApiError, request, SESSION } from "./client";
 import { fetchJobs, putJob, refreshJobLists } from "./jobs";
 import { keys } from "./keys";
-import { withCursor } from "./pages";
+import { countOf, withCursor } from "./pages";
 import type { Asset, Framing, Job, Model, Page, Session, Settings } from "./types";
 
 /** Who is signed in; null for nobody, which is an answer like any other and not a failure to get one. */
@@ -40,6 +40,10 @@ export const useJobs = (filter: string) =>
     refetchInterval: ADDRESSES_MS,
     ...cursorPage,
   });
+
+/** How many jobs of this filter wait or run: a list holds only the pages that were looked at. */
+export const useActiveCount = (filter: string) =>
+  useQuery({ queryKey: keys.activeJobs, queryFn: () => fetchJobs(filter, "", 100), select: countOf });
 
 export const useJob = (id: string) =>
   useQuery({

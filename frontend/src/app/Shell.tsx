@@ -1,8 +1,7 @@
 import { type ReactNode, type RefObject, useEffect, useId, useRef, useState } from "react";
 import { request, SESSION, sentence } from "../api/client";
-import { useJobs } from "../api/queries";
+import { useActiveCount, useJobs } from "../api/queries";
 import { useConnection } from "../feed/FeedProvider";
-import { isActive } from "../feed/reduce";
 import { generationFilter } from "../kinds";
 import { Button, IconButton, RadioGroup } from "../ui/controls";
 import { refuseFiles } from "../ui/drops";
@@ -63,15 +62,16 @@ function useFocusOnPage(main: RefObject<HTMLElement | null>): void {
 
 function Navigation() {
   const path = usePath();
-  const jobs = useJobs(generationFilter());
-  const active = jobs.data?.pages.flatMap((page) => page.results).filter(isActive).length ?? 0;
+  // Kept on every page, so that the feed has the newest videos to put its news into.
+  useJobs(generationFilter());
+  const active = useActiveCount(generationFilter("queued,running")).data;
   return (
     <nav className="nav" aria-label="Main">
       {PAGES.map(({ href, label, icon }) => (
         <Link key={href} href={href} aria-current={isCurrent(path, href) ? "page" : undefined}>
           <Icon name={icon} />
           {label}
-          {href === "/videos" && active > 0 && (
+          {href === "/videos" && active && (
             <span className="nav-count">
               {active}
               <span className="unseen"> in progress</span>

@@ -109,6 +109,20 @@ describe("a video whose photo was deleted", () => {
   });
 });
 
+describe("the times of a video", () => {
+  const at = (iso: string) => new Date(iso).toLocaleString();
+  const waited = { created_at: "2026-01-01T08:00:00Z", started_at: "2026-01-01T09:30:00Z" };
+
+  it("tell when it was asked for, and when it was started", () => {
+    const html = seen("editor", <JobPage id="j1" />, job("running", waited));
+    expect(html).toMatch(new RegExp(`Asked for</dt><dd[^>]*>${at(waited.created_at)}<`));
+    expect(html).toMatch(new RegExp(`Started</dt><dd[^>]*>${at(waited.started_at)}<`));
+    expect(seen("editor", <JobPage id="j1" />, job("queued", { started_at: null }))).not.toContain(
+      "Started<",
+    );
+  });
+});
+
 describe("a viewer", () => {
   it("is told why a video cannot be canceled, made again or varied here", () => {
     expect(running("viewer")).not.toContain("Cancel");

@@ -193,6 +193,25 @@ describe("what the feed is asked to watch", () => {
   });
 });
 
+describe("the count of the videos in progress", () => {
+  it("is asked again when one comes or ends, and not at each step between", async () => {
+    const read = vi.fn(async () => stored.length);
+    const counted = new QueryObserver(cache, { queryKey: keys.activeJobs, queryFn: read });
+    leaving.push(counted.subscribe(() => {}));
+    await settle();
+    stored.unshift(job(101, { state: "queued" }));
+    changed("job-0101", "queued");
+    await settle();
+    expect(read).toHaveBeenCalledTimes(2);
+    changed("job-0101", "running");
+    await settle();
+    expect(read).toHaveBeenCalledTimes(2);
+    changed("job-0101", "succeeded");
+    await settle();
+    expect(read).toHaveBeenCalledTimes(3);
+  });
+});
+
 describe("a connection that is back", () => {
   it("reads again whatever could not be read while it was away", async () => {
     let answers = false;

@@ -22,6 +22,7 @@ export class FeedSync {
   private readonly foreign = new Set<string>();
   private readonly lists = new Soon(() => this.refreshLists());
   private readonly filtered = new Soon(() => refreshJobLists(this.cache, hasState));
+  private readonly count = new Soon(() => this.cache.invalidateQueries({ queryKey: keys.activeJobs }));
   private readonly places = new Soon(() => this.refreshPlaces());
 
   constructor(
@@ -36,12 +37,13 @@ export class FeedSync {
     if (this.read.size > 0) this.send({ type: "watch", jobs: Object.fromEntries(this.read) });
     this.watchActive();
     this.lists.call();
+    this.count.call();
     void this.cache.invalidateQueries({ queryKey: keys.oneJob });
     void this.cache.invalidateQueries({ predicate: (query) => query.state.status === "error" });
   }
 
   stop(): void {
-    for (const task of [this.lists, this.filtered, this.places]) task.stop();
+    for (const task of [this.lists, this.filtered, this.count, this.places]) task.stop();
   }
 
   /** Watches the unfinished jobs that the cache has learned of. */
@@ -108,6 +110,7 @@ export class FeedSync {
   private changed(id: string, state: Job["state"]): void {
     const job = knownJobs(this.cache).find((known) => known.id === id);
     if (state !== "queued") this.places.call();
+    if (state !== "running") this.count.call();
     if (!job) {
       this.lookFor(id);
       return;

@@ -47,7 +47,8 @@ function fileRows(job: Job): [string, string][] {
 }
 
 function jobRows(job: Job): [string, string][] {
-  const rows: [string, string][] = [["Started", new Date(job.created_at).toLocaleString()]];
+  const rows: [string, string][] = [["Asked for", new Date(job.created_at).toLocaleString()]];
+  if (job.started_at) rows.push(["Started", new Date(job.started_at).toLocaleString()]);
   if (job.finished_at) rows.push(["Ended", new Date(job.finished_at).toLocaleString()]);
   if (job.attempt > 1) rows.push(["Attempts", `${job.attempt} of ${job.max_attempts}`]);
   return rows;
