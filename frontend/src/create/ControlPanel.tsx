@@ -2,7 +2,7 @@ import type { Asset } from "../api/types";
 import { useLookOnly } from "../app/member";
 import { panelOf } from "../kinds";
 import { Button, RadioGroup } from "../ui/controls";
-import { Callout } from "../ui/messages";
+import { Callout, useToast } from "../ui/messages";
 import { useDraft } from "./DraftProvider";
 import { Notes } from "./Notes";
 import type { FramingState } from "./useFraming";
@@ -23,11 +23,18 @@ export function ControlPanel({ asset, uploading, framing, mask }: Props) {
   const ready = asset !== null && !uploading;
   const { generate, busy, late, problem } = useGenerate(ready ? asset : null, framing, mask);
   const lookOnly = useLookOnly();
+  const tell = useToast();
   const spec = draft.kind ? kinds[draft.kind] : undefined;
   const panel = draft.kind ? panelOf(draft.kind) : null;
   const values = draft.kind ? draft.values[draft.kind] : undefined;
   if (!spec || !panel || !values) return <PanelSkeleton />;
   const names = Object.keys(kinds);
+  const toDefaults = () => {
+    const kind = draft.kind as string;
+    change({ type: "defaults" });
+    const act = () => change({ type: "use", kind, settings: values });
+    tell("Every setting is back at its default.", "info", { label: "Undo", act });
+  };
   return (
     <form
       className="panel"
@@ -58,7 +65,7 @@ export function ControlPanel({ asset, uploading, framing, mask }: Props) {
           <span className="small muted">
             {spec.model.name} {spec.model.version}
           </span>
-          <Button look="quiet" icon="reset" onClick={() => change({ type: "defaults" })}>
+          <Button look="quiet" icon="reset" onClick={toDefaults}>
             Defaults
           </Button>
         </div>

@@ -103,6 +103,22 @@ describe("draft", () => {
     expect(values(after)).toEqual(spec.defaults);
   });
 
+  it("takes the defaults back whole, prompt and seed too, whichever photo was chosen since", () => {
+    const written = play([
+      { type: "field", path: "prompt", value: "slow orbit" },
+      { type: "field", path: "seed", value: 7 },
+    ]);
+    const back = play(
+      [
+        { type: "defaults" },
+        { type: "photo", assetId: "a2" },
+        { type: "use", kind: "image_to_video", settings: values(written) },
+      ],
+      written,
+    );
+    expect([values(back), back.assetId]).toEqual([values(written), "a2"]);
+  });
+
   it("lets go of a photo that was deleted, and of no other", () => {
     const chosen = play([{ type: "photo", assetId: "a1" }]);
     expect(play([{ type: "deleted", assetId: "a2" }], chosen).assetId).toBe("a1");
