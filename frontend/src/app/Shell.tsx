@@ -1,4 +1,13 @@
-import { type ReactNode, type RefObject, useEffect, useId, useRef, useState } from "react";
+import {
+  type FocusEvent,
+  type KeyboardEvent,
+  type ReactNode,
+  type RefObject,
+  useEffect,
+  useId,
+  useRef,
+  useState,
+} from "react";
 import { request, SESSION, sentence } from "../api/client";
 import { useActiveCount, useJobs } from "../api/queries";
 import { useConnection } from "../feed/FeedProvider";
@@ -11,7 +20,7 @@ import { useToast } from "../ui/messages";
 import mark from "./mark.svg";
 import { mayManage, useMember } from "./member";
 import { Link, usePath } from "./router";
-import { useTheme } from "./theme";
+import { chooseTheme, useTheme } from "./theme";
 
 const PAGES: { href: string; label: string; icon: IconName }[] = [
   { href: "/", label: "Create", icon: "sparkle" },
@@ -87,14 +96,13 @@ const isCurrent = (path: string, href: string) => (href === "/" ? path === "/" :
 
 /** Light and dark here; back to the system's choice in the account menu. */
 function ThemeButton() {
-  const [theme, setTheme] = useTheme();
-  const system = window.matchMedia("(prefers-color-scheme: dark)").matches;
-  const dark = theme === "system" ? system : theme === "dark";
+  const { theme, system } = useTheme();
+  const other = (theme === "system" ? system : theme) === "dark" ? "light" : "dark";
   return (
     <IconButton
-      icon={dark ? "sun" : "moon"}
-      label={dark ? "Light theme" : "Dark theme"}
-      onClick={() => setTheme(dark === system ? (dark ? "light" : "dark") : "system")}
+      icon={other === "light" ? "sun" : "moon"}
+      label={other === "light" ? "Light theme" : "Dark theme"}
+      onClick={() => chooseTheme(other === system ? "system" : other)}
     />
   );
 }
@@ -105,20 +113,23 @@ function Account() {
   const menu = useRef<HTMLDetailsElement>(null);
   const workspace = session.workspaces.find((one) => one.id === id);
   useEffect(() => {
-    const close = (event: Event) => {
-      const outside = event.type === "keydown" || !menu.current?.contains(event.target as Node);
-      if (event instanceof KeyboardEvent && event.key !== "Escape") return;
-      if (menu.current && outside) menu.current.open = false;
+    const pressed = (event: PointerEvent) => {
+      if (menu.current && !menu.current.contains(event.target as Node)) menu.current.open = false;
     };
-    document.addEventListener("pointerdown", close);
-    document.addEventListener("keydown", close);
-    return () => {
-      document.removeEventListener("pointerdown", close);
-      document.removeEventListener("keydown", close);
-    };
+    document.addEventListener("pointerdown", pressed);
+    return () => document.removeEventListener("pointerdown", pressed);
   }, []);
   const close = () => {
     if (menu.current) menu.current.open = false;
+  };
+  const keys = (event: KeyboardEvent) => {
+    if (event.key !== "Escape" || !menu.current?.open) return;
+    close();
+    // What had the focus is hidden now, and the focus would go to the start of the page.
+    menu.current.querySelector("summary")?.focus();
+  };
+  const left = (event: FocusEvent) => {
+    if (event.relatedTarget && !menu.current?.contains(event.relatedTarget as Node)) close();
   };
   const signOut = () =>
     request("DELETE", SESSION).then(
@@ -126,7 +137,7 @@ function Account() {
       (error) => tell(sentence(error), "error"),
     );
   return (
-    <details className="account" ref={menu}>
+    <details className="account" ref={menu} onKeyDown={keys} onBlur={left}>
       <summary aria-label={`Account: ${session.user.name || session.user.email}`}>
         <Icon name="user" />
         <span className="account-name">{workspace?.name ?? session.user.email}</span>
@@ -169,12 +180,12 @@ function WorkspaceChoice({ current, onChoose }: { current: string; onChoose: (id
 }
 
 function ThemeChoice() {
-  const [theme, setTheme] = useTheme();
+  const { theme } = useTheme();
   return (
     <RadioGroup
       legend="Appearance"
       value={theme}
-      onChange={setTheme}
+      onChange={chooseTheme}
       choices={[
         { value: "system", label: "System" },
         { value: "light", label: "Light" },
