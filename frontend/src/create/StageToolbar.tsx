@@ -2,6 +2,7 @@ import { useEffect } from "react";
 import { useMayEdit } from "../app/member";
 import { Button, IconButton, RadioGroup, Slider } from "../ui/controls";
 import { Icon } from "../ui/Icon";
+import { isTyping } from "../ui/keys";
 import type { SaveState } from "./saves";
 import type { Mask } from "./useMask";
 import { FITTED, type Viewport, zoomAt } from "./viewport";
@@ -160,10 +161,6 @@ const sizeToStep = (size: number) =>
   Math.round((100 * Math.log(size / SMALLEST)) / Math.log(LARGEST / SMALLEST));
 const stepToSize = (step: number) => SMALLEST * (LARGEST / SMALLEST) ** (step / 100);
 
-const isTyping = (target: EventTarget | null) =>
-  target instanceof HTMLTextAreaElement ||
-  (target instanceof HTMLInputElement && !["radio", "range"].includes(target.type));
-
 /** Single keys, but never while text is typed; a dialog keeps its keys too. */
 function useShortcuts({
   mask,
@@ -190,7 +187,7 @@ function useShortcuts({
       "0": () => onView(() => FITTED),
     };
     const listen = (event: KeyboardEvent) => {
-      if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
+      if (isTyping(event.target)) return;
       const key = event.key.toLowerCase();
       if ((event.ctrlKey || event.metaKey) && (key === "z" || key === "y")) {
         event.preventDefault();

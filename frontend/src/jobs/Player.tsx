@@ -1,10 +1,11 @@
-import { type KeyboardEvent, useEffect, useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useFile } from "../api/file";
 import { stableUrl } from "../api/stableUrl";
 import type { Asset } from "../api/types";
 import { Button, IconButton } from "../ui/controls";
 import { clock } from "../ui/format";
 import { Icon } from "../ui/Icon";
+import { isTyping } from "../ui/keys";
 import { cannotPlay, frameAt, timeOfFrame } from "./playing";
 
 interface PlayerProps {
@@ -40,7 +41,8 @@ export function Player({ asset, fps, askAgain }: PlayerProps) {
   };
   const step = (frames: number) => seek(timeOfFrame(frameAt(time, fps) + frames, fps, length));
   const keys = (event: KeyboardEvent) => {
-    const onControl = (event.target as HTMLElement).closest("button, input");
+    if (isTyping(event.target)) return;
+    const target = event.target as HTMLElement;
     const steps = new Map<string, () => void>([
       ["k", toggle],
       [",", () => step(-1)],
@@ -48,7 +50,8 @@ export function Player({ asset, fps, askAgain }: PlayerProps) {
       ["f", () => fullScreen(root.current)],
       ["l", () => setLoop(!loop)],
     ]);
-    if (!onControl) {
+    // Elsewhere these scroll, or belong to what has the focus.
+    if (root.current?.contains(target) && !target.closest("button, input")) {
       steps.set(" ", toggle);
       steps.set("ArrowLeft", () => seek(time - 0.5));
       steps.set("ArrowRight", () => seek(time + 0.5));
@@ -59,6 +62,8 @@ export function Player({ asset, fps, askAgain }: PlayerProps) {
     act();
   };
 
+  useKeys(keys);
+
   if (unplayable || file.state === "failed") {
     const again = () => {
       setUnplayable(false);
@@ -67,8 +72,7 @@ export function Player({ asset, fps, askAgain }: PlayerProps) {
     return <PlayerFailed asset={asset} onRetry={again} />;
   }
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: shortcuts for what the buttons inside do
-    <div className="player" ref={root} onKeyDown={keys} data-playing={playing}>
+    <div className="player" ref={root} tabIndex={-1} data-playing={playing}>
       <video
         key={file.attempt}
         ref={video}
@@ -122,6 +126,17 @@ export function Player({ asset, fps, askAgain }: PlayerProps) {
       </div>
     </div>
   );
+}
+
+/** The page of a video has one player: its keys work wherever the focus is. */
+function useKeys(onKey: (event: KeyboardEvent) => void): void {
+  const latest = useRef(onKey);
+  latest.current = onKey;
+  useEffect(() => {
+    const listen = (event: KeyboardEvent) => latest.current(event);
+    window.addEventListener("keydown", listen);
+    return () => window.removeEventListener("keydown", listen);
+  }, []);
 }
 
 function fullScreen(element: HTMLElement | null): void {
