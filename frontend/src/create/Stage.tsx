@@ -34,12 +34,13 @@ export function Stage(props: StageProps) {
   const box = fitPhoto(padded.width, padded.height, asset.width / asset.height, framing?.window ?? null);
   const photo = useRef<HTMLDivElement>(null);
   const painting = tool !== "look" && mask.base !== null;
-  const pointer = useStagePointer({ photo, stage: ref, painting, tool, brush, mask, box, onView });
+  const zoomed = view.scale > 1;
+  const pointer = useStagePointer({ photo, stage: ref, painting, tool, brush, mask, box, zoomed, onView });
 
   return (
     <div
       ref={ref}
-      className={`stage stage-${painting ? "paint" : "look"} ${view.scale > 1 ? "stage-zoomed" : ""}`}
+      className={`stage stage-${painting ? "paint" : "look"} ${zoomed ? "stage-zoomed" : ""}`}
       {...pointer.handlers}
     >
       {size.width > 0 && (

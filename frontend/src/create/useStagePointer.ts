@@ -12,6 +12,7 @@ interface Options {
   brush: number;
   mask: Mask;
   box: Box;
+  zoomed: boolean;
   onView: (change: (view: Viewport) => Viewport) => void;
 }
 
@@ -21,7 +22,7 @@ interface Point {
 }
 
 /** One pointer paints or moves the photo, two pinch; the wheel zooms with Ctrl and pans when zoomed. */
-export function useStagePointer({ photo, stage, painting, tool, brush, mask, box, onView }: Options) {
+export function useStagePointer({ photo, stage, painting, tool, brush, mask, box, zoomed, onView }: Options) {
   const down = useRef(new Map<number, Point>());
   const [cursor, setCursor] = useState<Point | null>(null);
 
@@ -95,11 +96,9 @@ export function useStagePointer({ photo, stage, painting, tool, brush, mask, box
       onView((view) => zoomAt(view, Math.exp(-event.deltaY * 0.01), point.x, point.y));
       return;
     }
-    onView((view) => {
-      if (view.scale === 1) return view;
-      event.preventDefault();
-      return panBy(view, -event.deltaX, -event.deltaY, box.width, box.height);
-    });
+    if (!zoomed) return;
+    event.preventDefault();
+    onView((view) => panBy(view, -event.deltaX, -event.deltaY, box.width, box.height));
   });
 
   const handlers = {
