@@ -14,6 +14,7 @@ import { JobsPage } from "../jobs/JobsPage";
 import { LibraryPage } from "../library/LibraryPage";
 import { PeoplePage } from "../people/PeoplePage";
 import { Spinner } from "../ui/controls";
+import { FormsProvider } from "../ui/FormsProvider";
 import { useTitle } from "../ui/hooks";
 import { Empty, LoadFailed } from "../ui/messages";
 import { MemberProvider } from "./member";
@@ -57,9 +58,11 @@ function Studio({ session }: { session: Session }) {
         <DraftProvider workspace={workspace}>
           <UnsavedProvider>
             <UploadProvider>
-              <Shell>
-                <Route />
-              </Shell>
+              <FormsProvider>
+                <Shell>
+                  <Route />
+                </Shell>
+              </FormsProvider>
             </UploadProvider>
           </UnsavedProvider>
         </DraftProvider>

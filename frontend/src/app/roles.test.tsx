@@ -11,6 +11,7 @@ import { UploadProvider } from "../create/UploadProvider";
 import { JobPage } from "../jobs/JobPage";
 import { LibraryPage } from "../library/LibraryPage";
 import { PeoplePage } from "../people/PeoplePage";
+import { FormsProvider } from "../ui/FormsProvider";
 import { MemberProvider, type Role } from "./member";
 
 const urls = { content: "/c", thumbnail: "/t", download: "/d" };
@@ -70,7 +71,9 @@ function seen(role: Role, page: ReactNode, shown: Job = job("running")): string 
       <MemberProvider member={{ session, workspace: "w1", role, switchTo: () => undefined }}>
         <DraftProvider workspace="w1">
           <UnsavedProvider>
-            <UploadProvider>{page}</UploadProvider>
+            <UploadProvider>
+              <FormsProvider>{page}</FormsProvider>
+            </UploadProvider>
           </UnsavedProvider>
         </DraftProvider>
       </MemberProvider>

@@ -1,29 +1,35 @@
-import { useState } from "react";
 import { sentence } from "../api/client";
 import type { Brand } from "../api/types";
 import { useSaveBrand } from "../api/workspace";
 import { Button, IconButton } from "../ui/controls";
+import type { OpenForm } from "../ui/FormsProvider";
 import { useToast } from "../ui/messages";
 import { NamedForm } from "./NamedForm";
 import { type Keyed, keyed, MOST_COLOURS } from "./rows";
 
+export interface BrandDraft {
+  name: string;
+  colours: Keyed<{ colour: string }>[];
+}
+
+export const brandDraft = (brand: Brand | null): BrandDraft => ({
+  name: brand?.name ?? "",
+  colours: (brand?.colours ?? []).map((colour) => keyed({ colour })),
+});
+
 /** A brand's name and colours; `brand` is null for a new one. */
-export function BrandForm({ brand, onClose }: { brand: Brand | null; onClose: () => void }) {
+export function BrandForm({ brand, form }: { brand: Brand | null; form: OpenForm<BrandDraft> }) {
   const save = useSaveBrand(brand?.id ?? null);
   const tell = useToast();
-  const [name, setName] = useState(brand?.name ?? "");
-  const [colours, setColours] = useState<Keyed<{ colour: string }>[]>(() =>
-    (brand?.colours ?? []).map((colour) => keyed({ colour })),
-  );
+  const { name, colours } = form.value;
+  const setColours = (next: BrandDraft["colours"]) => form.change({ ...form.value, colours: next });
   const submit = () =>
-    save.mutate(
-      { name: name.trim(), colours: colours.map((one) => one.colour) },
-      {
-        onSuccess: () => {
-          tell("Brand saved");
-          onClose();
-        },
+    save.mutateAsync({ name: name.trim(), colours: colours.map((one) => one.colour) }).then(
+      () => {
+        tell("Brand saved");
+        form.close();
       },
+      () => undefined, // told below by `save.error`
     );
   return (
     <NamedForm
@@ -31,11 +37,11 @@ export function BrandForm({ brand, onClose }: { brand: Brand | null; onClose: ()
       title={brand ? `Change ${brand.name}` : "New brand"}
       label="Name"
       name={name}
-      onName={setName}
+      onName={(name) => form.change({ ...form.value, name })}
       problem={save.isError ? sentence(save.error) : null}
       busy={save.isPending}
       onSave={submit}
-      onClose={onClose}
+      onClose={form.close}
     >
       <fieldset className="field">
         <legend className="label">Colours</legend>

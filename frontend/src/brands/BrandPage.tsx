@@ -1,13 +1,13 @@
-import { useState } from "react";
 import type { Brand, Product } from "../api/types";
 import { useBrands, useProducts } from "../api/workspace";
 import { useLookOnly, useMayEdit } from "../app/member";
 import { Button, IconButton } from "../ui/controls";
+import { useOpenForm } from "../ui/FormsProvider";
 import { useTitle } from "../ui/hooks";
 import { Empty } from "../ui/messages";
 import { InPages } from "../ui/Pages";
-import { BrandForm } from "./BrandForm";
-import { ProductForm } from "./ProductForm";
+import { type BrandDraft, BrandForm, brandDraft } from "./BrandForm";
+import { type ProductDraft, ProductForm, productDraft } from "./ProductForm";
 
 /** The brands of the workspace: their colours, and their products with the facts that copy may state. */
 export function BrandPage() {
@@ -15,19 +15,19 @@ export function BrandPage() {
   const brands = useBrands();
   const mayEdit = useMayEdit();
   const lookOnly = useLookOnly();
-  const [adding, setAdding] = useState(false);
+  const { form: adding, open: add } = useOpenForm<BrandDraft>("brand");
   return (
     <>
       <div className="page-head">
         <h1>Brand</h1>
         {mayEdit && !adding && (
-          <Button icon="plus" onClick={() => setAdding(true)}>
+          <Button icon="plus" onClick={() => add(brandDraft(null))}>
             Add a brand
           </Button>
         )}
       </div>
       {lookOnly && <p className="muted page-note">{lookOnly}</p>}
-      {adding && <BrandForm brand={null} onClose={() => setAdding(false)} />}
+      {adding && <BrandForm brand={null} form={adding} />}
       <InPages of={brands} waiting="Loading brands">
         {(found) =>
           found.length === 0 && !adding ? (
@@ -47,12 +47,12 @@ export function BrandPage() {
 function BrandSection({ brand }: { brand: Brand }) {
   const products = useProducts(brand.id);
   const mayEdit = useMayEdit();
-  const [editing, setEditing] = useState(false);
-  const [adding, setAdding] = useState(false);
+  const { form: editing, open: edit } = useOpenForm<BrandDraft>(`brand ${brand.id}`);
+  const { form: adding, open: add } = useOpenForm<ProductDraft>(`product of ${brand.id}`);
   return (
     <section className="brand-section" aria-label={brand.name}>
       {editing ? (
-        <BrandForm brand={brand} onClose={() => setEditing(false)} />
+        <BrandForm brand={brand} form={editing} />
       ) : (
         <div className="brand-head">
           <h2 dir="auto">{brand.name}</h2>
@@ -67,7 +67,11 @@ function BrandSection({ brand }: { brand: Brand }) {
             ))}
           </ul>
           {mayEdit && (
-            <IconButton icon="settings" label={`Change ${brand.name}`} onClick={() => setEditing(true)} />
+            <IconButton
+              icon="settings"
+              label={`Change ${brand.name}`}
+              onClick={() => edit(brandDraft(brand))}
+            />
           )}
         </div>
       )}
@@ -82,9 +86,9 @@ function BrandSection({ brand }: { brand: Brand }) {
             {mayEdit && (
               <li className={adding ? "plate" : "plate plate-add"}>
                 {adding ? (
-                  <ProductForm brand={brand.id} product={null} onClose={() => setAdding(false)} />
+                  <ProductForm brand={brand.id} product={null} form={adding} />
                 ) : (
-                  <Button look="quiet" icon="plus" onClick={() => setAdding(true)}>
+                  <Button look="quiet" icon="plus" onClick={() => add(productDraft(null))}>
                     Add a product
                   </Button>
                 )}
@@ -99,16 +103,19 @@ function BrandSection({ brand }: { brand: Brand }) {
 
 function ProductPlate({ product }: { product: Product }) {
   const mayEdit = useMayEdit();
-  const [editing, setEditing] = useState(false);
-  if (editing)
-    return <ProductForm brand={product.brand_id} product={product} onClose={() => setEditing(false)} />;
+  const { form: editing, open: edit } = useOpenForm<ProductDraft>(`product ${product.id}`);
+  if (editing) return <ProductForm brand={product.brand_id} product={product} form={editing} />;
   const facts = Object.entries(product.facts);
   return (
     <>
       <div className="plate-head">
         <h3 dir="auto">{product.name}</h3>
         {mayEdit && (
-          <IconButton icon="settings" label={`Change ${product.name}`} onClick={() => setEditing(true)} />
+          <IconButton
+            icon="settings"
+            label={`Change ${product.name}`}
+            onClick={() => edit(productDraft(product))}
+          />
         )}
       </div>
       {facts.length === 0 && <p className="small muted">No facts yet.</p>}

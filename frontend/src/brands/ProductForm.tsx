@@ -3,28 +3,39 @@ import { sentence } from "../api/client";
 import type { Product } from "../api/types";
 import { useSaveProduct } from "../api/workspace";
 import { Button, IconButton } from "../ui/controls";
+import type { OpenForm } from "../ui/FormsProvider";
 import { useToast } from "../ui/messages";
 import { NamedForm } from "./NamedForm";
 import { type Fact, factsOf, type Keyed, keyed, MOST_FACTS, wrongWith } from "./rows";
+
+export interface ProductDraft {
+  name: string;
+  facts: Keyed<Fact>[];
+}
 
 interface Props {
   brand: string;
   /** Null for a new one. */
   product: Product | null;
-  onClose: () => void;
+  form: OpenForm<ProductDraft>;
 }
 
 const EMPTY: Fact = { name: "", value: "" };
 
-/** A product's name and the facts that copy may state of it. */
-export function ProductForm({ brand, product, onClose }: Props) {
-  const save = useSaveProduct(brand, product?.id ?? null);
-  const tell = useToast();
-  const [name, setName] = useState(product?.name ?? "");
-  const [facts, setFacts] = useState<Keyed<Fact>[]>(() => [
+export const productDraft = (product: Product | null): ProductDraft => ({
+  name: product?.name ?? "",
+  facts: [
     ...Object.entries(product?.facts ?? {}).map(([name, value]) => keyed({ name, value })),
     ...(product ? [] : [keyed(EMPTY)]),
-  ]);
+  ],
+});
+
+/** A product's name and the facts that copy may state of it. */
+export function ProductForm({ brand, product, form }: Props) {
+  const save = useSaveProduct(brand, product?.id ?? null);
+  const tell = useToast();
+  const { name, facts } = form.value;
+  const setFacts = (next: ProductDraft["facts"]) => form.change({ ...form.value, facts: next });
   const [wrong, setWrong] = useState<string | null>(null);
   const change = (row: Keyed<Fact>, part: Partial<Fact>) =>
     setFacts(facts.map((old) => (old === row ? { ...old, ...part } : old)));
@@ -32,11 +43,13 @@ export function ProductForm({ brand, product, onClose }: Props) {
     const problem = wrongWith(facts);
     setWrong(problem);
     if (problem !== null) return;
-    const done = () => {
-      tell("Product saved");
-      onClose();
-    };
-    save.mutate({ name: name.trim(), facts: factsOf(facts) }, { onSuccess: done });
+    save.mutateAsync({ name: name.trim(), facts: factsOf(facts) }).then(
+      () => {
+        tell("Product saved");
+        form.close();
+      },
+      () => undefined, // told below by `save.error`
+    );
   };
   return (
     <NamedForm
@@ -44,11 +57,11 @@ export function ProductForm({ brand, product, onClose }: Props) {
       title={product ? `Change ${product.name}` : "New product"}
       label="Product"
       name={name}
-      onName={setName}
+      onName={(name) => form.change({ ...form.value, name })}
       problem={wrong ?? (save.isError ? sentence(save.error) : null)}
       busy={save.isPending}
       onSave={submit}
-      onClose={onClose}
+      onClose={form.close}
     >
       <fieldset className="field">
         <legend className="label">Facts</legend>

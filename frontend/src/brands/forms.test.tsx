@@ -3,8 +3,8 @@ import type { ReactNode } from "react";
 import { renderToStaticMarkup } from "react-dom/server";
 import { describe, expect, it } from "vitest";
 import type { Brand, Product } from "../api/types";
-import { BrandForm } from "./BrandForm";
-import { ProductForm } from "./ProductForm";
+import { BrandForm, brandDraft } from "./BrandForm";
+import { ProductForm, productDraft } from "./ProductForm";
 
 const brand = { id: "b1", name: "Northlight", colours: ["#7a3b12"] } as Brand;
 const product = {
@@ -16,12 +16,13 @@ const product = {
 const shown = (form: ReactNode) =>
   renderToStaticMarkup(<QueryClientProvider client={new QueryClient()}>{form}</QueryClientProvider>);
 const nothing = () => {};
+const opened = <T,>(value: T) => ({ value, change: nothing, close: nothing });
 
 describe("the forms of brands and products", () => {
   it("begin with a name of at most 200 letters, and end with the two ways out", () => {
     for (const form of [
-      <BrandForm key="b" brand={brand} onClose={nothing} />,
-      <ProductForm key="p" brand="b1" product={product} onClose={nothing} />,
+      <BrandForm key="b" brand={brand} form={opened(brandDraft(brand))} />,
+      <ProductForm key="p" brand="b1" product={product} form={opened(productDraft(product))} />,
     ]) {
       const html = shown(form);
       expect(html).toMatch(/<form class="[^"]+" aria-label="Change (Northlight|Harbour mug)">/);
@@ -35,10 +36,10 @@ describe("the forms of brands and products", () => {
   });
 
   it("save nothing without a name", () => {
-    expect(shown(<BrandForm brand={null} onClose={nothing} />)).toMatch(
+    expect(shown(<BrandForm brand={null} form={opened(brandDraft(null))} />)).toMatch(
       /aria-label="New brand".*disabled=""/,
     );
-    const html = shown(<ProductForm brand="b1" product={null} onClose={nothing} />);
+    const html = shown(<ProductForm brand="b1" product={null} form={opened(productDraft(null))} />);
     expect(html).toMatch(/aria-label="New product".*disabled=""/);
     expect(html).toContain("Fact 1");
   });
