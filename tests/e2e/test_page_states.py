@@ -193,6 +193,55 @@ def test_the_whole_way_by_keyboard(page: Page) -> None:
     expect(page.locator("article[data-state=canceled]")).to_be_visible()
 
 
+def test_what_was_typed_is_not_lost_at_one_press(page: Page) -> None:
+    prompt = page.get_by_label("Prompt")
+    prompt.fill("slow orbit to the left")
+    page.get_by_role("button", name="Defaults").click()
+    expect(prompt).to_have_value("")
+    page.get_by_role("button", name="Undo", exact=True).last.click()
+    expect(prompt).to_have_value("slow orbit to the left")
+
+    navigation = page.get_by_role("navigation")
+    navigation.get_by_role("link", name="Brand").click()
+    page.get_by_role("button", name="Add a brand").click()
+    page.get_by_label("Name", exact=True).fill("Northli")
+    navigation.get_by_role("link", name="Library").click()
+    navigation.get_by_role("link", name="Brand").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("Northli")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_count(0)
+
+
+def test_the_wheel_moves_a_zoomed_photo_and_not_the_page(page: Page) -> None:
+    steps.take_sample(page)
+    wheel = """stage => [1, 2].map(() => {
+        const event = new WheelEvent('wheel', { deltaY: 40, bubbles: true, cancelable: true });
+        return stage.dispatchEvent(event);
+    })"""
+    assert page.locator(".stage").evaluate(wheel) == [True, True]
+    page.get_by_role("button", name="Zoom in").click()
+    photo = page.locator(".stage-photo")
+    before = photo.bounding_box()
+    assert page.locator(".stage").evaluate(wheel) == [False, False]
+    steps.comes_true(lambda: photo.bounding_box() != before)
+
+
+def test_the_account_menu_by_keyboard(page: Page) -> None:
+    summary = page.locator(".account summary")
+    menu = page.locator(".account-menu")
+    summary.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(menu).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(menu).to_be_hidden()
+    expect(summary).to_be_focused()
+    page.keyboard.press("Enter")
+    steps.tab_to(page, ".account-menu button:has-text('Sign out')")
+    page.keyboard.press("Tab")
+    expect(menu).to_be_hidden()
+
+
 @pytest.mark.parametrize("path", ["/", "/videos", "/library", "/nowhere"])
 def test_a_phone_needs_no_sideways_scrolling(visit: Visit, path: str) -> None:
     page = visit(path, phone=True)
@@ -224,6 +273,11 @@ def test_the_brush_works_with_a_finger(visit: Visit) -> None:
     page.touchscreen.tap(box["x"] + 0.06 * box["width"], box["y"] + 0.06 * box["height"])
     steps.comes_true(lambda: steps.painted_share(page) > before)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.get_by_text("Size and quality").click()
+    # Tiles and buttons are larger anyway; these are drawn thin, and their boxes are what a finger has to hit.
+    targets = page.locator(".radio-face:visible, input[type=range]:visible, button:visible").all()
+    assert len(targets) > 20
+    assert min(round(target.evaluate("it => it.getBoundingClientRect().height")) for target in targets) >= 40
 
 
 def test_the_theme_is_kept(page: Page) -> None:
