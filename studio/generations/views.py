@@ -1,5 +1,6 @@
 """Endpoints of generations: what a video would show, before it is asked for."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -8,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from engine.events import PROMPT_CUT, Notice
 from engine.media.framing import Framing
 from studio.api.job_serializers import NoticeSerializer
 from studio.api.problems import FieldError, Problem, field_errors, invalid
@@ -15,6 +17,7 @@ from studio.api.views import WorkspaceView
 from studio.assets.access import access_asset
 from studio.assets.models import Asset, AssetKind
 from studio.generations.framing import backdrop_of, preview_framing
+from studio.generations.prompts import is_cut
 from studio.generations.services import checked_settings
 from studio.registry.selectors import default_model
 from studio.workspaces.access import Actor, NotFound
@@ -24,7 +27,7 @@ KIND = "image_to_video"
 
 class NewFramingSerializer(serializers.Serializer[Any]):
     asset_id = serializers.UUIDField()
-    settings = serializers.DictField(help_text="As for a job; format and camera decide.")
+    settings = serializers.DictField(help_text="As for a job; format, camera and prompt decide.")
 
 
 class FramingSerializer(serializers.Serializer[Any]):
@@ -62,8 +65,10 @@ class FramingsView(WorkspaceView):
             checked = checked_settings(KIND, settings, model.capabilities.get(KIND, {}))
         except ValidationError as error:
             raise invalid(field_errors(error, "settings")) from error
-        framing, size = preview_framing(asset, checked.request())
-        return Response(_present(framing, size) | {"backdrop": backdrop_of(asset)})
+        asked = checked.request()
+        framing, size = preview_framing(asset, asked)
+        told = [*framing.notices, PROMPT_CUT] if is_cut(model, asked.prompt) else framing.notices
+        return Response({**_present(framing, size), "backdrop": backdrop_of(asset), "notices": _notices(told)})
 
 
 def _photo(actor: Actor, asset_id: Any) -> Asset:
@@ -82,5 +87,8 @@ def _present(framing: Framing, size: tuple[int, int]) -> dict[str, Any]:
         "window": [x0 / width, y0 / height, x1 / width, y1 / height],
         "extended": framing.extended,
         "strength_scale": framing.strength_scale,
-        "notices": [{"code": notice.code, "message": notice.message} for notice in framing.notices],
     }
+
+
+def _notices(told: Sequence[Notice]) -> list[dict[str, str]]:
+    return [{"code": notice.code, "message": notice.message} for notice in told]

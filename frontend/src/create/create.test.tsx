@@ -11,7 +11,7 @@ import { Notes } from "./Notes";
 import { Photo } from "./Stage";
 import { UnsavedProvider } from "./UnsavedProvider";
 import { UploadProvider } from "./UploadProvider";
-import { type FramingState, saysMore } from "./useFraming";
+import { decisive, type FramingState, saysMore } from "./useFraming";
 
 const broke = new ApiError(500, "internal_error", "Something went wrong on our side.");
 
@@ -174,6 +174,13 @@ describe("the framing", () => {
     expect(notes({ state: "failed", error: broke })).toContain("Try again");
     expect(notes({ framing }, true)).toContain("Press Generate again");
     expect(notes({})).not.toContain("callout");
+  });
+
+  it("follows from what decides it, and from a prompt that may be sent", () => {
+    const schema = { properties: { prompt: { type: "string", maxLength: 10 } } };
+    const values = { format: "9:16", seed: 7, steps: 4, prompt: "slow orbit" };
+    expect(decisive(values, schema)).toEqual({ format: "9:16", prompt: "slow orbit" });
+    expect(decisive({ ...values, prompt: "a slow orbit" }, schema)).toEqual({ format: "9:16" });
   });
 
   it("holds Generate back only where it says what was not on the page", () => {

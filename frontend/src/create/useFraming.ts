@@ -3,6 +3,8 @@ import { useCallback, useRef } from "react";
 import { fetchFraming } from "../api/queries";
 import type { Asset, Framing } from "../api/types";
 import { panelOf } from "../kinds";
+import { field, type Schema, type Values } from "../kinds/schema";
+import { characters } from "../ui/format";
 import { useSettled } from "../ui/hooks";
 import { useDraft } from "./DraftProvider";
 import type { SaveState } from "./saves";
@@ -22,9 +24,9 @@ const PATIENCE_MS = 4000;
 
 /** What the video of the draft will show of the photo, asked again whenever something changes that decides it. */
 export function useFraming(asset: Asset, save: SaveState): FramingState {
-  const { draft } = useDraft();
+  const { draft, kinds } = useDraft();
   const values = draft.kind ? draft.values[draft.kind] : undefined;
-  const { seed: _seed, steps: _steps, prompt: _prompt, ...relevant } = values ?? {};
+  const relevant = decisive(values ?? {}, kinds[draft.kind ?? ""]?.schema ?? {});
   const mask = asset.mask ? `${asset.mask.state} ${asset.mask.source} ${asset.mask.id}` : "";
   const wanted = JSON.stringify({ ...relevant, asset_id: asset.id });
   const settings = useSettled(wanted, 250);
@@ -53,6 +55,13 @@ export function useFraming(asset: Asset, save: SaveState): FramingState {
     settled,
   };
   return latest.current;
+}
+
+/** The values that decide what is told of a framing. A prompt that would be refused is told of where it is written. */
+export function decisive(values: Values, schema: Schema): Values {
+  const { seed: _seed, steps: _steps, prompt, ...others } = values;
+  const most = Number(field(schema, "prompt")?.maxLength ?? Number.POSITIVE_INFINITY);
+  return typeof prompt === "string" && characters(prompt) <= most ? { ...others, prompt } : others;
 }
 
 async function until(what: () => boolean): Promise<void> {

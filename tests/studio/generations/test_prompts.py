@@ -1,0 +1,40 @@
+"""A prompt that is too long for the model is told while it is written, as the engine tells it with the video."""
+
+from pathlib import Path
+
+import pytest
+
+import engine
+from engine.bundles import read_bundle
+from engine.events import PROMPT_CUT
+from engine.models.ernie import PromptTokenizer
+from studio.generations.prompts import is_cut
+from tests.studio.rest import Api, jpeg
+
+NANO = Path(engine.__file__).parent / "bundled" / "aquarius-nano"
+LONG = "a bottle stands on a wooden table in the evening light while " * 8
+PROMPTS = ["", "slow orbit", "é" * 30, "字" * 40, LONG, *(LONG[:length] for length in range(200, 420, 10))]
+
+
+@pytest.mark.parametrize("prompt", PROMPTS, ids=len)
+def test_it_is_the_engines_own_word(prompt: str) -> None:
+    bundle = read_bundle(NANO, verify=False)
+    assert is_cut(bundle, prompt) == PromptTokenizer.load(NANO / "tokenizer.json", 64).is_cut(prompt)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("media_dir")
+def test_the_framing_tells_it(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    nano = read_bundle(NANO, verify=False)
+    monkeypatch.setattr("studio.generations.views.default_model", lambda: nano)
+    photo = api.upload(jpeg()).json()["id"]
+
+    def told(prompt: str) -> list[dict[str, str]]:
+        settings = {"camera": {"move": "static"}, "format": "4:5", "prompt": prompt}
+        notices: list[dict[str, str]] = api.post("/framings", {"asset_id": photo, "settings": settings}).json()[
+            "notices"
+        ]
+        return [notice for notice in notices if notice["code"] == PROMPT_CUT.code]
+
+    assert told("slow orbit") == []
+    assert told(LONG) == [{"code": "prompt_cut", "message": PROMPT_CUT.message}]
