@@ -8,6 +8,7 @@ import "./styles/shell.css";
 import "./styles/sign-in.css";
 import "./styles/create.css";
 import "./styles/stage.css";
+import "./styles/drop.css";
 import "./styles/moves.css";
 import "./styles/jobs.css";
 import "./styles/job.css";

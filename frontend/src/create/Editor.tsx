@@ -44,6 +44,14 @@ export function Editor({ asset, uploading }: { asset: Asset; uploading: boolean 
               <span className="spinner" aria-hidden="true" /> Working out the framing…
             </div>
           )}
+          {mask.save === "failed" && (
+            <div className="stage-chip stage-chip-failed" role="alert">
+              Mask not saved
+              <Button look="quiet" icon="again" onClick={mask.retry}>
+                Try again
+              </Button>
+            </div>
+          )}
         </Stage>
         <MaskTrouble
           asset={asset}

@@ -1,6 +1,6 @@
 import { useEffect } from "react";
 import { useMayEdit } from "../app/member";
-import { Button, IconButton, RadioGroup, Slider } from "../ui/controls";
+import { IconButton, RadioGroup, Slider } from "../ui/controls";
 import { Icon } from "../ui/Icon";
 import { isTyping } from "../ui/keys";
 import type { SaveState } from "./saves";
@@ -131,30 +131,24 @@ export function StageToolbar(props: ToolbarProps) {
           onClick={() => onView(() => FITTED)}
         />
       </div>
-      <SaveNote state={mask.save} retry={mask.retry} />
+      <SaveNote state={mask.save} />
     </div>
   );
 }
 
+/** That it failed is told on the stage, with what can be done about it. */
 const SAVE_WORDS: Record<SaveState, string> = {
   saved: "",
   waiting: "Saving mask…",
   saving: "Saving mask…",
-  failed: "Mask not saved",
+  failed: "",
 };
 
-export function SaveNote({ state, retry }: { state: SaveState; retry: () => void }) {
-  return (
-    <span className={`save-note save-note-${state}`}>
-      <span role="status">{SAVE_WORDS[state]}</span>
-      {state === "failed" && (
-        <Button look="quiet" icon="again" onClick={retry}>
-          Try again
-        </Button>
-      )}
-    </span>
-  );
-}
+const SaveNote = ({ state }: { state: SaveState }) => (
+  <span className="save-note" role="status">
+    {SAVE_WORDS[state]}
+  </span>
+);
 
 /** The slider is even to the eye: each step changes the size by the same factor. */
 const sizeToStep = (size: number) =>
