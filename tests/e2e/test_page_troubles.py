@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, TimeoutError, WebSocketRoute, expect
+from playwright.sync_api import Page, Response, Route, TimeoutError, WebSocketRoute, expect
 
 from tests.e2e import steps
 
 Visit = Callable[..., Page]
+ASSET = re.compile(r"/api/v1/assets/[0-9a-f-]{36}$")
 BROKEN = json.dumps({"status": 500, "code": "internal_error", "detail": "Something went wrong on our side."})
 
 
@@ -125,6 +126,70 @@ def test_a_mask_from_another_tab_is_shown_before_a_video_is_made_with_it(page: P
     expect(page.get_by_role("alert")).to_contain_text("The mask was changed elsewhere")
     steps.comes_true(lambda: steps.painted_share(page) > before)
     assert page.url.endswith("/")
+
+
+def test_a_mask_that_is_found_anew_takes_nothing_from_what_is_painted(page: Page, tmp_path: Path) -> None:
+    steps.upload(page, steps.draw_photo(tmp_path / "jar.jpg", (300, 400)))
+    automatic = steps.painted_share(page)
+    steps.tool(page, "Brush")
+    layer = page.get_by_test_id("mask-layer")
+    steps.drag(page, layer, (0.1, 0.05), (0.6, 0.05))
+    expect(page.get_by_text("Saving mask…")).to_have_count(0)
+    painted = steps.painted_share(page)
+    assert painted > automatic
+
+    with page.expect_response(is_found):
+        page.keyboard.press("Control+z")
+    page.wait_for_timeout(300)
+    page.get_by_role("button", name="Redo").click()
+    steps.comes_true(lambda: steps.painted_share(page) == painted)
+
+    expect(page.get_by_text("Saving mask…")).to_have_count(0)
+    box = layer.bounding_box()
+    assert box is not None
+    with page.expect_response(is_found):
+        page.keyboard.press("Control+z")
+        page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.1 * box["height"])
+        page.mouse.down()
+    page.wait_for_timeout(300)
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.1 * box["height"], steps=4)
+    page.mouse.up()
+    steps.comes_true(lambda: steps.painted_share(page) > automatic)
+
+
+def is_found(answer: Response) -> bool:
+    """A search for the product has ended, and the page is told of its mask."""
+    if not ASSET.search(answer.url) or answer.request.method != "GET" or answer.status != 200:
+        return False
+    mask = answer.json()["mask"]
+    return bool(mask["state"] == "ready" and mask["source"] == "auto")
+
+
+def test_a_mask_that_is_found_after_a_failed_search_is_shown(visit: Visit, tmp_path: Path) -> None:
+    page = visit("/library")
+
+    def without_mask(route: Route) -> None:
+        answer = route.fetch()
+        mask = {"id": "auto", "state": "failed", "source": "auto", "url": None, "job": None, "error": None}
+        route.fulfill(response=answer, json={**answer.json(), "mask": mask})
+
+    page.route(ASSET, without_mask)
+    page.goto("/")
+    page.get_by_role("button", name="Choose a photo", exact=True).wait_for()
+    page.locator("input[type=file]").last.set_input_files(steps.draw_photo(tmp_path / "jar.jpg", (300, 400)))
+    page.get_by_role("button", name="Paint it").click()
+    with page.expect_response(lambda answer: answer.url.endswith("/mask")):
+        steps.drag(page, page.get_by_test_id("mask-layer"), (0.1, 0.05), (0.6, 0.05))
+    painted = steps.painted_share(page)
+
+    page.unroute(ASSET)
+    with page.expect_response(is_found):
+        page.get_by_role("button", name="Back to the automatic mask").click()
+    steps.comes_true(lambda: steps.painted_share(page) > 2 * painted)
+    found = steps.painted_share(page)
+    for _ in range(2):  # to before the first stroke, where nothing had been found
+        page.keyboard.press("Control+z")
+    steps.comes_true(lambda: steps.painted_share(page) == found)
 
 
 @pytest.mark.full

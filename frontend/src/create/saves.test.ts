@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ApiError } from "../api/client";
 import { type SaveState, Saves } from "./saves";
 
 let mask: string;
 let server: string[];
 let told: SaveState[];
 /** The saves that are on their way, oldest first. */
-let sent: { arrive: () => void; fail: () => void }[];
+let sent: { arrive: () => void; fail: () => void; refuse: () => void }[];
 let saves: Saves;
 
 const paint = (next: string) => {
@@ -26,7 +27,8 @@ beforeEach(() => {
           server.push(picture);
           resolve();
         };
-        sent.push({ arrive, fail: () => reject(new Error(`${picture} was lost`)) });
+        const refuse = () => reject(new ApiError(403, "forbidden", "Your role does not allow this."));
+        sent.push({ arrive, fail: () => reject(new Error(`${picture} was lost`)), refuse });
       });
   };
   saves = new Saves(prepare);
@@ -89,6 +91,27 @@ describe("the saves of a mask", () => {
     sent[0]?.arrive();
     await settled();
     expect(told.at(-1)).toBe("waiting");
+  });
+
+  it("leave it open whether they arrived, while they are on their way and after no answer came", async () => {
+    expect(saves.doubtful()).toBe(false);
+    paint("one");
+    expect(saves.doubtful()).toBe(false);
+    await wait();
+    expect(saves.doubtful()).toBe(true);
+    sent[0]?.fail();
+    await settled();
+    expect(saves.doubtful()).toBe(true);
+    saves.retry();
+    await settled();
+    sent[1]?.arrive();
+    await settled();
+    expect(saves.doubtful()).toBe(false);
+    paint("two");
+    await wait();
+    sent[2]?.refuse();
+    await settled();
+    expect(saves.doubtful()).toBe(false);
   });
 
   it("are sent again once the studio answers, and only what failed", async () => {

@@ -1,3 +1,5 @@
+import { isAnswer } from "../jobs/attempt";
+
 const SAVE_AFTER_MS = 600;
 
 export type SaveState = "saved" | "waiting" | "saving" | "failed";
@@ -12,6 +14,9 @@ export class Saves {
   private count = 0;
   /** The newest save, as it ends; the next one waits for it, however it ends. */
   private newest: Promise<unknown> = Promise.resolve();
+  private onTheirWay = 0;
+  /** No answer came to one of them since the last that arrived. */
+  private unanswered = false;
   private readonly listeners = new Set<() => void>();
 
   /** `prepare` may be replaced: whoever shows what is to be saved knows it best. */
@@ -23,6 +28,9 @@ export class Saves {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   };
+
+  /** Whether one may have arrived of which is not known yet that it did. */
+  readonly doubtful = (): boolean => this.onTheirWay > 0 || this.unanswered;
 
   /** Something was changed. */
   readonly soon = (): void => {
@@ -51,9 +59,18 @@ export class Saves {
     const send = this.prepare();
     const sent = this.newest.catch(() => undefined).then(send);
     this.newest = sent;
+    this.onTheirWay += 1;
     sent.then(
-      () => this.ended(mine, "saved"),
-      () => this.ended(mine, "failed"),
+      () => {
+        this.onTheirWay -= 1;
+        this.unanswered = false;
+        this.ended(mine, "saved");
+      },
+      (error) => {
+        this.onTheirWay -= 1;
+        this.unanswered ||= !isAnswer(error);
+        this.ended(mine, "failed");
+      },
     );
   };
 

@@ -24,7 +24,7 @@ beforeEach(() => {
   });
   work = {
     history: painted,
-    bases: { opened: null, openedIsAutomatic: true, automatic: null },
+    bases: { opened: null, openedIsAutomatic: true, automatic: null, blank: null },
     known: { current: "auto" },
     saves,
   };

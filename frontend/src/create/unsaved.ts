@@ -7,6 +7,8 @@ export interface Bases {
   opened: MaskCanvas | null;
   openedIsAutomatic: boolean;
   automatic: MaskCanvas | null;
+  /** The empty one that stands for a mask where none was found, until one is. */
+  blank: MaskCanvas | null;
 }
 
 /** A mask that is being corrected: all that is needed to go on with it after its page was left. */

@@ -5,20 +5,21 @@ import type { Asset } from "../api/types";
 import { emptyMask, loadMask } from "./maskPixels";
 import type { Bases } from "./unsaved";
 
-const NONE: Bases = { opened: null, openedIsAutomatic: true, automatic: null };
+const NONE: Bases = { opened: null, openedIsAutomatic: true, automatic: null, blank: null };
 
 /**
  * Loads the mask once it is there, and the automatic one again when a painted mask is given up. `known` gets the id of
- * the mask that the stage opened with.
+ * the mask that the stage opened with. `untouched`: no step lies on it.
  */
-export function useBases(asset: Asset, kept: Bases | null, known: { current: string }) {
+export function useBases(asset: Asset, kept: Bases | null, known: { current: string }, untouched: boolean) {
   const [bases, setBases] = useState<Bases>(kept ?? NONE);
   const cache = useQueryClient();
   // The address that did not load. Another one is tried when it arrives.
   const [lost, setLost] = useState<string | null>(null);
   const { id, width, height, mask } = asset;
   const isAutomatic = mask?.source !== "brush";
-  const missing = bases.opened === null || (isAutomatic && bases.automatic === null);
+  const noAutomatic = bases.automatic === null || bases.automatic === bases.blank;
+  const missing = bases.opened === null || (isAutomatic && noAutomatic);
   const needed = mask?.state === "ready" && missing ? mask.url : null;
   const unfound = mask?.state === "failed" || mask?.state === "none";
 
@@ -38,6 +39,7 @@ export function useBases(asset: Asset, kept: Bases | null, known: { current: str
         setLost(null);
         if (bases.opened === null) known.current = mask.id;
         setBases((now) => ({
+          ...now,
           opened: now.opened ?? canvas,
           openedIsAutomatic: now.opened ? now.openedIsAutomatic : isAutomatic,
           automatic: isAutomatic ? canvas : now.automatic,
@@ -55,11 +57,23 @@ export function useBases(asset: Asset, kept: Bases | null, known: { current: str
   }, [id, wants, isAutomatic, another]);
 
   // Painting starts on an empty mask where none was found, and stays on it when the painted one was saved.
+  const blankNeeded = unfound && (bases.opened === null || bases.automatic === null);
   useEffect(() => {
-    if (!unfound) return;
+    if (!blankNeeded) return;
     const blank = emptyMask(width, height);
-    setBases((now) => ({ ...now, opened: now.opened ?? blank, automatic: now.automatic ?? blank }));
-  }, [unfound, width, height]);
+    setBases((now) => ({
+      ...now,
+      opened: now.opened ?? blank,
+      automatic: now.automatic ?? blank,
+      blank: now.blank ?? blank,
+    }));
+  }, [blankNeeded, width, height]);
+
+  // Found after all: nothing that was painted lies on the empty one any more.
+  const replaced = untouched && !noAutomatic && bases.opened !== null && bases.opened === bases.blank;
+  useEffect(() => {
+    if (replaced) setBases((now) => ({ ...now, opened: now.automatic }));
+  }, [replaced]);
 
   const openAnew = useCallback(() => {
     setLost(null);

@@ -5,7 +5,7 @@ import { keys } from "../api/keys";
 import { automaticMask, saveMask } from "../api/queries";
 import type { Asset } from "../api/types";
 import { useToast } from "../ui/messages";
-import { AUTOMATIC, arrival } from "./arrival";
+import { AUTOMATIC, answerTo, type Standing } from "./arrival";
 import { emptyHistory, historyReducer, visible, wanted } from "./history";
 import { compose, emptyMask, type MaskCanvas, toPng } from "./maskPixels";
 import { Saves } from "./saves";
@@ -21,7 +21,7 @@ export function useMask(asset: Asset) {
   const [kept] = useState(() => unsaved.find(asset.id));
   const [history, change] = useReducer(historyReducer, kept?.history ?? emptyHistory);
   const [known] = useState(() => kept?.known ?? { current: AUTOMATIC });
-  const { bases, failed, openAnew } = useBases(asset, kept?.bases ?? null, known);
+  const { bases, failed, openAnew } = useBases(asset, kept?.bases ?? null, known, history.steps.length === 0);
   const [saves] = useState(() => kept?.saves ?? new Saves(() => () => Promise.resolve()));
   const save = useSyncExternalStore(saves.subscribe, saves.snapshot, saves.snapshot);
 
@@ -67,7 +67,12 @@ export function useMask(asset: Asset) {
     opened.current = emptyHistory.steps;
     change({ type: "open" });
   };
-  useOtherMasks(asset, known, { shown: bases.opened !== null, save, steps: history.steps.length }, reopen);
+  const standing = {
+    shown: bases.opened !== null,
+    unsaved: save !== "saved" || history.drawing !== null,
+    doubtful: saves.doubtful(),
+  };
+  useOtherMasks(asset, known, standing, reopen);
 
   const want = wanted(history);
   const canReset = want === "painted" || (want === "opened" && !bases.openedIsAutomatic && base !== null);
@@ -88,42 +93,38 @@ function unlessGone(error: unknown): null {
   throw error;
 }
 
-interface Standing {
-  shown: boolean;
-  save: string;
-  steps: number;
-}
-
 /** Shows the mask that the photo was given elsewhere, unless this one is not saved yet: then that one is replaced. */
 function useOtherMasks(
   asset: Asset,
   known: { current: string },
-  { shown, save, steps }: Standing,
+  standing: Standing,
   reopen: () => void,
 ): void {
   const tell = useToast();
   const told = useRef<string | null>(null);
   const act = () => {
-    const other = arrival(known.current, asset.mask);
-    if (!shown || other === "same") return;
+    const answer = answerTo(known.current, asset.mask, standing);
     const id = asset.mask?.id ?? AUTOMATIC;
-    if (other === "found") {
-      known.current = id;
-      if (steps === 0) reopen();
-    } else if (save === "saved") {
+    if (answer === "know") known.current = id;
+    if (answer === "open") {
       known.current = id;
       reopen();
-      tell("The mask was changed elsewhere. This is the new one.");
-    } else if (told.current !== id) {
+      tell(asset.mask?.state === "pending" ? RESET_ELSEWHERE : CHANGED_ELSEWHERE);
+    }
+    if (answer === "warn" && told.current !== id) {
       told.current = id;
       tell("The mask was changed elsewhere too. What you paint here replaces it.");
     }
   };
   const latest = useRef(act);
   latest.current = act;
+  const { shown, unsaved, doubtful } = standing;
   // biome-ignore lint/correctness/useExhaustiveDependencies: looked at when another mask arrives, or this one is saved
-  useEffect(() => latest.current(), [asset.mask?.id, asset.mask?.source, save, shown]);
+  useEffect(() => latest.current(), [asset.mask?.id, asset.mask?.source, shown, unsaved, doubtful]);
 }
+
+const CHANGED_ELSEWHERE = "The mask was changed elsewhere. This is the new one.";
+const RESET_ELSEWHERE = "The mask was given up elsewhere. The product is being looked for anew.";
 
 function painted(base: MaskCanvas, strokes: Parameters<typeof compose>[2]): MaskCanvas {
   const canvas = document.createElement("canvas");
