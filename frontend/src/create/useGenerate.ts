@@ -80,7 +80,7 @@ interface Problem {
 export function problemOf(error: unknown, asked: boolean): Problem {
   const fields = fieldProblems(error);
   const maskIsGone = "mask" in fields;
-  if (asked && !isAnswer(error))
+  if (asked && isOpen(error))
     return {
       title: "No answer came",
       text: "The video may have been started all the same. Press Generate again to see: it starts no second one.",
@@ -92,6 +92,11 @@ export function problemOf(error: unknown, asked: boolean): Problem {
     : sentence(error);
   return { title: "Nothing was started", text, fields, maskIsGone };
 }
+
+/** Whether it is not known what the studio did. What it refuses in words of its own, it did not do. */
+const isOpen = (error: unknown): boolean =>
+  !isAnswer(error) &&
+  !(error instanceof ApiError && !["offline", "error", "internal_error"].includes(error.code));
 
 /** "settings.camera.strength" or "camera.strength" -> what is wrong with it. */
 function fieldProblems(error: unknown): Record<string, string> {
