@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Response, Route, TimeoutError, WebSocketRoute, expect
+from playwright.sync_api import Error, Page, Response, Route, TimeoutError, WebSocketRoute, expect
 
 from tests.e2e import steps
 
@@ -82,6 +82,36 @@ def test_a_lost_answer_does_not_make_a_second_video(page: Page) -> None:
     page.unroute("**/api/v1/jobs")
     page.get_by_role("button", name="Vary").click()
     page.wait_for_url(f"**/videos/{made[1]}")
+
+
+def test_the_answer_to_generate_finds_its_member_wherever_that_is(page: Page) -> None:
+    steps.take_sample(page)
+    steps.make_it_quick(page)
+    steps.framing_is_known(page)
+    framings: list[Route] = []
+    page.route("**/api/v1/framings", framings.append)
+    steps.choose(page, "Format", "1:1")
+    page.get_by_role("button", name="Generate").click()  # waits for the framing first
+    page.get_by_role("navigation").get_by_role("link", name="Library").click()
+    expect(page.get_by_text("Your video was started.")).to_be_visible()
+    assert page.url.endswith("/library")
+    page.unroute("**/api/v1/framings")
+    for route in framings:
+        with contextlib.suppress(Error):  # the page may have given it up
+            route.abort()
+
+    page.get_by_role("navigation").get_by_role("link", name="Create").click()
+    steps.see_mask(page)
+    jobs: list[Route] = []
+    page.route(
+        "**/api/v1/jobs", lambda route: jobs.append(route) if route.request.method == "POST" else route.fallback()
+    )
+    steps.press_generate(page)
+    steps.comes_true(lambda: bool(page.wait_for_timeout(50) or jobs))
+    steps.take_sample(page, 1)
+    full = {"status": 507, "code": "disk_full", "detail": "The studio's disk is full. Ask its administrator."}
+    jobs[0].fulfill(status=507, content_type="application/problem+json", body=json.dumps(full))
+    expect(page.get_by_text("Nothing was started. The studio's disk is full.")).to_be_visible()
 
 
 def test_a_mask_that_was_not_saved_is_kept_and_sent_when_the_studio_answers(page: Page, tmp_path: Path) -> None:

@@ -27,8 +27,7 @@ export function useGenerate(asset: Asset | null, framing: FramingState | null, m
   // biome-ignore lint/correctness/useExhaustiveDependencies: what they are is not read, only that they change
   useEffect(() => setProblem(null), [draft.kind, JSON.stringify(values), asset?.id]);
 
-  const start = async (kind: string, chosen: Settings) => {
-    const { arrived, failed } = arrival();
+  const start = async (kind: string, chosen: Settings, { arrived, failed }: ReturnType<typeof arrival>) => {
     let asked: string | null = null;
     try {
       await mask?.flush();
@@ -53,6 +52,7 @@ export function useGenerate(asset: Asset | null, framing: FramingState | null, m
   const generate = async () => {
     if (!asset || !draft.kind || busy || lookOnly) return;
     const { kind: _, ...values } = draft.values[draft.kind] ?? {};
+    const told = arrival();
     setBusy(true);
     setProblem(null);
     setLate(false);
@@ -60,9 +60,12 @@ export function useGenerate(asset: Asset | null, framing: FramingState | null, m
     if (settled && saysMore(settled.framing, framing?.framing ?? null)) {
       setLate(true);
       setBusy(false);
+      told.failed(
+        "Nothing was started. Something became known of the framing: look at it, then press Generate again.",
+      );
       return;
     }
-    await start(draft.kind, { ...values, asset_id: asset.id });
+    await start(draft.kind, { ...values, asset_id: asset.id }, told);
   };
 
   return { generate, busy, late, problem };

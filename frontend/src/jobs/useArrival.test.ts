@@ -20,7 +20,7 @@ afterEach(() => {
 
 describe("the answer to Generate", () => {
   it("leads to the video where its member has waited", () => {
-    const { arrived, failed } = asking(tell);
+    const { arrived, failed } = asking(tell, () => true);
     failed("It broke.");
     arrived(job);
     expect(location.pathname).toBe("/videos/j1");
@@ -28,7 +28,9 @@ describe("the answer to Generate", () => {
   });
 
   it("pulls nobody back who has gone on, and offers a way to the video", () => {
-    const { arrived, failed } = asking(tell);
+    let here = true;
+    const { arrived, failed } = asking(tell, () => here);
+    here = false;
     location.pathname = "/library";
     failed("It broke.");
     expect(tell).toHaveBeenCalledWith("It broke.", "error");
@@ -36,5 +38,13 @@ describe("the answer to Generate", () => {
     expect(location.pathname).toBe("/library");
     tell.mock.lastCall?.[2].act();
     expect(location.pathname).toBe("/videos/j1");
+  });
+
+  it("is told to who looks at another photo on the same page", () => {
+    const { arrived, failed } = asking(tell, () => false);
+    failed("It broke.");
+    expect(tell).toHaveBeenCalledWith("It broke.", "error");
+    arrived(job);
+    expect(location.pathname).toBe("/");
   });
 });
