@@ -57,6 +57,28 @@ def test_signing_in_and_out(visit: Visit, studio: Studio) -> None:
     expect(page.get_by_role("navigation")).to_have_count(0)
 
 
+def test_signing_out_asks_before_anything_is_lost(visit: Visit, studio: Studio) -> None:
+    add_person(studio, "kim@studio.example")
+    page = visit("/brand", signed_in_as=None)
+    page.get_by_label("E-mail").fill("kim@studio.example")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Add a brand").click()
+    page.get_by_label("Name", exact=True).fill("Northli")
+    page.get_by_label("Account").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_text("Sign out and lose what is not saved?")).to_be_visible()
+    page.get_by_role("button", name="Keep").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("Northli")
+    page.get_by_label("Account").click()
+    page.get_by_role("button", name="Sign out").click()
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: asked.append(dialog.type) or dialog.accept())
+    page.get_by_role("dialog").get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+    assert asked == []  # once is enough
+
+
 def test_a_link_that_was_used_says_so_and_signs_nobody_in(visit: Visit, studio: Studio) -> None:
     page = visit("/", signed_in_as=None)
     answer = page.goto(studio.link())  # the one that `visit` has signed in with

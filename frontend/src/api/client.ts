@@ -30,6 +30,9 @@ export function setWorkspaceHeader(id: string | null): void {
   workspace = id;
 }
 
+/** For a request that belongs to a workspace, whichever the page shows when it is sent. */
+export const inWorkspace = (id: string) => ({ "X-Workspace": id });
+
 let onDoubt: () => void = () => {};
 
 /** Who wants to know that the studio took a request for one of nobody, or of somebody who may do less. */

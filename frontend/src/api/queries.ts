@@ -1,5 +1,5 @@
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { ApiError, request, SESSION } from "./client";
+import { ApiError, inWorkspace, request, SESSION } from "./client";
 import { fetchJobs, putJob, refreshJobLists } from "./jobs";
 import { keys } from "./keys";
 import { countOf, withCursor } from "./pages";
@@ -112,5 +112,7 @@ export const useDeleteAsset = () => {
   });
 };
 
-export const saveMask = (id: string, png: Blob) => request<Asset>("PUT", `/assets/${id}/mask`, { blob: png });
-export const automaticMask = (id: string) => request<Asset>("DELETE", `/assets/${id}/mask`);
+export const saveMask = (workspace: string, id: string, png: Blob) =>
+  request<Asset>("PUT", `/assets/${id}/mask`, { blob: png, headers: inWorkspace(workspace) });
+export const automaticMask = (workspace: string, id: string) =>
+  request<Asset>("DELETE", `/assets/${id}/mask`, { headers: inWorkspace(workspace) });

@@ -1,5 +1,5 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { setDoubtListener, setWorkspaceHeader } from "../api/client";
 import { useSession } from "../api/queries";
 import type { Session } from "../api/types";
@@ -15,8 +15,9 @@ import { LibraryPage } from "../library/LibraryPage";
 import { PeoplePage } from "../people/PeoplePage";
 import { Spinner } from "../ui/controls";
 import { FormsProvider } from "../ui/FormsProvider";
-import { useTitle } from "../ui/hooks";
+import { useAskBeforeLeaving, useTitle } from "../ui/hooks";
 import { Empty, LoadFailed } from "../ui/messages";
+import { kept } from "./kept";
 import { MemberProvider } from "./member";
 import { go, Link, usePath } from "./router";
 import { Shell } from "./Shell";
@@ -27,6 +28,8 @@ export function App() {
   const session = useSession();
   const cache = useQueryClient();
   useEffect(() => setDoubtListener(() => checkSession(cache)), [cache]);
+  const unsaved = () => kept.unsaved(session.data?.user.id ?? null);
+  useAskBeforeLeaving(useSyncExternalStore(kept.subscribe, unsaved, unsaved));
   const seen = useRef(false);
   if (session.data) seen.current = true;
   if (session.data) return <Studio session={session.data} />;
@@ -56,9 +59,9 @@ function Studio({ session }: { session: Session }) {
     <MemberProvider key={workspace} member={{ session, workspace, role, switchTo }}>
       <FeedProvider workspace={workspace} onRefused={() => checkSession(cache)}>
         <DraftProvider workspace={workspace}>
-          <UnsavedProvider>
+          <UnsavedProvider masks={kept.masks(session.user.id)}>
             <UploadProvider>
-              <FormsProvider>
+              <FormsProvider forms={kept.forms(session.user.id, workspace)}>
                 <Shell>
                   <Route />
                 </Shell>

@@ -8,7 +8,6 @@ import {
   useRef,
   useState,
 } from "react";
-import { request, SESSION, sentence } from "../api/client";
 import { useActiveCount, useJobs } from "../api/queries";
 import { useConnection } from "../feed/FeedProvider";
 import { generationFilter } from "../kinds";
@@ -16,11 +15,11 @@ import { Button, IconButton, RadioGroup } from "../ui/controls";
 import { refuseFiles } from "../ui/drops";
 import { facts } from "../ui/format";
 import { Icon, type IconName } from "../ui/Icon";
-import { useToast } from "../ui/messages";
 import mark from "./mark.svg";
 import { mayManage, useMember } from "./member";
 import { Link, usePath } from "./router";
 import { chooseTheme, useTheme } from "./theme";
+import { useSignOut } from "./useSignOut";
 
 const PAGES: { href: string; label: string; icon: IconName }[] = [
   { href: "/", label: "Create", icon: "sparkle" },
@@ -109,7 +108,7 @@ function ThemeButton() {
 
 function Account() {
   const { session, workspace: id, switchTo } = useMember();
-  const tell = useToast();
+  const { signOut, busy, question } = useSignOut();
   const menu = useRef<HTMLDetailsElement>(null);
   const workspace = session.workspaces.find((one) => one.id === id);
   useEffect(() => {
@@ -131,34 +130,34 @@ function Account() {
   const left = (event: FocusEvent) => {
     if (event.relatedTarget && !menu.current?.contains(event.relatedTarget as Node)) close();
   };
-  const signOut = () =>
-    request("DELETE", SESSION).then(
-      () => window.location.reload(),
-      (error) => tell(sentence(error), "error"),
-    );
   return (
-    <details className="account" ref={menu} onKeyDown={keys} onBlur={left}>
-      <summary aria-label={`Account: ${session.user.name || session.user.email}`}>
-        <Icon name="user" />
-        <span className="account-name">{workspace?.name ?? session.user.email}</span>
-      </summary>
-      <div className="account-menu">
-        <div>
-          <strong>{session.user.name || session.user.email}</strong>
-          <div className="small muted">{session.user.email}</div>
-          <div className="small muted">{facts(workspace?.name, workspace?.role)}</div>
+    <>
+      <details className="account" ref={menu} onKeyDown={keys} onBlur={left}>
+        <summary aria-label={`Account: ${session.user.name || session.user.email}`}>
+          <Icon name="user" />
+          <span className="account-name">{workspace?.name ?? session.user.email}</span>
+        </summary>
+        <div className="account-menu">
+          <div>
+            <strong>{session.user.name || session.user.email}</strong>
+            <div className="small muted">{session.user.email}</div>
+            <div className="small muted">{facts(workspace?.name, workspace?.role)}</div>
+          </div>
+          {session.workspaces.length > 1 && <WorkspaceChoice current={id} onChoose={switchTo} />}
+          {workspace && mayManage(workspace.role) && (
+            <Link className="button button-plain" href="/people" onClick={close}>
+              <Icon name="people" />
+              People
+            </Link>
+          )}
+          <ThemeChoice />
+          <Button busy={busy} onClick={signOut}>
+            Sign out
+          </Button>
         </div>
-        {session.workspaces.length > 1 && <WorkspaceChoice current={id} onChoose={switchTo} />}
-        {workspace && mayManage(workspace.role) && (
-          <Link className="button button-plain" href="/people" onClick={close}>
-            <Icon name="people" />
-            People
-          </Link>
-        )}
-        <ThemeChoice />
-        <Button onClick={signOut}>Sign out</Button>
-      </div>
-    </details>
+      </details>
+      {question}
+    </>
   );
 }
 

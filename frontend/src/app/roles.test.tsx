@@ -8,10 +8,12 @@ import { BrandPage } from "../brands/BrandPage";
 import { DraftProvider } from "../create/DraftProvider";
 import { UnsavedProvider } from "../create/UnsavedProvider";
 import { UploadProvider } from "../create/UploadProvider";
+import { UnsavedMasks } from "../create/unsaved";
 import { JobPage } from "../jobs/JobPage";
 import { LibraryPage } from "../library/LibraryPage";
 import { PeoplePage } from "../people/PeoplePage";
 import { FormsProvider } from "../ui/FormsProvider";
+import { OpenForms } from "../ui/openForms";
 import { MemberProvider, type Role } from "./member";
 
 const urls = { content: "/c", thumbnail: "/t", download: "/d" };
@@ -70,9 +72,9 @@ function seen(role: Role, page: ReactNode, shown: Job = job("running")): string 
     <QueryClientProvider client={cache}>
       <MemberProvider member={{ session, workspace: "w1", role, switchTo: () => undefined }}>
         <DraftProvider workspace="w1">
-          <UnsavedProvider>
+          <UnsavedProvider masks={new UnsavedMasks()}>
             <UploadProvider>
-              <FormsProvider>{page}</FormsProvider>
+              <FormsProvider forms={new OpenForms()}>{page}</FormsProvider>
             </UploadProvider>
           </UnsavedProvider>
         </DraftProvider>

@@ -5,6 +5,7 @@ import { Button } from "../ui/controls";
 import { Callout } from "../ui/messages";
 import { ControlPanel } from "./ControlPanel";
 import { useDraft } from "./DraftProvider";
+import { SaveTrouble } from "./SaveTrouble";
 import { Stage } from "./Stage";
 import { clampBrush, StageToolbar, type Tool } from "./StageToolbar";
 import { useFraming } from "./useFraming";
@@ -44,14 +45,7 @@ export function Editor({ asset, uploading }: { asset: Asset; uploading: boolean 
               <span className="spinner" aria-hidden="true" /> Working out the framing…
             </div>
           )}
-          {mask.save === "failed" && (
-            <div className="stage-chip stage-chip-failed" role="alert">
-              Mask not saved
-              <Button look="quiet" icon="again" onClick={mask.retry}>
-                Try again
-              </Button>
-            </div>
-          )}
+          <SaveTrouble mask={mask} />
         </Stage>
         <MaskTrouble
           asset={asset}

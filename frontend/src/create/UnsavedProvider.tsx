@@ -1,7 +1,8 @@
-import { createContext, type ReactNode, useContext, useEffect, useState, useSyncExternalStore } from "react";
+import { createContext, type ReactNode, useContext, useEffect, useSyncExternalStore } from "react";
 import { useConnection } from "../feed/FeedProvider";
-import { useAskBeforeLeaving } from "../ui/hooks";
-import { UnsavedMasks } from "./unsaved";
+import type { UnsavedMasks } from "./unsaved";
+
+const RETRY_MS = 15_000;
 
 const UnsavedContext = createContext<UnsavedMasks | null>(null);
 
@@ -12,17 +13,21 @@ export function useUnsaved(): UnsavedMasks {
 }
 
 /** Above all pages, so that a mask that could not be sent is tried again whichever page is shown. */
-export function UnsavedProvider({ children }: { children: ReactNode }) {
-  const [unsaved] = useState(() => new UnsavedMasks());
-  const count = useSyncExternalStore(unsaved.subscribe, unsaved.count, unsaved.count);
-  useAskBeforeLeaving(count > 0);
+export function UnsavedProvider({ masks, children }: { masks: UnsavedMasks; children: ReactNode }) {
+  const waiting = useSyncExternalStore(masks.subscribe, masks.count, masks.count) > 0;
   const connection = useConnection();
   useEffect(() => {
-    if (connection === "open") unsaved.retry();
-  }, [connection, unsaved]);
+    if (connection === "open") masks.retry();
+  }, [connection, masks]);
   useEffect(() => {
-    window.addEventListener("online", unsaved.retry);
-    return () => window.removeEventListener("online", unsaved.retry);
-  }, [unsaved]);
-  return <UnsavedContext.Provider value={unsaved}>{children}</UnsavedContext.Provider>;
+    if (!waiting) return;
+    // The feed may have been there all the time, while the studio could not save.
+    const timer = window.setInterval(masks.retry, RETRY_MS);
+    window.addEventListener("online", masks.retry);
+    return () => {
+      window.clearInterval(timer);
+      window.removeEventListener("online", masks.retry);
+    };
+  }, [waiting, masks]);
+  return <UnsavedContext.Provider value={masks}>{children}</UnsavedContext.Provider>;
 }

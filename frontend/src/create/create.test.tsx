@@ -11,6 +11,7 @@ import { Notes } from "./Notes";
 import { Photo } from "./Stage";
 import { UnsavedProvider } from "./UnsavedProvider";
 import { UploadProvider } from "./UploadProvider";
+import { UnsavedMasks } from "./unsaved";
 import { decisive, type FramingState, saysMore } from "./useFraming";
 
 const broke = new ApiError(500, "internal_error", "Something went wrong on our side.");
@@ -59,7 +60,7 @@ function page(role: Role = "editor"): string {
     <QueryClientProvider client={cache}>
       <MemberProvider member={{ session, workspace: "w1", role, switchTo: () => undefined }}>
         <DraftProvider workspace="w1">
-          <UnsavedProvider>
+          <UnsavedProvider masks={new UnsavedMasks()}>
             <UploadProvider>
               <CreatePage />
             </UploadProvider>

@@ -1,8 +1,15 @@
+import { ApiError } from "../api/client";
 import { isAnswer } from "../jobs/attempt";
 
 const SAVE_AFTER_MS = 600;
 
 export type SaveState = "saved" | "waiting" | "saving" | "failed";
+
+/** Why the newest save did not arrive; `final`: to send the same again is of no use. */
+export interface Trouble {
+  error: unknown;
+  final: boolean;
+}
 
 /** Takes what is to be saved as it is now, and gives what sends it. */
 type Prepare = () => () => Promise<unknown>;
@@ -17,6 +24,7 @@ export class Saves {
   private onTheirWay = 0;
   /** No answer came to one of them since the last that arrived. */
   private unanswered = false;
+  private lastTrouble: Trouble | null = null;
   private readonly listeners = new Set<() => void>();
 
   /** `prepare` may be replaced: whoever shows what is to be saved knows it best. */
@@ -32,6 +40,12 @@ export class Saves {
   /** Whether one may have arrived of which is not known yet that it did. */
   readonly doubtful = (): boolean => this.onTheirWay > 0 || this.unanswered;
 
+  /** What went wrong, until something has arrived. */
+  readonly trouble = (): Trouble | null => this.lastTrouble;
+
+  /** The studio will not have it, whenever it is sent. */
+  readonly refused = (): boolean => this.state === "failed" && this.lastTrouble?.final === true;
+
   /** Something was changed. */
   readonly soon = (): void => {
     clearTimeout(this.timer);
@@ -45,9 +59,9 @@ export class Saves {
     await this.newest;
   };
 
-  /** What failed is sent again. */
+  /** What failed is sent again, unless the studio has refused it for good. */
   readonly retry = (): void => {
-    if (this.state === "failed") this.now();
+    if (this.state === "failed" && !this.refused()) this.now();
   };
 
   private readonly now = (): void => {
@@ -64,11 +78,13 @@ export class Saves {
       () => {
         this.onTheirWay -= 1;
         this.unanswered = false;
+        this.lastTrouble = null;
         this.ended(mine, "saved");
       },
       (error) => {
         this.onTheirWay -= 1;
         this.unanswered ||= !isAnswer(error);
+        this.lastTrouble = { error, final: isFinal(error) };
         this.ended(mine, "failed");
       },
     );
@@ -84,3 +100,10 @@ export class Saves {
     for (const listener of this.listeners) listener();
   }
 }
+
+/** 401, 408, 429 and an old CSRF token are refusals too, but of a moment: signing in or waiting helps. */
+const isFinal = (error: unknown): boolean =>
+  isAnswer(error) &&
+  error instanceof ApiError &&
+  ![401, 408, 429].includes(error.status) &&
+  error.code !== "csrf_failed";

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ApiError } from "../api/client";
 import { emptyHistory, type History } from "./history";
 import { Saves } from "./saves";
 import { type MaskWork, UnsavedMasks } from "./unsaved";
@@ -9,6 +10,7 @@ const painted: History = {
 };
 
 let online: boolean;
+let refusal: ApiError | null;
 let server: number;
 let unsaved: UnsavedMasks;
 let work: MaskWork;
@@ -17,9 +19,10 @@ const wait = () => vi.advanceTimersByTimeAsync(1000);
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [online, server] = [true, 0];
+  [online, server, refusal] = [true, 0, null];
   const saves = new Saves(() => async () => {
     if (!online) throw new Error("offline");
+    if (refusal) throw refusal;
     server += 1;
   });
   work = {
@@ -65,5 +68,45 @@ describe("what was painted", () => {
     unsaved.keep("a1", work);
     unsaved.forget("a1");
     expect(unsaved.count()).toBe(0);
+  });
+
+  it.each([401, 408, 429, 503, 507])("waits for the studio to take it after a %i", async (status) => {
+    refusal = new ApiError(status, "error", "Not now.");
+    work.saves.soon();
+    unsaved.keep("a1", work);
+    await wait();
+    expect([unsaved.count(), work.saves.trouble()?.final]).toEqual([1, false]);
+    refusal = null;
+    unsaved.retry();
+    await wait();
+    expect([server, unsaved.count(), work.saves.trouble()]).toEqual([1, 0, null]);
+  });
+
+  it("is sent no more and asked about no more after a refusal for good, but still there to go on with", async () => {
+    refusal = new ApiError(403, "forbidden", "Your role does not allow this.");
+    work.saves.soon();
+    unsaved.keep("a1", work);
+    await wait();
+    expect(work.saves.trouble()).toEqual({ error: refusal, final: true });
+    expect([unsaved.count(), unsaved.find("a1")]).toEqual([0, work]);
+    refusal = null;
+    unsaved.retry();
+    await wait();
+    expect(server).toBe(0);
+    work.saves.soon();
+    expect(unsaved.count()).toBe(1);
+    await wait();
+    expect([server, unsaved.count()]).toEqual([1, 0]);
+  });
+
+  it("is sent at once when its member leaves, one failure and all", async () => {
+    online = false;
+    work.saves.soon();
+    unsaved.keep("a1", work);
+    await unsaved.flush();
+    expect(unsaved.count()).toBe(1);
+    online = true;
+    await unsaved.flush();
+    expect([server, unsaved.count()]).toEqual([1, 0]);
   });
 });

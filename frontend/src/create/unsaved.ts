@@ -23,6 +23,7 @@ export interface MaskWork {
 /** The masks that the studio does not have yet as they were painted. They outlive the page they were painted on. */
 export class UnsavedMasks {
   private readonly works = new Map<string, { work: MaskWork; stop: () => void }>();
+  private told = 0;
   private readonly listeners = new Set<() => void>();
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -30,8 +31,8 @@ export class UnsavedMasks {
     return () => this.listeners.delete(listener);
   };
 
-  /** How many. */
-  readonly count = (): number => this.works.size;
+  /** How many still wait to arrive. One that the studio refuses for good waits for nothing. */
+  readonly count = (): number => [...this.works.values()].filter(({ work }) => !work.saves.refused()).length;
 
   /** What was painted on this photo and has not arrived, to go on with. */
   readonly find = (asset: string): MaskWork | null => this.works.get(asset)?.work ?? null;
@@ -44,15 +45,17 @@ export class UnsavedMasks {
     known?.stop();
     const stop = saves.subscribe(() => {
       if (saves.snapshot() === "saved") this.forget(asset);
+      else this.tell();
     });
     this.works.set(asset, { work, stop });
-    if (!known) this.tell();
+    this.tell();
   };
 
   /** The photo is gone: there is nothing to save any more. */
   readonly forget = (asset: string): void => {
     this.works.get(asset)?.stop();
-    if (this.works.delete(asset)) this.tell();
+    this.works.delete(asset);
+    this.tell();
   };
 
   /** The studio answers again. */
@@ -60,7 +63,15 @@ export class UnsavedMasks {
     for (const { work } of this.works.values()) work.saves.retry();
   };
 
+  /** Resolves when all of them have arrived, or failed to. */
+  readonly flush = async (): Promise<void> => {
+    await Promise.allSettled([...this.works.values()].map(({ work }) => work.saves.flush()));
+  };
+
   private tell(): void {
+    const count = this.count();
+    if (count === this.told) return;
+    this.told = count;
     for (const listener of this.listeners) listener();
   }
 }

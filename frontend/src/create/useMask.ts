@@ -1,14 +1,15 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo, useReducer, useRef, useState, useSyncExternalStore } from "react";
-import { ApiError } from "../api/client";
+import { ApiError, sentence } from "../api/client";
 import { keys } from "../api/keys";
 import { automaticMask, saveMask } from "../api/queries";
 import type { Asset } from "../api/types";
+import { useMember } from "../app/member";
 import { useToast } from "../ui/messages";
 import { AUTOMATIC, answerTo, type Standing } from "./arrival";
 import { emptyHistory, historyReducer, visible, wanted } from "./history";
 import { compose, emptyMask, type MaskCanvas, toPng } from "./maskPixels";
-import { Saves } from "./saves";
+import { Saves, type Trouble } from "./saves";
 import { useUnsaved } from "./UnsavedProvider";
 import { useBases } from "./useBases";
 
@@ -17,6 +18,7 @@ export function useMask(asset: Asset) {
   const cache = useQueryClient();
   const unsaved = useUnsaved();
   const tell = useToast();
+  const { workspace } = useMember();
   // What could not be saved when this photo was left is gone on with.
   const [kept] = useState(() => unsaved.find(asset.id));
   const [history, change] = useReducer(historyReducer, kept?.history ?? emptyHistory);
@@ -35,14 +37,15 @@ export function useMask(asset: Asset) {
       want === "opened" ? bases.opened : painted(base ?? emptyMask(asset.width, asset.height), strokes);
     return async () => {
       const saved = await (automatic
-        ? automaticMask(asset.id)
-        : saveMask(asset.id, await toPng(picture as MaskCanvas))
+        ? automaticMask(workspace, asset.id)
+        : saveMask(workspace, asset.id, await toPng(picture as MaskCanvas))
       ).catch(unlessGone);
       if (!saved) return;
       // An answer from before this change would put the old mask back.
       await cache.cancelQueries({ queryKey: keys.asset(asset.id), exact: true });
       known.current = saved.mask?.id ?? AUTOMATIC;
-      cache.setQueryData(keys.asset(asset.id), saved);
+      // Only in place of an older answer: there is none when another workspace is shown by now.
+      cache.setQueryData<Asset>(keys.asset(asset.id), (older) => older && saved);
     };
   };
   const opened = useRef(history.steps);
@@ -54,12 +57,13 @@ export function useMask(asset: Asset) {
   useEffect(() => {
     if (save !== "saved") unsaved.keep(asset.id, { history, bases, known, saves });
   }, [save, history, bases, known, saves, unsaved, asset.id]);
-  const lost = `The mask of “${asset.name}” is not saved yet. It is sent as soon as the studio answers.`;
+  const { name } = asset;
   useEffect(
     () => () => {
-      saves.flush().catch(() => tell(lost, "error"));
+      // A refusal for good was told of on the stage.
+      if (!saves.refused()) saves.flush().catch(() => tell(lostWords(name, saves.trouble()), "error"));
     },
-    [saves, tell, lost],
+    [saves, tell, name],
   );
 
   const reopen = () => {
@@ -80,12 +84,24 @@ export function useMask(asset: Asset) {
     ...{ history, change, base, strokes, save, canReset, failed },
     flush: saves.flush,
     retry: saves.retry,
+    trouble: saves.trouble(),
     /** The mask that is on the stage, by the id that a job names it by; null while there is none. */
     id: () => (known.current === AUTOMATIC ? null : known.current),
   };
 }
 
 export type Mask = ReturnType<typeof useMask>;
+
+/** What becomes of a mask that could not be saved before its photo was left. */
+function lostWords(photo: string, trouble: Trouble | null): string {
+  const { error, final } = trouble ?? { error: null, final: false };
+  if (final) return `The mask of “${photo}” was not saved. ${sentence(error)}`;
+  const signedOut = error instanceof ApiError && error.status === 401;
+  const again = signedOut
+    ? "It is sent when you have signed in again."
+    : "This page goes on trying to send it.";
+  return `The mask of “${photo}” is not saved yet. ${again}`;
+}
 
 /** A photo that was deleted needs no mask; anything else is tried again. */
 function unlessGone(error: unknown): null {

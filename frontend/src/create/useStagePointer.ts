@@ -41,7 +41,7 @@ export function useStagePointer({ photo, stage, painting, tool, brush, mask, box
   };
 
   const begin = (event: PointerEvent) => {
-    if (event.button !== 0 || (event.target as HTMLElement).closest("button, a, input")) return;
+    if (event.button !== 0 || (event.target as HTMLElement).closest("button, a, input, [role=alert]")) return;
     (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
     down.current.set(event.pointerId, inStage(event));
     if (down.current.size > 1) mask.change({ type: "abandon" });

@@ -1,13 +1,10 @@
-import { createContext, type ReactNode, useContext, useState, useSyncExternalStore } from "react";
-import { useAskBeforeLeaving } from "./hooks";
-import { OpenForms } from "./openForms";
+import { createContext, type ReactNode, useContext, useSyncExternalStore } from "react";
+import type { OpenForms } from "./openForms";
 
 const FormsContext = createContext<OpenForms | null>(null);
 
 /** Above all pages, so that a half-typed form is there again when its member comes back. */
-export function FormsProvider({ children }: { children: ReactNode }) {
-  const [forms] = useState(() => new OpenForms());
-  useAskBeforeLeaving(useSyncExternalStore(forms.subscribe, forms.changed, forms.changed));
+export function FormsProvider({ forms, children }: { forms: OpenForms; children: ReactNode }) {
   return <FormsContext.Provider value={forms}>{children}</FormsContext.Provider>;
 }
 
