@@ -298,6 +298,21 @@ def test_a_mask_that_is_found_after_a_failed_search_is_shown(visit: Visit, tmp_p
     steps.comes_true(lambda: steps.painted_share(page) == found)
 
 
+def test_a_photo_that_is_deleted_leaves_the_stage_also_when_its_member_was_faster(page: Page, tmp_path: Path) -> None:
+    steps.upload(page, steps.draw_photo(tmp_path / "old jar.jpg", (300, 400)))
+    page.get_by_role("navigation").get_by_role("link", name="Library").click()
+    held: list[Route] = []
+    page.route(ASSET, lambda route: held.append(route) if route.request.method == "DELETE" else route.fallback())
+    page.get_by_role("button", name="Delete old jar.jpg").click()
+    page.get_by_role("button", name="Delete photo").click()
+    page.get_by_role("navigation").get_by_role("link", name="Create").click()
+    expect(page.get_by_alt_text("old jar.jpg", exact=True).first).to_be_visible()
+    steps.comes_true(lambda: bool(page.wait_for_timeout(50) or held))
+    held[0].continue_()
+    expect(page.get_by_text("Photo deleted")).to_be_visible()
+    expect(page.locator(".stage img.photo")).to_have_count(0)
+
+
 @pytest.mark.full
 def test_the_editor_survives_an_error_in_the_background(page: Page) -> None:
     steps.take_sample(page)

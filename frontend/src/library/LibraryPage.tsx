@@ -123,14 +123,15 @@ function PhotoCard({ asset }: { asset: Asset }) {
           onClose={() => setAsking(false)}
           onConfirm={() => {
             setAsking(false);
-            remove.mutate(asset.id, {
-              onSuccess: () => {
+            // A promise, because the callbacks of a mutation go with the page that asked.
+            remove.mutateAsync(asset.id).then(
+              () => {
                 unsaved.forget(asset.id);
                 change({ type: "deleted", assetId: asset.id });
                 tell("Photo deleted");
               },
-              onError: (error) => tell(sentence(error), "error"),
-            });
+              (error) => tell(sentence(error), "error"),
+            );
           }}
         >
           Videos that were made from it stay. It cannot be used for new ones.
