@@ -1,6 +1,7 @@
 import type { QueryClient } from "@tanstack/react-query";
 import { keys } from "../api/keys";
 import type { Session } from "../api/types";
+import { remember, remembered } from "./memory";
 
 /**
  * Something was refused as if nobody were signed in, or somebody with another role: ask once who is. Many refusals at a time ask one question, and
@@ -23,8 +24,8 @@ export function forgetAllButSession(cache: QueryClient): void {
 
 const STORE = "aquarius.workspace";
 
-export const wishedWorkspace = (): string | null => localStorage.getItem(STORE);
-export const wishForWorkspace = (id: string): void => localStorage.setItem(STORE, id);
+export const wishedWorkspace = (): string | null => remembered(STORE);
+export const wishForWorkspace = (id: string): void => remember(STORE, id);
 
 /** The workspace that was chosen here last, as long as its member still is one; otherwise the studio's choice. */
 export function workspaceOf(session: Session, wished: string | null): string | null {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { chooseTheme, storedTheme, subscribeTheme, systemIsDark } from "./theme";
+import { wishedWorkspace, wishForWorkspace } from "./session";
+import { applyTheme, chooseTheme, storedTheme, subscribeTheme, systemIsDark } from "./theme";
 
 const dataset: { theme?: string } = {};
 const system = Object.assign(new EventTarget(), { matches: false });
@@ -26,6 +27,21 @@ describe("the theme", () => {
     for (const end of stop) end();
     chooseTheme("system");
     expect([told.length, dataset.theme]).toEqual([2, undefined]);
+  });
+
+  it("needs no store: where that is forbidden, the choice lasts as long as the page", () => {
+    const forbidden = () => {
+      throw new DOMException("The operation is insecure.", "SecurityError");
+    };
+    vi.stubGlobal("localStorage", { getItem: forbidden, setItem: forbidden });
+    applyTheme();
+    expect([storedTheme(), dataset.theme]).toEqual(["system", undefined]);
+    chooseTheme("dark");
+    expect([storedTheme(), dataset.theme]).toEqual(["dark", "dark"]);
+    wishForWorkspace("w2");
+    expect(wishedWorkspace()).toBe("w2");
+    vi.stubGlobal("localStorage", { getItem: () => null, setItem: () => undefined });
+    chooseTheme("system");
   });
 
   it("follows the system when that changes", () => {

@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from "react";
+import { remember, remembered } from "./memory";
 
 export type Theme = "system" | "light" | "dark";
 
@@ -9,7 +10,7 @@ const DARK = "(prefers-color-scheme: dark)";
 const listeners = new Set<() => void>();
 
 export function storedTheme(): Theme {
-  const value = localStorage.getItem(STORE) as Theme | null;
+  const value = remembered(STORE) as Theme | null;
   return value && THEMES.includes(value) ? value : "system";
 }
 
@@ -20,7 +21,7 @@ export function applyTheme(theme: Theme = storedTheme()): void {
 }
 
 export function chooseTheme(theme: Theme): void {
-  localStorage.setItem(STORE, theme);
+  remember(STORE, theme);
   applyTheme(theme);
   for (const listener of listeners) listener();
 }
