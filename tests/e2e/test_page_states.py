@@ -258,6 +258,11 @@ def test_the_account_menu_by_keyboard(page: Page) -> None:
     page.keyboard.press("Escape")
     expect(menu).to_be_hidden()
     expect(summary).to_be_focused()
+    summary.click()
+    page.evaluate("document.activeElement.blur()")  # as in browsers that focus nothing that is clicked
+    page.keyboard.press("Escape")
+    expect(menu).to_be_hidden()
+    expect(summary).to_be_focused()
     page.keyboard.press("Enter")
     steps.tab_to(page, ".account-menu button:has-text('Sign out')")
     page.keyboard.press("Tab")

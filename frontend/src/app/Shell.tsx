@@ -1,13 +1,4 @@
-import {
-  type FocusEvent,
-  type KeyboardEvent,
-  type ReactNode,
-  type RefObject,
-  useEffect,
-  useId,
-  useRef,
-  useState,
-} from "react";
+import { type FocusEvent, type ReactNode, type RefObject, useEffect, useId, useRef, useState } from "react";
 import { useActiveCount, useJobs } from "../api/queries";
 import { useConnection } from "../feed/FeedProvider";
 import { generationFilter } from "../kinds";
@@ -115,24 +106,31 @@ function Account() {
     const pressed = (event: PointerEvent) => {
       if (menu.current && !menu.current.contains(event.target as Node)) menu.current.open = false;
     };
+    const typed = (event: KeyboardEvent) => {
+      const here = menu.current;
+      if (event.key !== "Escape" || !here?.open) return;
+      const focus = document.activeElement;
+      const ours = here.contains(focus) || focus === document.body;
+      here.open = false;
+      // What had the focus is hidden now, and the focus would go to the start of the page.
+      if (ours) here.querySelector("summary")?.focus();
+    };
     document.addEventListener("pointerdown", pressed);
-    return () => document.removeEventListener("pointerdown", pressed);
+    document.addEventListener("keydown", typed);
+    return () => {
+      document.removeEventListener("pointerdown", pressed);
+      document.removeEventListener("keydown", typed);
+    };
   }, []);
   const close = () => {
     if (menu.current) menu.current.open = false;
-  };
-  const keys = (event: KeyboardEvent) => {
-    if (event.key !== "Escape" || !menu.current?.open) return;
-    close();
-    // What had the focus is hidden now, and the focus would go to the start of the page.
-    menu.current.querySelector("summary")?.focus();
   };
   const left = (event: FocusEvent) => {
     if (event.relatedTarget && !menu.current?.contains(event.relatedTarget as Node)) close();
   };
   return (
     <>
-      <details className="account" ref={menu} onKeyDown={keys} onBlur={left}>
+      <details className="account" ref={menu} onBlur={left}>
         <summary aria-label={`Account: ${session.user.name || session.user.email}`}>
           <Icon name="user" />
           <span className="account-name">{workspace?.name ?? session.user.email}</span>
