@@ -220,7 +220,7 @@ def test_what_was_typed_is_not_lost_at_one_press(page: Page) -> None:
     prompt.fill("slow orbit to the left")
     page.get_by_role("button", name="Defaults").click()
     expect(prompt).to_have_value("")
-    page.get_by_role("button", name="Undo", exact=True).last.click()
+    page.get_by_role("button", name="Undo defaults").click()
     expect(prompt).to_have_value("slow orbit to the left")
 
     navigation = page.get_by_role("navigation")

@@ -33,7 +33,7 @@ export function ControlPanel({ asset, uploading, framing, mask }: Props) {
     const kind = draft.kind as string;
     change({ type: "defaults" });
     const act = () => change({ type: "use", kind, settings: values });
-    tell("Every setting is back at its default.", "info", { label: "Undo", act });
+    tell("Every setting is back at its default.", "info", { label: "Undo defaults", act });
   };
   return (
     <form
