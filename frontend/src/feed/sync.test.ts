@@ -193,6 +193,54 @@ describe("what the feed is asked to watch", () => {
   });
 });
 
+describe("jobs that are many, or long over", () => {
+  const event = (seq: number, type: string) =>
+    ({ seq, type, data: {}, created_at: "2026-01-01T00:00:00Z" }) as JobEvent;
+  const queue = async (...numbers: number[]) => {
+    for (const number of numbers) stored.unshift(job(number, { state: "queued" }));
+    for (const number of numbers) changed(job(number).id, "queued");
+    await settle();
+    sync.watchActive();
+  };
+  const refuse = (...jobs: string[]) =>
+    sync.receive({ type: "error", code: "too_many_jobs", detail: "Too many.", jobs });
+  const reads = (id: string) => asked.filter((url) => url.endsWith(id)).length;
+
+  it("are read once when the feed refuses them, however often others end", async () => {
+    await queue(101, 102, 103, 104);
+    refuse("job-0102", "job-0103", "job-0104");
+    await settle();
+    expect(reads("job-0104")).toBe(1);
+    sync.receive({ type: "events", job_id: "job-0101", events: [event(1, "queued"), event(2, "canceled")] });
+    refuse("job-0103", "job-0104");
+    await settle();
+    expect([reads("job-0103"), reads("job-0104")]).toEqual([1, 1]);
+    // Told of between the question and the refusal: that is worth a look.
+    sync.receive({ type: "events", job_id: "job-0102", events: [event(1, "queued"), event(2, "canceled")] });
+    stored = stored.map((one) => (one.id === "job-0104" ? job(104, { state: "running" }) : one));
+    changed("job-0104", "running");
+    refuse("job-0104");
+    await settle();
+    expect(reads("job-0104")).toBe(2);
+    expect(knownJobs(cache).find((one) => one.id === "job-0104")?.state).toBe("running");
+  });
+
+  it("are watched no more when only the end of their log is left", async () => {
+    await queue(101);
+    const left = [event(40, "progress"), event(41, "failed")];
+    sync.receive({ type: "events", job_id: "job-0101", events: left });
+    expect(said.at(-1)).toEqual({ type: "watch", jobs: { "job-0101": 0 } });
+    stored[0] = job(101, { state: "failed" });
+    sync.receive({ type: "events", job_id: "job-0101", events: left });
+    expect(said.at(-1)).toEqual({ type: "unwatch", jobs: ["job-0101"] });
+    await settle();
+    expect(knownJobs(cache).find((one) => one.id === "job-0101")?.state).toBe("failed");
+    said.length = 0;
+    sync.opened();
+    expect(said).toEqual([{ type: "watch_workspace" }]);
+  });
+});
+
 describe("the count of the videos in progress", () => {
   it("is asked again when one comes or ends, and not at each step between", async () => {
     const read = vi.fn(async () => stored.length);

@@ -4,7 +4,7 @@ import { fetchJobs, knownJobs, putJob, refreshJobLists, updateJob } from "../api
 import { keys } from "../api/keys";
 import type { Job, JobEvent } from "../api/types";
 import { generationFilter, isGeneration } from "../kinds";
-import { applyEvents, isActive, isTerminal } from "./reduce";
+import { applyEvent, applyEvents, isActive, isTerminal } from "./reduce";
 import type { FeedMessage } from "./socket";
 import { Soon } from "./soon";
 
@@ -17,6 +17,8 @@ export class FeedSync {
   private readonly asked = new Map<string, number>();
   /** Jobs that the feed would not watch beside the others: what becomes of them is read over REST. */
   private readonly refused = new Set<string>();
+  /** Those of them that were read: unless a change is told of, another refusal is no reason to read them again. */
+  private readonly readOver = new Set<string>();
   /** Jobs that a list must be asked about, and those that no list has: chores of the studio, or far back. */
   private readonly sought = new Set<string>();
   private readonly foreign = new Set<string>();
@@ -34,6 +36,7 @@ export class FeedSync {
   opened(): void {
     this.send({ type: "watch_workspace" });
     this.refused.clear();
+    this.readOver.clear();
     if (this.read.size > 0) this.send({ type: "watch", jobs: Object.fromEntries(this.read) });
     this.watchActive();
     this.lists.call();
@@ -68,6 +71,7 @@ export class FeedSync {
   private events(id: string, events: JobEvent[]): void {
     const job = knownJobs(this.cache).find((known) => known.id === id);
     if (!job) return;
+    this.readOver.delete(id);
     const after = applyEvents({ job, seq: this.read.get(id) ?? 0 }, events);
     this.read.set(id, after.seq);
     if (after.gap) {
@@ -86,6 +90,13 @@ export class FeedSync {
       this.send({ type: "watch", jobs: { [id]: seq } });
       return;
     }
+    this.asked.delete(id);
+    const end = events.find((event) => isTerminal(event.type as Job["state"]));
+    if (end) {
+      updateJob(this.cache, id, (job) => applyEvent(job, end));
+      this.finished(id);
+      return;
+    }
     this.read.set(id, Math.max(...events.map((event) => event.seq)));
     void this.refetch(id);
   }
@@ -94,13 +105,16 @@ export class FeedSync {
     for (const id of ids) {
       this.read.delete(id);
       this.refused.add(id);
-      void this.refetch(id);
+      if (this.readOver.has(id)) continue;
+      this.readOver.add(id);
+      void this.refetch(id).then((read) => read || this.readOver.delete(id));
     }
   }
 
   /** It needs no watching any more, which leaves room for one that was refused. */
   private finished(id: string): void {
     this.read.delete(id);
+    this.readOver.delete(id);
     this.send({ type: "unwatch", jobs: [id] });
     this.refused.clear();
     this.watchActive();
@@ -116,7 +130,8 @@ export class FeedSync {
       return;
     }
     if (job.state !== state) this.filtered.call();
-    if (job.state !== state && isActive(job) && !this.read.has(id)) void this.refetch(id);
+    const unwatched = !this.read.has(id) || this.readOver.has(id);
+    if (job.state !== state && isActive(job) && unwatched) void this.refetch(id);
     if (!isTerminal(state)) this.watchActive();
   }
 
@@ -149,9 +164,10 @@ export class FeedSync {
     }
   }
 
-  private async refetch(id: string): Promise<void> {
+  private async refetch(id: string): Promise<boolean> {
     const job = await request<Job>("GET", `/jobs/${id}`).catch(() => null);
     if (job) putJob(this.cache, job);
+    return job !== null;
   }
 }
 
