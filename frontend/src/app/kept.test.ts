@@ -20,7 +20,7 @@ it("is there again for the member who made it, in the workspace it was typed in,
   kept.forms("u1", "w1").change("brand", "N");
   expect(kept.masks("u1").find("a1")?.saves).toBe(saves);
   expect(kept.masks("u2").find("a1")).toBeNull();
-  expect(kept.forms("u1", "w1").find("brand")).toBe("N");
+  expect(kept.forms("u1", "w1").find("brand")?.now).toBe("N");
   expect(kept.forms("u1", "w2").find("brand")).toBeUndefined();
   expect(kept.forms("u2", "w1").find("brand")).toBeUndefined();
   vi.useRealTimers();

@@ -1,4 +1,3 @@
-import { sentence } from "../api/client";
 import type { Brand } from "../api/types";
 import { useSaveBrand } from "../api/workspace";
 import { Button, IconButton } from "../ui/controls";
@@ -24,13 +23,10 @@ export function BrandForm({ brand, form }: { brand: Brand | null; form: OpenForm
   const { name, colours } = form.value;
   const setColours = (next: BrandDraft["colours"]) => form.change({ ...form.value, colours: next });
   const submit = () =>
-    save.mutateAsync({ name: name.trim(), colours: colours.map((one) => one.colour) }).then(
-      () => {
-        tell("Brand saved");
-        form.close();
-      },
-      () => undefined, // told below by `save.error`
-    );
+    form.save(async () => {
+      await save.mutateAsync({ name: name.trim(), colours: colours.map((one) => one.colour) });
+      tell("Brand saved");
+    });
   return (
     <NamedForm
       className="plate brand-form"
@@ -38,8 +34,8 @@ export function BrandForm({ brand, form }: { brand: Brand | null; form: OpenForm
       label="Name"
       name={name}
       onName={(name) => form.change({ ...form.value, name })}
-      problem={save.isError ? sentence(save.error) : null}
-      busy={save.isPending}
+      problem={form.problem}
+      busy={form.busy}
       onSave={submit}
       onClose={form.close}
     >

@@ -1,5 +1,4 @@
 import { useState } from "react";
-import { sentence } from "../api/client";
 import type { Product } from "../api/types";
 import { useSaveProduct } from "../api/workspace";
 import { Button, IconButton } from "../ui/controls";
@@ -43,13 +42,10 @@ export function ProductForm({ brand, product, form }: Props) {
     const problem = wrongWith(facts);
     setWrong(problem);
     if (problem !== null) return;
-    save.mutateAsync({ name: name.trim(), facts: factsOf(facts) }).then(
-      () => {
-        tell("Product saved");
-        form.close();
-      },
-      () => undefined, // told below by `save.error`
-    );
+    form.save(async () => {
+      await save.mutateAsync({ name: name.trim(), facts: factsOf(facts) });
+      tell("Product saved");
+    });
   };
   return (
     <NamedForm
@@ -58,8 +54,8 @@ export function ProductForm({ brand, product, form }: Props) {
       label="Product"
       name={name}
       onName={(name) => form.change({ ...form.value, name })}
-      problem={wrong ?? (save.isError ? sentence(save.error) : null)}
-      busy={save.isPending}
+      problem={wrong ?? form.problem}
+      busy={form.busy}
       onSave={submit}
       onClose={form.close}
     >

@@ -3,6 +3,7 @@ import type { ReactNode } from "react";
 import { renderToStaticMarkup } from "react-dom/server";
 import { describe, expect, it } from "vitest";
 import type { Brand, Product } from "../api/types";
+import type { OpenForm } from "../ui/FormsProvider";
 import { BrandForm, brandDraft } from "./BrandForm";
 import { ProductForm, productDraft } from "./ProductForm";
 
@@ -16,7 +17,10 @@ const product = {
 const shown = (form: ReactNode) =>
   renderToStaticMarkup(<QueryClientProvider client={new QueryClient()}>{form}</QueryClientProvider>);
 const nothing = () => {};
-const opened = <T,>(value: T) => ({ value, change: nothing, close: nothing });
+const opened = <T,>(value: T, how: Partial<OpenForm<T>> = {}): OpenForm<T> => ({
+  ...{ value, busy: false, problem: null, change: nothing, save: nothing, close: nothing },
+  ...how,
+});
 
 describe("the forms of brands and products", () => {
   it("begin with a name of at most 200 letters, and end with the two ways out", () => {
@@ -32,6 +36,17 @@ describe("the forms of brands and products", () => {
       expect(html).toMatch(/maxLength="200" required="" value="(Northlight|Harbour mug)"/);
       expect(html).toMatch(/Cancel.*type="submit".*Save/);
       expect(html).not.toContain("disabled");
+    }
+  });
+
+  it("are still busy, or say why they were not saved, when their member comes back to them", () => {
+    const how = { busy: true, problem: "There is a brand of this name." };
+    for (const form of [
+      <BrandForm key="b" brand={null} form={opened(brandDraft(brand), how)} />,
+      <ProductForm key="p" brand="b1" product={null} form={opened(productDraft(product), how)} />,
+    ]) {
+      expect(shown(form)).toMatch(/type="submit"[^>]*disabled="" aria-busy="true"/);
+      expect(shown(form)).toContain("There is a brand of this name.");
     }
   });
 

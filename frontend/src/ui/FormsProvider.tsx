@@ -1,4 +1,5 @@
 import { createContext, type ReactNode, useContext, useSyncExternalStore } from "react";
+import { sentence } from "../api/client";
 import type { OpenForms } from "./openForms";
 
 const FormsContext = createContext<OpenForms | null>(null);
@@ -10,7 +11,13 @@ export function FormsProvider({ forms, children }: { forms: OpenForms; children:
 
 export interface OpenForm<T> {
   value: T;
+  /** It is being saved. */
+  busy: boolean;
+  /** Why it was not saved. */
+  problem: string | null;
   change: (next: T) => void;
+  /** Closes it when it was sent. */
+  save: (send: () => Promise<unknown>) => void;
   /** It was saved, or given up. */
   close: () => void;
 }
@@ -19,11 +26,17 @@ export interface OpenForm<T> {
 export function useOpenForm<T>(name: string): { form: OpenForm<T> | null; open: (first: T) => void } {
   const forms = useContext(FormsContext);
   if (!forms) throw new Error("useOpenForm outside of FormsProvider");
-  const find = () => forms.find(name) as T | undefined;
-  const value = useSyncExternalStore(forms.subscribe, find, find);
-  const form =
-    value === undefined
-      ? null
-      : { value, change: (next: T) => forms.change(name, next), close: () => forms.close(name) };
+  const find = () => forms.find(name);
+  const state = useSyncExternalStore(forms.subscribe, find, find);
+  const form = state
+    ? {
+        value: state.now as T,
+        busy: state.busy,
+        problem: state.error === null ? null : sentence(state.error),
+        change: (next: T) => forms.change(name, next),
+        save: (send: () => Promise<unknown>) => void forms.save(name, send),
+        close: () => forms.close(name),
+      }
+    : null;
   return { form, open: (first) => forms.open(name, first) };
 }
