@@ -209,7 +209,7 @@ def test_a_mask_is_saved_in_its_own_workspace_whichever_is_shown(visit: Visit, t
     steps.drag(page, page.get_by_test_id("mask-layer"), (0.1, 0.05), (0.6, 0.05))
     expect(page.get_by_text("Mask not saved")).to_be_visible()
     page.get_by_label("Account").click()
-    page.get_by_role("radio", name="Second").check(force=True)
+    page.get_by_text("Second", exact=True).click()
     expect(page.get_by_test_id("mask-layer")).to_have_count(0)
     page.unroute(MASK)
     with page.expect_response(lambda answer: answer.url.endswith("/mask")) as saved:
