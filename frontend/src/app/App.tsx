@@ -56,7 +56,7 @@ function Studio({ session }: { session: Session }) {
     go("/");
   };
   return (
-    <MemberProvider key={workspace} member={{ session, workspace, role, switchTo }}>
+    <MemberProvider key={`${session.user.id} ${workspace}`} member={{ session, workspace, role, switchTo }}>
       <FeedProvider workspace={workspace} onRefused={() => checkSession(cache)}>
         <DraftProvider workspace={workspace}>
           <UnsavedProvider masks={kept.masks(session.user.id)}>

@@ -41,11 +41,12 @@ export function useMask(asset: Asset) {
         : saveMask(workspace, asset.id, await toPng(picture as MaskCanvas))
       ).catch(unlessGone);
       if (!saved) return;
+      const queryKey = keys.asset(asset.id);
       // An answer from before this change would put the old mask back.
-      await cache.cancelQueries({ queryKey: keys.asset(asset.id), exact: true });
+      await cache.cancelQueries({ queryKey, exact: true });
       known.current = saved.mask?.id ?? AUTOMATIC;
-      // Only in place of an older answer: there is none when another workspace is shown by now.
-      cache.setQueryData<Asset>(keys.asset(asset.id), (older) => older && saved);
+      // Nobody asks for it where another workspace is shown by now.
+      if (cache.getQueryState(queryKey)) cache.setQueryData(queryKey, saved);
     };
   };
   const opened = useRef(history.steps);
