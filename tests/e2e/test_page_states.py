@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.e2e import steps
 from tests.studio.embedded.running import Studio
@@ -154,25 +154,6 @@ def test_a_prompt_that_is_too_long_is_told_before_and_by_the_server(page: Page) 
     expect(page.get_by_text("Nothing was started")).to_be_visible()
     assert page.url.endswith("/")
     prompt.fill("")
-
-
-def test_a_failed_mask_can_be_painted(visit: Visit) -> None:
-    page = visit("/library")
-
-    def without_mask(route: Route) -> None:
-        answer = route.fetch()
-        asset = answer.json()
-        asset["mask"] = {"state": "failed", "source": "auto", "url": None, "job": None, "error": None}
-        route.fulfill(response=answer, json=asset)
-
-    page.route(re.compile(r"/api/v1/assets/[0-9a-f-]{36}$"), without_mask)
-    page.goto("/")
-    page.locator("label.strip-photo").first.click()
-    expect(page.get_by_text("The product was not found automatically")).to_be_visible()
-    page.get_by_role("button", name="Paint it").click()
-    assert steps.painted_share(page) == 0
-    steps.drag(page, page.get_by_test_id("mask-layer"), (0.3, 0.3), (0.6, 0.6))
-    steps.comes_true(lambda: steps.painted_share(page) > 0)
 
 
 def test_the_whole_way_by_keyboard(page: Page) -> None:
