@@ -48,13 +48,14 @@ class Prepared:
     notices: list[Notice]
 
     def fit(self, fields: MotionFields) -> tuple[MotionFields, float]:
-        """The model's fields within the canvas, and the factor that this took beyond what the framing announced.
+        """The model's fields within the canvas, with the product in the picture, and the factor that this took beyond
+        what the framing announced.
 
         A camera that is left to the model has no strength to be asked for less: there the path itself is shortened.
         """
         if self.camera.move == "auto" and self.framing.strength_scale < 1:
             fields = fields.scaled(self.framing.strength_scale)
-        return fit_to_canvas(fields, self.framing)
+        return fit_to_canvas(fields, self.framing, self.layers.window_mask() if any(self.framing.keeps) else None)
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,12 @@ class Engine:
         photo = open_photo(photo_path)
         mask = self._mask(photo, mask_path)
         framing = plan_framing(
-            photo.size, mask, request.format, request.camera, background=background_kind(photo, mask)
+            photo.size,
+            mask,
+            request.format,
+            request.camera,
+            background=background_kind(photo, mask),
+            motion=request.subject,
         )
         camera = request.camera.model_copy(
             update={"strength": max(0.05, request.camera.strength * framing.strength_scale)}
@@ -319,5 +324,6 @@ def _decided_by(is_free: bool, understood: str | None) -> str:
 def _fitted(factor: float) -> Notice:
     return Notice(
         "motion_fitted",
-        f"The motion would have shown what lies beyond the photo: it was made {round(factor * 100)} % as large.",
+        "The motion would have shown what lies beyond the photo, or taken the product out of the picture: it was made "
+        f"{round(factor * 100)} % as large.",
     )

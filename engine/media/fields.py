@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import cv2
 import numpy as np
 
 from engine.media.framing import MIN_SCALE, Framing
 
 _SUBDIVISIONS = 4  # between two keys, where an interpolated path can overshoot both
 _FREE = 0.5  # of the way to the canvas' border: a flow that is held back there goes this far unchanged
+_SEEN = 320  # pixels of the long side on which is looked whether a product leaves the window
+_SHARES = 65  # factors that are tried there
+_FINER = 4  # points on the border for each cell
+_SOLID = 64  # of 255: the rim of a product is gone sooner than its half
+_NO_MAP: Any = None  # the first map holds x and y
 _RESERVE = 0.012  # of the window: for what is between keys and cells
 
 
@@ -74,17 +80,21 @@ class MotionFields:
         return Moment(*(_combine(weights, field) for field in (self.scene_flow, self.product_flow, self.light)))
 
 
-def fit_to_canvas(fields: MotionFields, framing: Framing) -> tuple[MotionFields, float]:
-    """Keep the window from looking outside the canvas of `framing`.
+def fit_to_canvas(
+    fields: MotionFields, framing: Framing, product: np.ndarray | None = None
+) -> tuple[MotionFields, float]:
+    """Keep the window from looking outside the canvas of `framing`, and the product from leaving the window.
 
-    The scene's reach sets one factor for both flows and the whole clip, which keeps the path's shape; together with the
+    The scene's reach sets one factor for both flows and the whole clip, which keeps the path's shape; so does that of
+    `product`, its alpha in the window, uint8 [H, W], on the sides that `framing` keeps it in by. Together with the
     framing's own scale it is never below half of what was asked. What is asked beyond the canvas even then is held back
     near that border alone. The product is held back on the sides where it runs on beyond photo or canvas, and nowhere
     else: elsewhere there is nothing but air. Returns the fields and the factor (1: the move was not scaled).
     """
     sides = _sides(framing)
     fits = min(_share_that_fits(fields, "scene", side) for side in sides)
-    factor = min(1.0, max(fits, MIN_SCALE / framing.strength_scale))
+    kept = 1.0 if product is None else _share_that_keeps(fields.product_flow, product, framing)
+    factor = min(1.0, max(min(fits, kept), MIN_SCALE / framing.strength_scale))
     fitted = fields if factor == 1.0 else fields.scaled(factor)
     for side, runs_on in zip(sides, framing.cut, strict=True):
         if fits < factor and _share_that_fits(fitted, "scene", side) < 1.0:
@@ -173,6 +183,49 @@ def _share_that_fits(fields: MotionFields, layer: Literal["scene", "product"], s
     way = side.way_out(_border_places(outward.shape[1 - side.axis]))[..., None]
     over = outward > way
     return float((np.broadcast_to(way, outward.shape)[over] / outward[over]).min()) if over.any() else 1.0
+
+
+def _share_that_keeps(flow: np.ndarray, product: np.ndarray, framing: Framing) -> float:
+    """The largest factor, at most 1, by which no border of the window that keeps the product in shows any of it.
+
+    What a border shows goes from the border itself along the flow, farther with the factor: the product is still inside
+    as long as none of these ways has met it.
+    """
+    height, width = flow.shape[1:3]
+    scale = min(1.0, _SEEN / max(product.shape))
+    size = max(1, round(product.shape[1] * scale)), max(1, round(product.shape[0] * scale))
+    solid = cv2.resize(product, size, interpolation=cv2.INTER_AREA)
+    grid = np.stack(np.meshgrid(_border_places(width + 2), _border_places(height + 2)), -1)
+    ways = np.stack([_with_borders(_combine(weights, flow)) for weights in _between(len(flow))])
+    shares = np.linspace(0.0, 1.0, _SHARES)
+    fits = 1.0
+    for keeps, border, way in zip(framing.keeps, _borders(grid), _borders(ways), strict=True):
+        if not keeps:
+            continue
+        place = ((border + shares[:, None, None, None] * way) * size - 0.5).astype(np.float32)
+        seen = cv2.remap(solid, place.reshape(_SHARES, -1, 2), _NO_MAP, cv2.INTER_LINEAR) > _SOLID
+        at_first = np.ascontiguousarray(place[0].reshape(1, -1, 2))  # what crosses the border in the photo already
+        seen &= cv2.remap(solid, at_first, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) <= _SOLID
+        met = seen.any(1)
+        if met.any():
+            fits = min(fits, float(shares[max(0, int(met.argmax()) - 1)]))
+    return fits
+
+
+def _borders(values: np.ndarray) -> tuple[np.ndarray, ...]:
+    """[..., h, w, 2] along the left, top, right and bottom border, [..., n, 2] with points between the cells too."""
+    lines = values[..., :, 0, :], values[..., 0, :, :], values[..., :, -1, :], values[..., -1, :, :]
+    return tuple(_finer(line) for line in lines)
+
+
+def _finer(along: np.ndarray) -> np.ndarray:
+    """[..., n, 2] with `_FINER` points for each step."""
+    count = along.shape[-2]
+    places = np.linspace(0, count - 1, _FINER * (count - 1) + 1)
+    low = np.minimum(places.astype(int), count - 2)
+    share = (places - low)[:, None]
+    before, after = np.take(along, low, axis=-2), np.take(along, low + 1, axis=-2)
+    return np.asarray(before * (1 - share) + after * share)
 
 
 def _between(keys: int) -> list[list[tuple[int, float]]]:

@@ -2,7 +2,8 @@
 
 The order is fixed: real pixels around the window first; a plain or transparent background is continued instead; only
 then is the move made smaller, never below half; last, the photo is softly continued (see `continuation`), and said.
-The product is never cropped, except where the photo itself cuts it.
+The product is never cropped, neither at first nor where the move carries it (see `travel`), except where the photo
+itself cuts it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 
 from engine.events import Notice
 from engine.media.photo import Photo
-from engine.media.windows import Box, Sides, Subject, find_subject, fit_inside, place_growing, place_inside
+from engine.media.travel import Motion, camera_travel, subject_travel
+from engine.media.windows import NOTHING, Box, Sides, Subject, find_subject, fit_inside, place_growing, place_inside
 
 Background = Literal["scene", "plain", "transparent"]
 
@@ -27,7 +29,6 @@ MIN_SCALE = 0.5
 # strengths 0.3 and 1, three photos) 5 % asked for more than 0.053 beyond the margin, and two for more than this.
 SPARE = 0.07
 
-NOTHING = Sides()
 # Room each move needs at strength 1. `pan-left` turns the camera left and shows what lies left of the window.
 MOVE_MARGINS: dict[str, Sides] = {
     "auto": Sides(0.08, 0.08, 0.08, 0.08),
@@ -60,6 +61,7 @@ class Framing:
     in photo pixels; `lacking` is the part of it that window and move need, the rest being spare. `cut` flags the
     sides where the product runs on beyond the photo or the canvas. `strength_scale` 0.5..1 multiplies the asked camera
     strength. `continued`: a plain background runs on beyond the photo, else the photo dissolves into its colours.
+    `keeps` flags the sides that the product must not leave the window by.
     """
 
     window: Box
@@ -70,6 +72,7 @@ class Framing:
     continued: bool
     notices: tuple[Notice, ...] = ()
     lacking: Sides = NOTHING
+    keeps: Sides = NOTHING
 
     @property
     def extended(self) -> bool:
@@ -90,8 +93,9 @@ def plan_framing(
     camera: CameraLike,
     *,
     background: Background = "scene",
+    motion: Motion | None = None,
 ) -> Framing:
-    """Frame a photo of `size` (width, height) for an output `format` and a camera move.
+    """Frame a photo of `size` (width, height) for an output `format`, a camera move and a subject `motion`.
 
     `mask` is uint8 [H, W] of the photo's size, or the product's box in photo pixels, or None for no product. Raises
     ValueError for a mask of another size.
@@ -99,7 +103,7 @@ def plan_framing(
     subject = find_subject(
         mask, size, ASPECTS[format], may_be_cut=background != "transparent", may_leave_out=background == "scene"
     )
-    framing = _frame(subject, camera, background)
+    framing = _frame(subject, camera, motion, background)
     if isinstance(mask, np.ndarray) and subject.box is None:
         framing = replace(framing, notices=(*framing.notices, _NO_PRODUCT))
     if subject.left_out:
@@ -107,19 +111,30 @@ def plan_framing(
     return framing
 
 
-def _frame(subject: Subject, camera: CameraLike, background: Background) -> Framing:
+def _frame(subject: Subject, camera: CameraLike, motion: Motion | None, background: Background) -> Framing:
     # What the model chooses itself has no strength that was asked for.
-    margins = MOVE_MARGINS[camera.move].scaled(1.0 if camera.move == "auto" else camera.strength)
+    strength = 1.0 if camera.move == "auto" else camera.strength
+    margins = MOVE_MARGINS[camera.move].scaled(strength)
+    by_camera = camera_travel(camera.move, subject.aspect).scaled(strength)
+    by_itself = subject_travel(motion, subject.aspect)
+
+    def moving(scale: float) -> Subject:
+        travel = by_camera.scaled(scale).and_also(by_itself)
+        if subject.box is None or subject.outline is None:
+            return subject
+        return subject.going(travel.swept(subject.box, subject.outline), travel.air)
+
     if background != "scene":
-        return _frame_growing(subject, margins, continued=True)
+        return _frame_growing(moving(1.0), margins, continued=True)
     for scale in np.linspace(1.0, MIN_SCALE, 26):
         now = margins.scaled(float(scale))
-        window = fit_inside(subject, now)
+        going = moving(float(scale))
+        window = fit_inside(going, now)
         if window:
-            return _at_scale(_with_canvas(subject, window, now, continued=False), round(float(scale), 2))
+            return _at_scale(_with_canvas(going, window, now, continued=False), round(float(scale), 2))
     if subject.needed(margins.scaled(MIN_SCALE), air=0.0) <= subject.widest:
-        return _frame_tight(subject, margins.scaled(MIN_SCALE))
-    return _frame_growing(subject, margins, continued=False)
+        return _frame_tight(moving(MIN_SCALE), margins.scaled(MIN_SCALE), may_shrink=camera.move != "static")
+    return _frame_growing(moving(1.0), margins, continued=False)
 
 
 def background_kind(photo: Photo, mask: np.ndarray | None) -> Background:
@@ -151,11 +166,12 @@ def _frame_growing(subject: Subject, margins: Sides, *, continued: bool) -> Fram
     return _with_canvas(subject, place_growing(subject, width, margins), margins, continued=continued)
 
 
-def _frame_tight(subject: Subject, margins: Sides) -> Framing:
+def _frame_tight(subject: Subject, margins: Sides, *, may_shrink: bool) -> Framing:
     """The product fits into a window inside the photo, but half the move with it does not."""
-    width = max(min(subject.needed(margins), subject.widest), subject.widest_with(margins))
+    with_air = min(subject.needed(margins), subject.widest)
+    width = max(with_air, subject.needed(margins, air=0.0), subject.widest_with(margins))
     framing = _with_canvas(subject, place_growing(subject, width, margins), margins, continued=False)
-    return _at_scale(framing, MIN_SCALE) if any(margins) else framing
+    return _at_scale(framing, MIN_SCALE) if may_shrink else framing
 
 
 def _frame_cropped(subject: Subject, margins: Sides) -> Framing:
@@ -174,7 +190,8 @@ def _at_scale(framing: Framing, scale: float) -> Framing:
 def _with_canvas(subject: Subject, window: Box, margins: Sides, *, continued: bool) -> Framing:
     canvas, extend = _surround(subject, window, Sides(*(margin + SPARE for margin in margins)))
     _, lacking = _surround(subject, window, margins)
-    framing = Framing(window, canvas, extend, _runs_on(subject, canvas), 1.0, continued, lacking=lacking)
+    runs_on = _runs_on(subject, canvas)
+    framing = Framing(window, canvas, extend, runs_on, 1.0, continued, lacking=lacking, keeps=_keeps(subject, window))
     if not framing.extended:
         return framing
     return replace(framing, notices=(_CONTINUED if continued else _EXTENDED,))
@@ -187,6 +204,15 @@ def _runs_on(subject: Subject, canvas: Box) -> Sides:
     (x0, y0, x1, y1), box = canvas, subject.box
     beyond = box[0] < x0, box[1] < y0, box[2] > x1, box[3] > y1
     return Sides(*(bool(is_cut or goes_on) for is_cut, goes_on in zip(subject.cut, beyond, strict=True)))
+
+
+def _keeps(subject: Subject, window: Box) -> Sides:
+    """Flags the sides by which the product must not leave: it is inside there, and the photo does not cut it."""
+    if subject.box is None:
+        return NOTHING
+    (x0, y0, x1, y1), box = window, subject.box
+    inside = box[0] >= x0, box[1] >= y0, box[2] <= x1, box[3] <= y1
+    return Sides(*(bool(is_in and not is_cut) for is_in, is_cut in zip(inside, subject.cut, strict=True)))
 
 
 def _surround(subject: Subject, window: Box, sides: Sides) -> tuple[Box, Sides]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
@@ -31,20 +31,45 @@ class Sides(NamedTuple):
         return Sides(*(side * factor for side in self))
 
 
-@dataclass(frozen=True)
+NOTHING = Sides()
+
+
+@dataclass(frozen=True, eq=False)
 class Subject:
-    """A photo's size (width, height), the window's aspect, the product's box, and the sides where the photo cuts it."""
+    """A photo's size (width, height), the window's aspect, the product's box, and the sides where the photo cuts it.
+
+    `path`: what the product covers while it moves, and `travel`: what it needs on each side for going farther, in
+    fractions of the window. Nothing at the sides where the photo cuts it anyway.
+    """
 
     size: tuple[int, int]
     aspect: float
     box: Box | None
     cut: Sides
     left_out: bool = False  # small islands of the mask, which the format would not hold
+    outline: np.ndarray | None = None  # around the product, [N, 2] of (x, y)
+    path: Box | None = None
+    travel: Sides = NOTHING
+
+    def going(self, path: Box, travel: Sides) -> Subject:
+        """The same product on its way."""
+        assert self.box is not None
+        kept = (own if is_cut else swept for own, swept, is_cut in zip(self.box, path, self.cut, strict=True))
+        x0, y0, x1, y1 = kept
+        free = Sides(*(0.0 if is_cut else side for side, is_cut in zip(travel, self.cut, strict=True)))
+        return replace(self, path=(x0, y0, x1, y1), travel=free)
 
     @property
-    def spans(self) -> tuple[tuple[float, float], tuple[float, float]] | tuple[None, None]:
-        """The product's extent in x and in y."""
-        return ((self.box[0], self.box[2]), (self.box[1], self.box[3])) if self.box else (None, None)
+    def covered(self) -> Box | None:
+        """The box of the product, or of what it covers on its way."""
+        return self.path or self.box
+
+    def spans(self, width: float) -> tuple[tuple[float, float], tuple[float, float]] | tuple[None, None]:
+        """The product's extent in x and in y, with its way through a window of `width`."""
+        if self.covered is None:
+            return None, None
+        (x0, y0, x1, y1), t, height = self.covered, self.travel, width / self.aspect
+        return (x0 - t.left * width, x1 + t.right * width), (y0 - t.top * height, y1 + t.bottom * height)
 
     @property
     def widest(self) -> float:
@@ -57,14 +82,14 @@ class Subject:
         return min(self.size[0] / across, self.size[1] * self.aspect / down)
 
     def needed(self, margins: Sides, air: float = AIR) -> float:
-        """Width of the smallest window that holds the product and its air; 0 without a product.
+        """Width of the smallest window that holds the product, its way and its air; 0 without a product.
 
         A product that the photo cuts anyway may lose the margin there.
         """
-        if self.box is None:
+        if self.covered is None:
             return 0.0
-        cut, (left, top, right, bottom) = self.cut, self.box
-        spared = [margin if is_cut else -air for margin, is_cut in zip(margins, cut, strict=True)]
+        sides, (left, top, right, bottom) = zip(margins, self.travel, self.cut, strict=True), self.covered
+        spared = [margin if is_cut else -max(air, travel) for margin, travel, is_cut in sides]
         wide = (right - left) / (1 + spared[0] + spared[2])
         return max(wide, (bottom - top) / (1 + spared[1] + spared[3]) * self.aspect)
 
@@ -94,36 +119,33 @@ def find_subject(
             # shows all that matters, with no backdrop made up around it.
             main = _box_of(mask, _MAIN)
             box = main if main and _needed(main, aspect) <= widest else whole
-        return Subject(size, aspect, box, _cut_sides(mask, box, size) if may_be_cut else Sides(), box != whole)
-    return Subject(size, aspect, mask, _cut_sides(mask, mask, size) if may_be_cut else Sides())
+        cut = _cut_sides(mask, box, size) if may_be_cut else Sides()
+        return Subject(size, aspect, box, cut, box != whole, box and _outline(mask, box))
+    return Subject(size, aspect, mask, _cut_sides(mask, mask, size) if may_be_cut else Sides(), outline=_corners(mask))
 
 
 def fit_inside(subject: Subject, margins: Sides) -> Box | None:
-    """The largest window that leaves `margins` inside the photo and holds the product, or None.
+    """The largest window that leaves `margins` inside the photo and holds the product on its way, or None.
 
     A little more may be cropped to get there, not much: the picture the user chose should stay.
     """
-    (pw, ph), aspect, cut = subject.size, subject.aspect, subject.cut
+    (pw, ph), aspect = subject.size, subject.aspect
     widest = subject.widest_with(margins)
     width = widest
-    if subject.box:
-        left, top, right, bottom = subject.box
-        for room, margin, is_cut in (
-            (left, margins.left, cut.left),
-            (pw - right, margins.right, cut.right),
-            (top * aspect, margins.top, cut.top),
-            ((ph - bottom) * aspect, margins.bottom, cut.bottom),
-        ):
-            if margin and not is_cut:
-                width = min(width, room / (margin + AIR))
+    if subject.covered:
+        left, top, right, bottom = subject.covered
+        rooms = left, top * aspect, pw - right, (ph - bottom) * aspect
+        for room, margin, travel, is_cut in zip(rooms, margins, subject.travel, subject.cut, strict=True):
+            if (margin or travel) and not is_cut:
+                width = min(width, room / (margin + max(AIR, travel)))
     if width < (1 - _MORE_CROP) * widest or width < subject.needed(margins):
         return None
     return place_inside(subject, width, margins)
 
 
 def place_inside(subject: Subject, width: float, margins: Sides) -> Box:
-    """A window of `width` with `margins` inside the photo, the product in its middle as far as they allow."""
-    (pw, ph), height, (span_x, span_y) = subject.size, width / subject.aspect, subject.spans
+    """A window of `width` with `margins` inside the photo, the product's way in its middle as far as they allow."""
+    (pw, ph), height, (span_x, span_y) = subject.size, width / subject.aspect, subject.spans(width)
     x = _place(width, span_x, margins.left * width, pw - margins.right * width)
     y = _place(height, span_y, margins.top * height, ph - margins.bottom * height)
     return x, y, x + width, y + height
@@ -131,7 +153,8 @@ def place_inside(subject: Subject, width: float, margins: Sides) -> Box:
 
 def place_growing(subject: Subject, width: float, margins: Sides) -> Box:
     """A window that may reach beyond the photo; where the photo cuts the product it stays its margin inside."""
-    (pw, ph), cut, (span_x, span_y), height = subject.size, subject.cut, subject.spans, width / subject.aspect
+    (pw, ph), cut, height = subject.size, subject.cut, width / subject.aspect
+    span_x, span_y = subject.spans(width)
     x = _place_growing(
         width, span_x, pw, margins.left * width if cut.left else None, margins.right * width if cut.right else None
     )
@@ -150,9 +173,13 @@ def _place(length: float, product: tuple[float, float] | None, low: float, high:
 def _place_growing(
     length: float, product: tuple[float, float] | None, size: float, cut_low: float | None, cut_high: float | None
 ) -> float:
-    """As `_place`, first within the photo, or around it where the window is longer; then inside the cut sides."""
+    """As `_place`, first within the photo, or around it where the window is longer; then around the product's way, and
+    inside the cut sides.
+    """
     low, high = (0.0, size) if length <= size else (size - length, length)
     start = _place(length, product, low, high)
+    if product is not None:
+        start = min(max(start, product[1] - length), product[0])
     if cut_high is not None:
         start = min(start, size - cut_high - length)
     return start if cut_low is None else max(start, cut_low)
@@ -168,6 +195,21 @@ def _box_of(mask: np.ndarray, of_largest: float = 0.0) -> Box | None:
     solid = (mask > _SOLID).view(np.uint8)
     x, y, width, height = cv2.boundingRect(cv2.bitwise_and(solid, _without_specks(solid, of_largest)))
     return (float(x), float(y), float(x + width), float(y + height)) if width else None
+
+
+def _outline(mask: np.ndarray, box: Box) -> np.ndarray:
+    """The hull of what is solid inside a box: the first and the last solid pixel of each row decide it."""
+    x0, y0, x1, y1 = (round(end) for end in box)
+    solid = mask[y0:y1, x0:x1] > _SOLID
+    rows = np.flatnonzero(solid.any(1))
+    first, last = solid[rows].argmax(1), solid.shape[1] - solid[rows, ::-1].argmax(1)
+    ends = [np.stack([x, y], -1) for x in (first, last) for y in (rows, rows + 1)]
+    hull = cv2.convexHull(np.concatenate(ends).astype(np.float32))
+    return np.asarray(hull[:, 0] + (x0, y0), float)
+
+
+def _corners(box: Box | None) -> np.ndarray | None:
+    return None if box is None else np.array([[x, y] for x in (box[0], box[2]) for y in (box[1], box[3])], float)
 
 
 def _without_specks(solid: np.ndarray, of_largest: float) -> np.ndarray:

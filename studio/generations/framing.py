@@ -26,7 +26,8 @@ def preview_framing(asset: Asset, request: ImageToVideo) -> tuple[Framing, Size]
     size = working_size((asset.width, asset.height))
     mask = _product(asset.mask_file, size) if asset.mask_file else None
     background = "transparent" if asset.has_alpha else _background(asset.file, asset.mask_file, size)
-    return plan_framing(size, mask, request.format, request.camera, background=background), size
+    plan = plan_framing(size, mask, request.format, request.camera, background=background, motion=request.subject)
+    return plan, size
 
 
 def backdrop_of(asset: Asset) -> str | None:

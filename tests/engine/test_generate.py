@@ -95,7 +95,7 @@ def test_a_motion_that_had_to_be_made_smaller_is_told(
 
     monkeypatch.setattr(engine, "denoise", wild)
     events: list[object] = []
-    request = ImageToVideo(**SHORT, camera=Camera(move="pan-right", strength=1.0))
+    request = ImageToVideo(**SHORT, camera=Camera(move="static", strength=1.0))
 
     made = engine.generate(request, shot[0], tmp_path / "a.mp4", mask=shot[1], on_event=events.append)
 
@@ -106,7 +106,7 @@ def test_a_motion_that_had_to_be_made_smaller_is_told(
 
 
 def test_a_move_left_to_the_model_is_shortened_by_what_was_announced(engine: Engine) -> None:
-    framing = SimpleNamespace(strength_scale=0.5, room=((1, 1), (1, 1)), cut=(0, 0, 0, 0))
+    framing = SimpleNamespace(strength_scale=0.5, room=((1, 1), (1, 1)), cut=(0, 0, 0, 0), keeps=(0, 0, 0, 0))
     fields = make_fields("pan", amount=0.1)
 
     def travel(move: str) -> float:

@@ -46,7 +46,7 @@ def test_there_is_spare_canvas_on_every_side_where_the_photo_cuts_the_product_to
 @pytest.mark.parametrize("size", [LANDSCAPE, (1000, 1600), (3000, 500), (200, 200)])
 def test_a_centred_product_gets_its_window_and_its_margin_from_real_pixels(size, format: str, move: str) -> None:
     width, height = size
-    box = (width / 2 - 40, height / 2 - 40, width / 2 + 40, height / 2 + 40)
+    box = (width / 2 - 35, height / 2 - 35, width / 2 + 35, height / 2 + 35)
 
     framing = plan_framing(size, box, format, camera(move))
 
