@@ -30,7 +30,7 @@ from engine.media.colour import to_rgb
 from engine.media.fields import MotionFields
 from engine.media.framing import background_kind, plan_framing
 from engine.media.layers import Layers, build_layers, shrink
-from engine.media.photo import Photo, open_photo
+from engine.media.photo import Photo, open_mask, open_photo
 from engine.media.steady import in_one_piece, moves_flat, without_stains
 from engine.media.video import render_video
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
@@ -287,10 +287,9 @@ def picture_tensor(layers: Layers, format: str) -> Tensor:
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """A mask picture as uint8 [H, W] of `size` (width, height): its alpha where it has one, else its brightness."""
-    picture = open_photo(path)
-    mask = picture.alpha if picture.alpha is not None else cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY)
-    return mask if picture.size == size else cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)
+    """A mask picture (see `open_mask`) as uint8 [H, W] of `size` (width, height)."""
+    mask = open_mask(path)
+    return mask if mask.shape == size[::-1] else cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)
 
 
 def _motion_fields(fields_CThw: np.ndarray, plate: np.ndarray) -> MotionFields:

@@ -76,6 +76,19 @@ def open_photo(path: str | os.PathLike[str]) -> Photo:
     return Photo(rgb, alpha, backdrop)
 
 
+def open_mask(path: str | os.PathLike[str]) -> np.ndarray:
+    """A mask picture as uint8 [H, W], upright: its alpha where any of it is see-through, else its brightness.
+
+    An editor that writes a white shape on opaque black as RGBA means the shape and not its opacity. Unlike a photo a
+    mask may be empty. MediaError codes as `open_photo`, but for empty.
+    """
+    image = _decode(Path(path))
+    alpha = np.asarray(image.getchannel("A")) if image.mode == "RGBA" else None
+    if alpha is not None and alpha.min() < 255:
+        return np.ascontiguousarray(alpha)
+    return np.asarray(image.convert("L"))
+
+
 def clean_image(src: str | os.PathLike[str], dst: str | os.PathLike[str]) -> ImageInfo:
     """Re-encode an uploaded picture to `dst`, dropping all metadata: JPEG when opaque, PNG when it has transparency.
 

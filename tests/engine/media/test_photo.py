@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from engine.media.errors import MediaError
-from engine.media.photo import clean_image, open_photo
+from engine.media.photo import clean_image, open_mask, open_photo
 from tests.engine.media.pictures import make_shot
 
 RED = (200, 40, 30)
@@ -189,6 +189,28 @@ def test_exif_orientation_turns_the_picture(save) -> None:
 
     assert photo.size == (32, 64)
     assert photo.rgb[8, 16, 2] > 200 > photo.rgb[56, 16, 2]
+
+
+@pytest.mark.parametrize(
+    ("mode", "ground", "shape"),
+    [("RGBA", (0, 0, 0, 0), (0, 0, 0, 255)), ("RGBA", (0, 0, 0, 255), (255, 255, 255, 255)), ("L", 0, 255)],
+)
+def test_a_mask_is_read_by_its_alpha_or_by_its_brightness(save, mode: str, ground: object, shape: object) -> None:
+    picture = Image.new(mode, (64, 48), ground)
+    empty = encoded(picture, "PNG")
+    picture.paste(shape, (16, 8, 48, 40))
+    exact = np.zeros((48, 64), np.uint8)
+    exact[8:40, 16:48] = 255
+
+    assert np.array_equal(open_mask(save(encoded(picture, "PNG"))), exact)
+    assert not open_mask(save(empty)).any()
+
+
+def test_an_empty_mask_is_no_mistake_where_an_empty_photo_is(save) -> None:
+    empty = save(encoded(Image.new("RGBA", (64, 48), (255, 255, 255, 0)), "PNG"))
+    assert not open_mask(empty).any()
+    with pytest.raises(MediaError, match="fully transparent"):
+        open_photo(empty)
 
 
 def test_an_embedded_profile_is_converted_and_a_broken_one_ignored(save) -> None:
