@@ -42,6 +42,7 @@ from engine.requests import MAX_SEED, ImageToVideo
 from engine.weights import check_parts, load_model
 
 PHOTOS = 16  # as the models see them, that are kept: below half a MB each
+_SAME_SHAPE = 0.01  # by which the aspects of a mask and its photo may differ
 FITTED_NOTICE = 0.97  # a motion that had to be made smaller than this share of what was announced is told
 
 
@@ -287,9 +288,23 @@ def picture_tensor(layers: Layers, format: str) -> Tensor:
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """A mask picture (see `open_mask`) as uint8 [H, W] of `size` (width, height)."""
+    """A mask picture (see `open_mask`) as uint8 [H, W] of `size` (width, height).
+
+    Raises ValueError for a mask of another shape than the photo, MediaError for one that cannot be read.
+    """
     mask = open_mask(path)
-    return mask if mask.shape == size[::-1] else cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)
+    (width, height), (across, down) = size, (mask.shape[1], mask.shape[0])
+    # A small mask's sides are rounded to whole pixels: half of one each makes no other shape.
+    if abs(across * height - down * width) > max(_SAME_SHAPE * across * height, (width + height) / 2):
+        raise ValueError(
+            f"The mask is {across} x {down}, but the photo {width} x {height}: it has to be of the photo's own shape, "
+            "as the photo is shown upright."
+        )
+    if (across, down) == size:
+        return mask
+    # Averaged where it is made smaller: single pixels out of a large mask would leave thin parts out.
+    smaller = across > width or down > height
+    return cv2.resize(mask, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
 
 def _motion_fields(fields_CThw: np.ndarray, plate: np.ndarray) -> MotionFields:
