@@ -130,7 +130,7 @@ class Engine:
         request, clock = task.request, Clock(task.on_event)
         seed = secrets.randbelow(MAX_SEED) if request.seed is None else request.seed
         clock.enter("prepare")
-        prepared = self.prepare(request, task.photo, task.mask)
+        prepared = self.prepare(request, task.photo, task.mask, task.go_on)
         for notice in prepared.notices:
             task.on_event(notice)
         clock.enter("denoise", request.steps)
@@ -156,10 +156,17 @@ class Engine:
         )
         return self._report(film, made, fitted)
 
-    def prepare(self, request: ImageToVideo, photo_path: Path, mask_path: Path | None = None) -> Prepared:
-        """Open and frame the photo; find the product where no mask is given."""
+    def prepare(
+        self, request: ImageToVideo, photo_path: Path, mask_path: Path | None = None, visit: Visit = lambda: None
+    ) -> Prepared:
+        """Open and frame the photo; find the product where no mask is given. `visit` after each part that takes long
+        with a large photo: it may raise Canceled.
+        """
+        visit()
         photo = open_photo(photo_path)
+        visit()
         mask = self._mask(photo, mask_path)
+        visit()
         framing = plan_framing(
             photo.size,
             mask,
@@ -172,6 +179,7 @@ class Engine:
             update={"strength": max(0.05, request.camera.strength * framing.strength_scale)}
         )
         layers = build_layers(photo, mask, framing, request.size)
+        visit()
         notices = list(framing.notices)
         if self.denoiser.is_cut(request.prompt):
             notices.append(PROMPT_CUT)

@@ -16,9 +16,9 @@ from engine.batches import generate_many
 from engine.bundles import SHIPPED, BundleError, read_bundle, write_bundle
 from engine.conditions import CAMERA_IDS, SUBJECT_IDS
 from engine.denoise import USUAL_STRENGTH
-from engine.events import Notice
+from engine.events import Canceled, Notice
 from engine.film import Task
-from engine.generate import Engine, Prepared
+from engine.generate import Engine, Prepared, read_mask
 from engine.media.fields import MotionFields
 from engine.requests import Camera, ImageToVideo, Subject
 from tests.engine.media.pictures import make_fields, make_shot
@@ -115,6 +115,27 @@ def test_a_move_left_to_the_model_is_shortened_by_what_was_announced(engine: Eng
 
     assert travel("pan-left") == pytest.approx(0.1)
     assert travel("auto") == pytest.approx(0.05)
+
+
+def test_cancel_is_heard_while_the_photo_is_prepared(
+    engine: Engine, shot: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large photo takes as long to prepare as a video: whether to go on is asked after each part of it."""
+    done: list[str] = []
+    for name in ("open_photo", "build_layers"):
+        work = getattr(generate, name)
+        monkeypatch.setattr(generate, name, lambda *a, name=name, work=work: (done.append(name), work(*a))[1])
+    monkeypatch.setattr(engine, "_mask", lambda photo, path: (done.append("mask"), read_mask(path, photo.size))[1])
+    parts = ["open_photo", "mask", "build_layers"]
+    for count in range(len(parts) + 1):
+        done.clear()
+        task = Task(
+            ImageToVideo(**SHORT), shot[0], tmp_path / "a.mp4", shot[1], is_canceled=lambda n=count: len(done) >= n
+        )
+        with pytest.raises(Canceled):
+            engine.begin(task)
+        assert done == parts[:count]
+    assert engine.begin(Task(ImageToVideo(**SHORT), shot[0], tmp_path / "a.mp4", shot[1])).prepared, "the control"
 
 
 def says(engine: Engine, monkeypatch: pytest.MonkeyPatch, camera: str, subject: str, off: float) -> None:
