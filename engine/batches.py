@@ -9,8 +9,7 @@ from typing import Any
 
 from engine.events import Canceled
 from engine.film import Film, Generated, Task
-from engine.generate import Engine
-from engine.media.fields import MotionFields
+from engine.generate import Engine, Look
 
 MOST = 8  # requests in one batch: their photos wait at full resolution in memory
 
@@ -52,6 +51,9 @@ class _Asked:
     def begin(self, engine: Engine) -> None:
         self.film = engine.begin(self.task)
 
+    def show(self, step: int, look: Look | None) -> None:
+        self.ready.show(step, look and look())
+
     def finish(self, engine: Engine) -> None:
         self.made = engine.finish(self.ready)
 
@@ -79,11 +81,11 @@ def _denoise(engine: Engine, films: Sequence[_Asked]) -> None:
     def work() -> None:
         asked = [(one.task.request, one.ready.prepared, one.ready.seed) for one in films]
         with closing(engine.denoise_together(asked, visit)) as steps:
-            for step, fields in enumerate(steps, 1):
+            for step, looks in enumerate(steps, 1):
                 visit()
-                looked: Sequence[MotionFields | None] = fields or [None] * len(films)
-                for one, seen in zip(films, looked, strict=True):
-                    one.attempt(one.ready.show, step, seen)
+                each: Sequence[Look | None] = looks or [None] * len(films)
+                for one, look in zip(films, each, strict=True):
+                    one.attempt(one.show, step, look)
 
     if films:
         try:

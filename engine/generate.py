@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -42,6 +43,7 @@ from engine.requests import MAX_SEED, ImageToVideo
 from engine.weights import check_parts, load_model
 
 PHOTOS = 16  # as the models see them, that are kept: below half a MB each
+Look = Callable[[], MotionFields]  # decodes what is denoised so far
 _SAME_SHAPE = 0.01  # by which the aspects of a mask and its photo may differ
 FITTED_NOTICE = 0.97  # a motion that had to be made smaller than this share of what was announced is told
 
@@ -192,14 +194,16 @@ class Engine:
         end. None after the other steps.
         """
         with closing(self.denoise_together([(request, prepared, seed)], visit)) as steps:
-            for fields in steps:
-                yield fields[0] if fields else None
+            for looks in steps:
+                yield looks[0]() if looks else None
 
     @torch.inference_mode()
     def denoise_together(
         self, asked: Sequence[tuple[ImageToVideo, Prepared, int]], visit: Visit = lambda: None
-    ) -> Generator[list[MotionFields], None, None]:
-        """`denoise` for several requests of one format and number of steps in one batch; empty for None."""
+    ) -> Generator[list[Look], None, None]:
+        """`denoise` for several requests of one format and number of steps in one batch: what makes the fields of each,
+        so that those of one which are no numbers (ValueError) leave the others alone; empty for None.
+        """
         seen = [self._see(prepared.picture_BCHW) for _, prepared, _ in asked]
         rows = [_row(*one, photo) for one, photo in zip(asked, seen, strict=True)]
         steps = self.settled(asked[0][0]).steps
@@ -207,7 +211,7 @@ class Engine:
             for step, data_NCTHW in enumerate(denoised, 1):
                 is_shown = step == steps or step % PREVIEW_EVERY == 0
                 made = zip(asked, data_NCTHW, seen, strict=True)
-                yield [self._fields(*one[:2], data, photo) for one, data, photo in made] if is_shown else []
+                yield [partial(self._fields, *one[:2], data, photo) for one, data, photo in made] if is_shown else []
 
     @torch.inference_mode()
     def row(self, request: ImageToVideo, prepared: Prepared, seed: int) -> Row:
@@ -228,6 +232,7 @@ class Engine:
         """What the transformer reads of photos and masks beside the noise: see `dense_condition`."""
         return dense_condition(picture_BCHW, reference, self.depth(picture_BCHW))
 
+    @torch.inference_mode()
     def _fields(self, request: ImageToVideo, prepared: Prepared, data_CTHW: Tensor, seen: Seen) -> MotionFields:
         fields_BCThw = self.vae.decode(self.vae.unscale_latents(data_CTHW[None]), seen.reference)
         made = _motion_fields(fields_BCThw[0].numpy(), seen.plate)

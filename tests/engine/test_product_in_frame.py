@@ -82,8 +82,8 @@ def films(
             request = ImageToVideo.model_validate({**settings, "camera": {"move": move, "strength": strength}})
             asked.append((request, engine.prepare(request, *files), 7))
     *_, made = engine.denoise_together(asked)
-    for (request, prepared, _), fields in zip(asked, made, strict=True):
-        yield request.camera.move, request.camera.strength, prepared, fields
+    for (request, prepared, _), look in zip(asked, made, strict=True):
+        yield request.camera.move, request.camera.strength, prepared, look()
 
 
 @pytest.mark.parametrize(("photo", "format", "moves"), [*((*key, moves) for key, moves in CARRIED.items()), *WHOLE])

@@ -96,6 +96,25 @@ def test_a_batch_that_nobody_wants_any_more_ends_within_a_step(
     assert len(calls) == 2
 
 
+def test_fields_that_are_no_numbers_fail_their_own_request_alone(
+    engine: Engine, photo: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    films: dict[str, MotionFields],
+) -> None:  # fmt: skip
+    tasks = [Task(ImageToVideo(**SHORT, seed=seed), photo[0], tmp_path / str(seed), photo[1]) for seed in (1, 2, 3)]
+    denoise = engine.denoiser.denoise
+
+    def broken(rows, *how):
+        for data_NCTHW in denoise(rows, *how):
+            factors = torch.tensor([np.nan if row.seed == 2 else 1.0 for row in rows])
+            yield data_NCTHW * factors[:, None, None, None, None]
+
+    monkeypatch.setattr(engine.denoiser, "denoise", broken)
+    outcomes = generate_many(engine, tasks)
+
+    assert [type(one) for one in outcomes] == [Generated, ValueError, Generated]
+    assert "not finite" in str(outcomes[1]) and set(films) == {"1", "3"}
+
+
 def test_only_the_latest_are_kept() -> None:
     kept: Recent[int, str] = Recent(2)
     for key in (1, 2, 1, 3):
