@@ -263,8 +263,9 @@ class Engine:
         request, prepared = film.task.request, film.prepared
         width, height = request.size
         settings = request.model_dump(mode="json") | {"seed": film.seed}
-        settings["applied_strength"] = round(prepared.camera.strength * fitted, 4)
         free = {"camera": request.camera.move == "auto", "subject": request.subject.motion == "auto"}
+        # The model reads no strength where it chooses the move itself: there is nothing that this could be a share of.
+        settings["applied_strength"] = None if free["camera"] else round(prepared.camera.strength * fitted, 4)
         said = self.understood(request.prompt) if request.prompt.strip() else {}
         settings["understood"] = {name: choice for name, choice in said.items() if free[name]}
         settings["decided_by"] = {name: _decided_by(is_free, said.get(name)) for name, is_free in free.items()}

@@ -187,6 +187,8 @@ def test_who_decided_is_reported(
 
     assert made.settings["decided_by"] == decided_by
     assert made.settings["understood"] == understood
+    # A move that nobody asked for has no strength that could be told.
+    assert (made.settings["applied_strength"] is None) == (decided_by["camera"] != "control")
 
 
 def sampled_otherwise(tmp_path: Path, **sampling: float) -> Engine:

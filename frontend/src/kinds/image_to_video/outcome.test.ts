@@ -50,6 +50,7 @@ describe("the settings of a finished video", () => {
       expect(told["Camera moved at"]).toContain("50 % instead of 80 %");
     }
     expect(rows(pan, { ...used, applied_strength: 0.8 })).not.toHaveProperty("Camera moved at");
+    expect(rows(asked, { ...used, applied_strength: null })).not.toHaveProperty("Camera moved at");
   });
 
   it("say nothing of an outcome before there is one", () => {
