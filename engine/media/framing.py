@@ -24,6 +24,9 @@ Background = Literal["scene", "plain", "transparent"]
 ASPECTS = {"9:16": 9 / 16, "1:1": 1.0, "4:5": 4 / 5, "16:9": 16 / 9}
 MAX_MARGIN = 0.12
 MIN_SCALE = 0.5
+_MUCH_MADE_UP = 0.25  # of the window: more is a backdrop with a photo in it
+_MORE_OF_CUT = 0.25  # of the length of a product that the photo cuts: at most this much more is cut of it
+_TOLD_MADE_UP = 0.1  # of the window: the notice says how much it is
 # Canvas beyond what the move needs, in fractions of the window: floors travel further than the product, products float,
 # and the model is not exact. Real pixels where the photo has them, continued ones where not. Of 135 clips (every move,
 # strengths 0.3 and 1, three photos) 5 % asked for more than 0.053 beyond the margin, and two for more than this.
@@ -134,7 +137,7 @@ def _frame(subject: Subject, camera: CameraLike, motion: Motion | None, backgrou
             return _at_scale(_with_canvas(going, window, now, continued=False), round(float(scale), 2))
     if subject.needed(margins.scaled(MIN_SCALE), air=0.0) <= subject.widest:
         return _frame_tight(moving(MIN_SCALE), margins.scaled(MIN_SCALE), may_shrink=camera.move != "static")
-    return _frame_growing(moving(1.0), margins, continued=False)
+    return _frame_beyond(moving(1.0), margins)
 
 
 def background_kind(photo: Photo, mask: np.ndarray | None) -> Background:
@@ -166,6 +169,20 @@ def _frame_growing(subject: Subject, margins: Sides, *, continued: bool) -> Fram
     return _with_canvas(subject, place_growing(subject, width, margins), margins, continued=continued)
 
 
+def _frame_beyond(subject: Subject, margins: Sides) -> Framing:
+    """The product fits into no window inside the photo: what is lacking is made up. Before that becomes a large part of
+    the picture, a product that the photo cuts loses a little more there.
+    """
+    framing = whole = _frame_growing(subject, margins, continued=False)
+    for share in np.linspace(0.0, _MORE_OF_CUT, 11)[1:]:
+        if subject.beyond(framing.window) <= _MUCH_MADE_UP:
+            break
+        framing = _frame_growing(subject.cropped(float(share), margins), margins, continued=False)
+    if subject.beyond(framing.window) >= subject.beyond(whole.window):
+        return whole
+    return replace(framing, notices=(*framing.notices, _CROPPED))
+
+
 def _frame_tight(subject: Subject, margins: Sides, *, may_shrink: bool) -> Framing:
     """The product fits into a window inside the photo, but half the move with it does not."""
     with_air = min(subject.needed(margins), subject.widest)
@@ -194,7 +211,7 @@ def _with_canvas(subject: Subject, window: Box, margins: Sides, *, continued: bo
     framing = Framing(window, canvas, extend, runs_on, 1.0, continued, lacking=lacking, keeps=_keeps(subject, window))
     if not framing.extended:
         return framing
-    return replace(framing, notices=(_CONTINUED if continued else _EXTENDED,))
+    return replace(framing, notices=(_CONTINUED if continued else _extended(subject.beyond(window)),))
 
 
 def _runs_on(subject: Subject, canvas: Box) -> Sides:
@@ -244,6 +261,15 @@ def _reduced(scale: float) -> Notice:
     )
 
 
+def _extended(share: float) -> Notice:
+    how_much = f" That is {round(share * 100)} % of the picture." if share >= _TOLD_MADE_UP else ""
+    return Notice(
+        "photo_extended",
+        "The photo is too tight for this format and move: beyond its edges its colours run on as a soft backdrop."
+        + how_much,
+    )
+
+
 _NO_PRODUCT = Notice(
     "no_product",
     "No product is masked: the whole photo moves as one, and subject motion has nothing to move. "
@@ -255,10 +281,6 @@ _LEFT_OUT = Notice(
     "product, or choose a wider format.",
 )
 _CONTINUED = Notice("background_extended", "The plain background is continued beyond the photo to fit format and move.")
-_EXTENDED = Notice(
-    "photo_extended",
-    "The photo is too tight for this format and move: beyond its edges its colours run on as a soft backdrop.",
-)
 _CROPPED = Notice(
     "product_cropped",
     "The photo itself cuts the product, so it does not fit into this format whole. Try another format.",

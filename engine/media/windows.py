@@ -59,6 +59,20 @@ class Subject:
         free = Sides(*(0.0 if is_cut else side for side, is_cut in zip(travel, self.cut, strict=True)))
         return replace(self, path=(x0, y0, x1, y1), travel=free)
 
+    def cropped(self, share: float, margins: Sides) -> Subject:
+        """The same product without `share` of its length where the photo cuts it, on the axis that is the longer."""
+        across, down = self._lengths(margins, AIR)
+        low, high = (self.cut.left, self.cut.right) if across >= down else (self.cut.top, self.cut.bottom)
+        each = share / max(1, low + high)
+
+        def shortened(box: Box) -> Box:
+            (x0, y0, x1, y1), x, y = box, each * (box[2] - box[0]), each * (box[3] - box[1])
+            if across >= down:
+                return x0 + low * x, y0, x1 - high * x, y1
+            return x0, y0 + low * y, x1, y1 - high * y
+
+        return replace(self, box=self.box and shortened(self.box), path=self.path and shortened(self.path))
+
     @property
     def covered(self) -> Box | None:
         """The box of the product, or of what it covers on its way."""
@@ -86,12 +100,24 @@ class Subject:
 
         A product that the photo cuts anyway may lose the margin there.
         """
+        return max(self._lengths(margins, air))
+
+    def _lengths(self, margins: Sides, air: float) -> tuple[float, float]:
+        """The widths that windows need for the product's own width and for its height."""
         if self.covered is None:
-            return 0.0
+            return 0.0, 0.0
         sides, (left, top, right, bottom) = zip(margins, self.travel, self.cut, strict=True), self.covered
         spared = [margin if is_cut else -max(air, travel) for margin, travel, is_cut in sides]
-        wide = (right - left) / (1 + spared[0] + spared[2])
-        return max(wide, (bottom - top) / (1 + spared[1] + spared[3]) * self.aspect)
+        return (
+            (right - left) / (1 + spared[0] + spared[2]),
+            (bottom - top) / (1 + spared[1] + spared[3]) * self.aspect,
+        )
+
+    def beyond(self, window: Box) -> float:
+        """The share of a window that lies beyond the photo."""
+        (pw, ph), (x0, y0, x1, y1) = self.size, window
+        inside = max(0.0, min(x1, pw) - max(x0, 0.0)) * max(0.0, min(y1, ph) - max(y0, 0.0))
+        return 1 - inside / ((x1 - x0) * (y1 - y0))
 
     def limit(self, margins: Sides) -> float:
         """Width up to which a window need not reach past a product that the photo cuts on two opposite sides."""

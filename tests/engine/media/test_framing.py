@@ -122,6 +122,32 @@ def test_a_product_is_cropped_only_where_the_photo_cuts_it_on_both_sides(backgro
         assert not framing.extended and framing.cut.top and framing.cut.bottom
 
 
+def made_up(framing: Framing, size: tuple[int, int]) -> float:
+    (x0, y0, x1, y1), (width, height) = framing.window, size
+    inside = (min(x1, width) - max(x0, 0)) * (min(y1, height) - max(y0, 0))
+    return 1 - inside / ((x1 - x0) * (y1 - y0))
+
+
+def test_a_product_that_the_photo_cuts_is_cut_a_little_more_before_half_the_picture_is_made_up() -> None:
+    size, box = (1200, 900), (0.0, 299.0, 701.0, 900.0)  # cut on the left and at the bottom
+    cut = plan_framing(size, box, "9:16", camera("static"))
+    whole = plan_framing(size, (50.0, 299.0, 751.0, 850.0), "9:16", camera("static"))
+
+    assert codes(cut) == {"photo_extended", "product_cropped"} and made_up(cut, size) < 0.25 < made_up(whole, size)
+    assert 0 < cut.window[0] < 0.25 * 701 and cut.window[2] >= 701  # on the side that is cut, and on no other
+    assert inside((50, 299, 751, 850), whole.window) and codes(whole) == {"photo_extended"}, "the control: not cut"
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_how_much_of_the_picture_is_made_up_is_told(cut: bool) -> None:
+    box = (0.0 if cut else 10.0, 5.0, 150.0, 195.0)
+    framing = plan_framing((200, 200), box, "16:9", camera("static"))
+    told = next(notice.message for notice in framing.notices if notice.code == "photo_extended")
+    assert f"That is {round(100 * made_up(framing, (200, 200)))} % of the picture." in told
+    little = plan_framing((1000, 1000), (10, 10, 990, 990), "1:1", camera("dolly-out"))
+    assert "% of the picture" not in "".join(notice.message for notice in little.notices if "photo" in notice.code)
+
+
 @pytest.mark.parametrize("background", ["scene", "plain"])
 @pytest.mark.parametrize("move", ["dolly-out", "tilt-down", "roll-left", "auto"])
 def test_a_move_at_a_cut_side_shows_real_pixels_of_the_product(background, move: str) -> None:
