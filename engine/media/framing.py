@@ -89,6 +89,15 @@ class Framing:
         return ((w[0] - c[0]) / width, (w[1] - c[1]) / height), ((c[2] - w[2]) / width, (c[3] - w[3]) / height)
 
 
+@dataclass(frozen=True)
+class _Move:
+    """A camera move at `scale` of its strength: the product on its way, and the room that the scene needs."""
+
+    scale: float
+    subject: Subject
+    margins: Sides
+
+
 def plan_framing(
     size: tuple[int, int],
     mask: np.ndarray | Box | None,
@@ -121,23 +130,24 @@ def _frame(subject: Subject, camera: CameraLike, motion: Motion | None, backgrou
     by_camera = camera_travel(camera.move, subject.aspect).scaled(strength)
     by_itself = subject_travel(motion, subject.aspect)
 
-    def moving(scale: float) -> Subject:
-        travel = by_camera.scaled(scale).and_also(by_itself)
+    def moving(scale: float) -> _Move:
+        now = margins.scaled(scale)
         if subject.box is None or subject.outline is None:
-            return subject
-        return subject.going(travel.swept(subject.box, subject.outline), travel.air)
+            return _Move(scale, subject, now)
+        travel = by_camera.scaled(scale).and_also(by_itself)
+        return _Move(scale, subject.going(travel.swept(subject.box, subject.outline), travel.air), now)
 
+    scales = [1.0] if camera.move == "static" else np.linspace(1.0, MIN_SCALE, 26)
+    moves = [moving(round(float(scale), 2)) for scale in scales]
     if background != "scene":
-        return _frame_growing(moving(1.0), margins, continued=True)
-    for scale in np.linspace(1.0, MIN_SCALE, 26):
-        now = margins.scaled(float(scale))
-        going = moving(float(scale))
-        window = fit_inside(going, now)
+        return _frame_growing(subject, moves, continued=True)
+    for move in moves:
+        window = fit_inside(move.subject, move.margins)
         if window:
-            return _at_scale(_with_canvas(going, window, now, continued=False), round(float(scale), 2))
-    if subject.needed(margins.scaled(MIN_SCALE), air=0.0) <= subject.widest:
-        return _frame_tight(moving(MIN_SCALE), margins.scaled(MIN_SCALE), may_shrink=camera.move != "static")
-    return _frame_beyond(moving(1.0), margins)
+            return _at_scale(_with_canvas(move.subject, window, move.margins, continued=False), move.scale)
+    if subject.needed(moves[-1].margins, air=0.0) <= subject.widest:
+        return _frame_tight(moves[-1])
+    return _frame_beyond(subject, moves)
 
 
 def background_kind(photo: Photo, mask: np.ndarray | None) -> Background:
@@ -160,41 +170,72 @@ def background_kind(photo: Photo, mask: np.ndarray | None) -> Background:
     return "plain" if np.quantile(off[ring[free]], 0.97) < 7 and np.quantile(off, 0.8) < 7 else "scene"
 
 
-def _frame_growing(subject: Subject, margins: Sides, *, continued: bool) -> Framing:
-    """The whole product with the whole move; what the photo lacks is continued."""
+def _frame_growing(subject: Subject, moves: list[_Move], *, continued: bool) -> Framing:
+    """The whole product with as much of the move as keeps it in; what the photo lacks is continued."""
+    for move in moves:
+        framing = _frame_whole(move, continued=continued)
+        if framing:
+            return _at_scale(framing, move.scale)
+    last = moves[-1]
+    if subject.needed(last.margins, air=0.0) > subject.limit(last.margins) + 1e-6:
+        return _frame_cropped(moves[0])
+    held = (move for move in moves if move.subject.needed(move.margins, air=0.0) <= move.subject.limit(move.margins))
+    move = next(held, last)
+    return _frame_held(move, move.subject.limit(move.margins), continued=continued)
+
+
+def _frame_whole(move: _Move, *, continued: bool) -> Framing | None:
+    """The product with its way and its air, or None where that reaches past one that the photo cuts."""
+    subject, margins = move.subject, move.margins
     limit = subject.limit(margins)
     width = max(subject.needed(margins), min(subject.widest, limit))
     if width > limit + 1e-6:
-        return _frame_cropped(subject, margins)
+        return None
     return _with_canvas(subject, place_growing(subject, width, margins), margins, continued=continued)
 
 
-def _frame_beyond(subject: Subject, margins: Sides) -> Framing:
+def _frame_beyond(subject: Subject, moves: list[_Move]) -> Framing:
     """The product fits into no window inside the photo: what is lacking is made up. Before that becomes a large part of
     the picture, a product that the photo cuts loses a little more there.
     """
-    framing = whole = _frame_growing(subject, margins, continued=False)
+    move = moves[0]
+    whole = _frame_whole(move, continued=False)
+    if whole is None:
+        return _frame_growing(subject, moves, continued=False)
+    framing = whole
     for share in np.linspace(0.0, _MORE_OF_CUT, 11)[1:]:
         if subject.beyond(framing.window) <= _MUCH_MADE_UP:
             break
-        framing = _frame_growing(subject.cropped(float(share), margins), margins, continued=False)
+        less = replace(move, subject=move.subject.cropped(float(share), move.margins))
+        framing = _frame_whole(less, continued=False) or framing
     if subject.beyond(framing.window) >= subject.beyond(whole.window):
         return whole
     return replace(framing, notices=(*framing.notices, _CROPPED))
 
 
-def _frame_tight(subject: Subject, margins: Sides, *, may_shrink: bool) -> Framing:
+def _frame_tight(move: _Move) -> Framing:
     """The product fits into a window inside the photo, but half the move with it does not."""
+    subject, margins = move.subject, move.margins
     with_air = min(subject.needed(margins), subject.widest)
     width = max(with_air, subject.needed(margins, air=0.0), subject.widest_with(margins))
-    framing = _with_canvas(subject, place_growing(subject, width, margins), margins, continued=False)
-    return _at_scale(framing, MIN_SCALE) if may_shrink else framing
+    return _frame_held(move, min(width, subject.limit(NOTHING)), continued=False)
 
 
-def _frame_cropped(subject: Subject, margins: Sides) -> Framing:
+def _frame_held(move: _Move, width: float, *, continued: bool) -> Framing:
+    """The product at rest in a window of `width`, which past the photo's edges would show more of a cut one than there
+    is: the move may take it to the border.
+    """
+    subject, margins = move.subject, move.margins
+    framing = _with_canvas(subject, place_growing(subject, width, margins), margins, continued=continued)
+    if width < subject.needed(margins, air=0.0) - 1e-6:
+        framing = replace(framing, notices=(*framing.notices, _AT_BORDER))
+    return _at_scale(framing, move.scale)
+
+
+def _frame_cropped(move: _Move) -> Framing:
     """The photo cuts the product on two opposite sides, and the format is longer that way: show its middle."""
-    window = place_inside(subject, subject.widest_with(margins), margins)
-    framing = _with_canvas(subject, window, margins, continued=False)
+    window = place_inside(move.subject, move.subject.widest_with(move.margins), move.margins)
+    framing = _with_canvas(move.subject, window, move.margins, continued=False)
     return replace(framing, notices=(*framing.notices, _CROPPED))
 
 
@@ -284,4 +325,9 @@ _CONTINUED = Notice("background_extended", "The plain background is continued be
 _CROPPED = Notice(
     "product_cropped",
     "The photo itself cuts the product, so it does not fit into this format whole. Try another format.",
+)
+_AT_BORDER = Notice(
+    "product_at_border",
+    "The photo itself cuts the product, and around it there is too little room for this motion: the product may reach "
+    "past the edge of the picture. Choose a weaker motion or another format.",
 )

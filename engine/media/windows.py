@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 Box = tuple[float, float, float, float]
+Span = tuple[float, float]
 
 AIR = 0.02  # of the window, kept free around the product
 _MORE_CROP = 0.07  # a window may be this much smaller than the largest one to give the product its room
@@ -78,7 +79,7 @@ class Subject:
         """The box of the product, or of what it covers on its way."""
         return self.path or self.box
 
-    def spans(self, width: float) -> tuple[tuple[float, float], tuple[float, float]] | tuple[None, None]:
+    def spans(self, width: float) -> tuple[Span, Span] | tuple[None, None]:
         """The product's extent in x and in y, with its way through a window of `width`."""
         if self.covered is None:
             return None, None
@@ -179,33 +180,35 @@ def place_inside(subject: Subject, width: float, margins: Sides) -> Box:
 
 def place_growing(subject: Subject, width: float, margins: Sides) -> Box:
     """A window that may reach beyond the photo; where the photo cuts the product it stays its margin inside."""
-    (pw, ph), cut, height = subject.size, subject.cut, width / subject.aspect
+    (pw, ph), cut, height, box = subject.size, subject.cut, width / subject.aspect, subject.box
     span_x, span_y = subject.spans(width)
-    x = _place_growing(
-        width, span_x, pw, margins.left * width if cut.left else None, margins.right * width if cut.right else None
-    )
-    y = _place_growing(
-        height, span_y, ph, margins.top * height if cut.top else None, margins.bottom * height if cut.bottom else None
-    )
+    left, right = margins.left * width if cut.left else None, margins.right * width if cut.right else None
+    top, bottom = margins.top * height if cut.top else None, margins.bottom * height if cut.bottom else None
+    x = _place_growing(width, span_x, box and (box[0], box[2]), pw, left, right)
+    y = _place_growing(height, span_y, box and (box[1], box[3]), ph, top, bottom)
     return x, y, x + width, y + height
 
 
-def _place(length: float, product: tuple[float, float] | None, low: float, high: float) -> float:
+def _place(length: float, product: Span | None, low: float, high: float) -> float:
     """Start of the window on one axis: the product in its middle, as far as the bounds allow."""
     middle = sum(product) / 2 if product else (low + high) / 2
     return min(max(middle - length / 2, low), max(high - length, low))
 
 
 def _place_growing(
-    length: float, product: tuple[float, float] | None, size: float, cut_low: float | None, cut_high: float | None
+    length: float, way: Span | None, product: Span | None, size: float, cut_low: float | None, cut_high: float | None
 ) -> float:
-    """As `_place`, first within the photo, or around it where the window is longer; then around the product's way, and
-    inside the cut sides.
+    """As `_place`, first within the photo, or around it where the window is longer; then around the product's way, or
+    around itself where the way is longer, and inside the cut sides.
     """
     low, high = (0.0, size) if length <= size else (size - length, length)
-    start = _place(length, product, low, high)
-    if product is not None:
-        start = min(max(start, product[1] - length), product[0])
+    start = _place(length, way, low, high)
+    for span in (way, product):
+        if span and span[1] - span[0] <= length:
+            start = min(max(start, span[1] - length), span[0])
+    if cut_low is not None and cut_high is not None and cut_low + length + cut_high > size:
+        # Both margins are not to be had: each side gets its part of what there is.
+        return (size - length) * (cut_low / (cut_low + cut_high) if cut_low + cut_high else 0.5)
     if cut_high is not None:
         start = min(start, size - cut_high - length)
     return start if cut_low is None else max(start, cut_low)
