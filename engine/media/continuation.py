@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from engine.media.windows import Sides
+from engine.media.subject import Sides
 
 Pads = tuple[int, int, int, int]
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from engine.events import Notice
 from engine.media.photo import Photo
+from engine.media.subject import NOTHING, Box, Sides, Subject, find_subject
 from engine.media.travel import Motion, camera_travel, subject_travel
-from engine.media.windows import NOTHING, Box, Sides, Subject, find_subject, fit_inside, place_growing, place_inside
+from engine.media.windows import fit_inside, place_growing, place_inside
 
 Background = Literal["scene", "plain", "transparent"]
 
@@ -131,11 +132,8 @@ def _frame(subject: Subject, camera: CameraLike, motion: Motion | None, backgrou
     by_itself = subject_travel(motion, subject.aspect)
 
     def moving(scale: float) -> _Move:
-        now = margins.scaled(scale)
-        if subject.box is None or subject.outline is None:
-            return _Move(scale, subject, now)
-        travel = by_camera.scaled(scale).and_also(by_itself)
-        return _Move(scale, subject.going(travel.swept(subject.box, subject.outline), travel.air), now)
+        way = by_camera.scaled(scale).and_also(by_itself)
+        return _Move(scale, replace(subject, way=way), margins.scaled(scale))
 
     scales = [1.0] if camera.move == "static" else np.linspace(1.0, MIN_SCALE, 26)
     moves = [moving(round(float(scale), 2)) for scale in scales]
@@ -191,7 +189,8 @@ def _frame_whole(move: _Move, *, continued: bool) -> Framing | None:
     width = max(subject.needed(margins), min(subject.widest, limit))
     if width > limit + 1e-6:
         return None
-    return _with_canvas(subject, place_growing(subject, width, margins), margins, continued=continued)
+    window = place_growing(subject, width, margins)
+    return _with_canvas(subject, window, margins, continued=continued) if subject.stays_in(window) else None
 
 
 def _frame_beyond(subject: Subject, moves: list[_Move]) -> Framing:
@@ -227,7 +226,7 @@ def _frame_held(move: _Move, width: float, *, continued: bool) -> Framing:
     """
     subject, margins = move.subject, move.margins
     framing = _with_canvas(subject, place_growing(subject, width, margins), margins, continued=continued)
-    if width < subject.needed(margins, air=0.0) - 1e-6:
+    if width < subject.needed(margins, air=0.0) - 1e-6 or not subject.stays_in(framing.window):
         framing = replace(framing, notices=(*framing.notices, _AT_BORDER))
     return _at_scale(framing, move.scale)
 

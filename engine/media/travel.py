@@ -7,12 +7,9 @@ cut-out and two held-out scenes; 9:16 and 16:9). All of it grew in proportion to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
-from engine.media.windows import NOTHING, Box, Sides
+from engine.media.subject import Sides, Travel
 
 # All figures are a little more than was measured: what is over is the air that remains at the end.
 # A pan or tilt turns the camera as well, so it carries what arrives at the border farther than the middle: 0.12 there,
@@ -35,38 +32,6 @@ class Motion(Protocol):
     def motion(self) -> str: ...
     @property
     def strength(self) -> float: ...
-
-
-@dataclass(frozen=True)
-class Travel:
-    """`air`: what the product needs on each side. `lean`: the sine of the angle by which it turns with the picture.
-    `left`, `right`: how far its outline goes to these sides, in widths of its own.
-    """
-
-    air: Sides = NOTHING
-    lean: float = 0.0
-    left: float = 0.0
-    right: float = 0.0
-
-    def scaled(self, factor: float) -> Travel:
-        return Travel(self.air.scaled(factor), self.lean * factor, self.left * factor, self.right * factor)
-
-    def and_also(self, other: Travel) -> Travel:
-        air = Sides(*(one + more for one, more in zip(self.air, other.air, strict=True)))
-        return Travel(air, self.lean + other.lean, self.left + other.left, self.right + other.right)
-
-    def swept(self, box: Box, outline: np.ndarray) -> Box:
-        """A product's box with all that it covers on its way, but for what `air` says; `outline` [N, 2] of (x, y)."""
-        low, high = np.array(box[:2]), np.array(box[2:])
-        # Turned about its own middle; about the frame's it also shifts, where it stands far off that.
-        middle = (low + high) / 2
-        x, y = (outline - middle).T
-        cosine = (1 - self.lean**2) ** 0.5
-        for lean in (self.lean, -self.lean):
-            turned = np.stack([cosine * x - lean * y, cosine * y + lean * x], -1) + middle
-            low, high = np.minimum(low, turned.min(0)), np.maximum(high, turned.max(0))
-        width = box[2] - box[0]
-        return float(low[0] - self.left * width), float(low[1]), float(high[0] + self.right * width), float(high[1])
 
 
 def camera_travel(move: str, aspect: float) -> Travel:

@@ -19,8 +19,7 @@ from engine.media import framing
 from engine.media.compose import Compositor
 from engine.media.fields import MotionFields
 from engine.media.layers import Layers
-from engine.media.travel import Travel
-from engine.media.windows import NOTHING
+from engine.media.subject import NOTHING, Travel
 from engine.requests import ImageToVideo
 from tests.engine.media.pictures import make_shot
 

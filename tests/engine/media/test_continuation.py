@@ -13,7 +13,7 @@ from engine.media.continuation import continue_product, continue_softly
 from engine.media.framing import plan_framing
 from engine.media.layers import build_layers
 from engine.media.photo import open_photo
-from engine.media.windows import Sides
+from engine.media.subject import Sides
 from tests.engine.media.pictures import camera, make_fields, make_shot, psnr
 
 PADS = (120, 90, 70, 40)

@@ -7,7 +7,7 @@ import pytest
 
 from engine.media.fields import MotionFields, fit_to_canvas
 from engine.media.framing import Framing, plan_framing
-from engine.media.windows import Sides
+from engine.media.subject import Sides
 from tests.engine.media.pictures import camera, make_fields
 
 PLATE = np.full((4, 4, 3), 0.5, np.float32)

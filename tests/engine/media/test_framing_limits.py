@@ -3,7 +3,7 @@
 import pytest
 
 from engine.media.framing import Framing, plan_framing
-from engine.media.windows import Box
+from engine.media.subject import Box
 from tests.engine.media.pictures import camera
 
 TALL = (1000, 1600)

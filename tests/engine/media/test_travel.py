@@ -8,7 +8,7 @@ import pytest
 
 from engine.media.fields import fit_to_canvas
 from engine.media.framing import ASPECTS, MOVE_MARGINS, NOTHING, Framing, plan_framing
-from engine.media.windows import Sides
+from engine.media.subject import Sides, Subject
 from tests.engine.media.pictures import camera, make_fields
 
 SIDES = ("left", "top", "right", "bottom")
@@ -90,6 +90,49 @@ def test_a_roll_sweeps_more_than_the_product_and_all_moves_keep_it_in(format: st
     if move.startswith("roll"):
         (x0, _, x1, _), reach = framing.window, 400 * 1.12
         assert x0 < 800 - reach and x1 > 800 + reach
+
+
+def turned(box: tuple[float, ...], framing: Framing) -> np.ndarray:
+    """The corners of a box after a whole roll, both ways, in fractions of the window; 7.3 degrees at full strength."""
+    x0, y0, x1, y1 = framing.window
+    middle, size = complex(x0 + x1, y0 + y1) / 2, np.array([x1 - x0, y1 - y0])
+    corners = np.array([complex(x, y) for x in box[::2] for y in box[1::2]])
+    turns = np.exp(1j * np.arcsin(0.127 * framing.strength_scale) * np.array([[-1], [1]]))
+    ends = (corners - middle) * turns + middle
+    return (np.stack([ends.real, ends.imag], -1) - (x0, y0)) / size
+
+
+OFF_CENTRE = [(680.0, 1300.0, 796.0, 1420.0), (20.0, 20.0, 200.0, 300.0), (800.0, 60.0, 890.0, 500.0),
+              (30.0, 1420.0, 870.0, 1590.0)]  # fmt: skip
+
+
+@pytest.mark.parametrize("background", ["scene", "plain", "transparent"])
+@pytest.mark.parametrize("format", ASPECTS)
+@pytest.mark.parametrize("box", OFF_CENTRE)
+def test_a_roll_turns_about_the_middle_of_the_picture(box: tuple[float, ...], format: str, background: str) -> None:
+    framing = plan_framing((900, 1600), box, format, camera("roll-left"), background=background)
+
+    ends = turned(box, framing)
+    assert ends.min() >= -1e-6 and ends.max() <= 1 + 1e-6
+    assert "product_at_border" not in {notice.code for notice in framing.notices}
+
+
+def test_the_control_without_a_look_at_the_middle_a_roll_takes_the_product_out(monkeypatch) -> None:
+    monkeypatch.setattr(Subject, "stays_in", lambda *window: True)
+    for background, box in (("scene", OFF_CENTRE[0]), ("plain", OFF_CENTRE[1]), ("transparent", OFF_CENTRE[2])):
+        ends = turned(box, plan_framing((900, 1600), box, "9:16", camera("roll-right"), background=background))
+        assert ends.min() < -0.01 or ends.max() > 1.01
+
+
+def test_a_roll_that_the_photo_has_no_room_for_gets_weaker_and_a_plain_background_goes_on_instead() -> None:
+    box = OFF_CENTRE[0]
+    scene, middle = (
+        plan_framing((900, 1600), b, "9:16", camera("roll-left")) for b in (box, (400.0, 700.0, 516.0, 820.0))
+    )
+    assert 0.5 < scene.strength_scale < 1 and {notice.code for notice in scene.notices} == {"strength_reduced"}
+    assert middle.strength_scale == 1 and not middle.notices, "the control"
+    for background in ("plain", "transparent"):
+        assert plan_framing((900, 1600), box, "9:16", camera("roll-left"), background=background).strength_scale == 1
 
 
 # --- the last check, when the model has moved it ---

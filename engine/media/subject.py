@@ -1,0 +1,250 @@
+"""What is to be framed: a photo's size, its product, and where that goes. Lengths in photo pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+Box = tuple[float, float, float, float]
+Span = tuple[float, float]
+
+AIR = 0.02  # of the window, kept free around the product
+_CUT = 0.004  # of the photo's side: a product this near to the border is taken to be cut by it
+_SOLID = 127
+_CELLS = 512  # of the coarse grid along the long side, on which islands are told apart
+_SPECK = 0.005  # of the product's area: smaller islands of an automatic mask are mistakes, and decide no framing
+_MAIN = 0.25  # of the largest island: what is smaller may be left out of a format that it would not fit
+
+
+class Sides(NamedTuple):
+    """One value for each side; fractions of the window's width (left, right) and height (top, bottom), or flags."""
+
+    left: float = 0.0
+    top: float = 0.0
+    right: float = 0.0
+    bottom: float = 0.0
+
+    def scaled(self, factor: float) -> Sides:
+        return Sides(*(side * factor for side in self))
+
+
+NOTHING = Sides()
+
+
+@dataclass(frozen=True)
+class Travel:
+    """`air`: what the product needs on each side. `lean`: the sine of the angle by which it turns with the picture.
+    `left`, `right`: how far its outline goes to these sides, in widths of its own.
+    """
+
+    air: Sides = NOTHING
+    lean: float = 0.0
+    left: float = 0.0
+    right: float = 0.0
+
+    def scaled(self, factor: float) -> Travel:
+        return Travel(self.air.scaled(factor), self.lean * factor, self.left * factor, self.right * factor)
+
+    def and_also(self, other: Travel) -> Travel:
+        air = Sides(*(one + more for one, more in zip(self.air, other.air, strict=True)))
+        return Travel(air, self.lean + other.lean, self.left + other.left, self.right + other.right)
+
+    def swept(self, outline: np.ndarray, middle: np.ndarray) -> Box:
+        """The box of all that a product covers on its way, but for what `air` says, where it turns about `middle`;
+        `outline` [N, 2] of (x, y).
+        """
+        x, y = (outline - middle).T
+        cosine = (1 - self.lean**2) ** 0.5
+        both = (self.lean, -self.lean)
+        turned = [np.stack([cosine * x - lean * y, cosine * y + lean * x], -1) + middle for lean in both]
+        every = np.concatenate([outline, *turned])
+        (x0, y0), (x1, y1), width = every.min(0), every.max(0), np.ptp(outline[:, 0])
+        return float(x0 - self.left * width), float(y0), float(x1 + self.right * width), float(y1)
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A photo's size (width, height), the window's aspect, the product's box, and the sides where the photo cuts it.
+
+    `way`: how the product goes within the frame. At the sides where the photo cuts it anyway it needs nothing for that.
+    """
+
+    size: tuple[int, int]
+    aspect: float
+    box: Box | None
+    cut: Sides
+    left_out: bool = False  # small islands of the mask, which the format would not hold
+    outline: np.ndarray | None = None  # around the product, [N, 2] of (x, y)
+    way: Travel = Travel()
+
+    def cropped(self, share: float, margins: Sides) -> Subject:
+        """The same product without `share` of its length where the photo cuts it, on the axis that is the longer."""
+        if self.box is None or self.outline is None:
+            return self
+        across, down = self._lengths(margins, AIR)
+        (x0, y0, x1, y1), cut = self.box, self.cut
+        low, high = (cut.left, cut.right) if across >= down else (cut.top, cut.bottom)
+        each = share / max(1, low + high)
+        if across >= down:
+            x0, x1 = x0 + low * each * (x1 - x0), x1 - high * each * (x1 - x0)
+        else:
+            y0, y1 = y0 + low * each * (y1 - y0), y1 - high * each * (y1 - y0)
+        return replace(self, box=(x0, y0, x1, y1), outline=np.clip(self.outline, (x0, y0), (x1, y1)))
+
+    @property
+    def travel(self) -> Sides:
+        """What the product needs on each side for going there, in fractions of the window."""
+        return Sides(*(0.0 if is_cut else side for side, is_cut in zip(self.way.air, self.cut, strict=True)))
+
+    @cached_property
+    def covered(self) -> Box | None:
+        """The box of what the product covers on its way, turned about its own middle; about the frame's: `stays_in`."""
+        if self.box is None or self.outline is None:
+            return self.box
+        return self._swept(self.box, self.outline, (self.outline.min(0) + self.outline.max(0)) / 2)
+
+    def stays_in(self, window: Box) -> bool:
+        """Whether the product stays in a window that turns: about its own middle, so what is far off shifts as well."""
+        if self.box is None or self.outline is None or not self.way.lean:
+            return True
+        (x0, y0, x1, y1), cut = window, self.cut
+        left, top, right, bottom = self._swept(self.box, self.outline, np.array([(x0 + x1) / 2, (y0 + y1) / 2]))
+        inside = left >= x0, top >= y0, right <= x1, bottom <= y1
+        return all(is_in or is_cut for is_in, is_cut in zip(inside, cut, strict=True))
+
+    def _swept(self, box: Box, outline: np.ndarray, middle: np.ndarray) -> Box:
+        swept = self.way.swept(outline, middle)
+        x0, y0, x1, y1 = (own if is_cut else far for own, far, is_cut in zip(box, swept, self.cut, strict=True))
+        return x0, y0, x1, y1
+
+    def spans(self, width: float) -> tuple[Span, Span] | tuple[None, None]:
+        """The product's extent in x and in y, with its way through a window of `width`."""
+        if self.covered is None:
+            return None, None
+        (x0, y0, x1, y1), t, height = self.covered, self.travel, width / self.aspect
+        return (x0 - t.left * width, x1 + t.right * width), (y0 - t.top * height, y1 + t.bottom * height)
+
+    @property
+    def widest(self) -> float:
+        """Width of the largest window inside the photo."""
+        return min(self.size[0], self.size[1] * self.aspect)
+
+    def widest_with(self, margins: Sides) -> float:
+        """Width of the largest window that leaves `margins` inside the photo."""
+        across, down = 1 + margins.left + margins.right, 1 + margins.top + margins.bottom
+        return min(self.size[0] / across, self.size[1] * self.aspect / down)
+
+    def needed(self, margins: Sides, air: float = AIR) -> float:
+        """Width of the smallest window that holds the product, its way and its air; 0 without a product.
+
+        A product that the photo cuts anyway may lose the margin there.
+        """
+        return max(self._lengths(margins, air))
+
+    def _lengths(self, margins: Sides, air: float) -> tuple[float, float]:
+        """The widths that windows need for the product's own width and for its height."""
+        if self.covered is None:
+            return 0.0, 0.0
+        sides, (left, top, right, bottom) = zip(margins, self.travel, self.cut, strict=True), self.covered
+        spared = [margin if is_cut else -max(air, travel) for margin, travel, is_cut in sides]
+        return (
+            (right - left) / (1 + spared[0] + spared[2]),
+            (bottom - top) / (1 + spared[1] + spared[3]) * self.aspect,
+        )
+
+    def beyond(self, window: Box) -> float:
+        """The share of a window that lies beyond the photo."""
+        (pw, ph), (x0, y0, x1, y1) = self.size, window
+        inside = max(0.0, min(x1, pw) - max(x0, 0.0)) * max(0.0, min(y1, ph) - max(y0, 0.0))
+        return 1 - inside / ((x1 - x0) * (y1 - y0))
+
+    def limit(self, margins: Sides) -> float:
+        """Width up to which a window need not reach past a product that the photo cuts on two opposite sides."""
+        (width, height), cut = self.size, self.cut
+        across = width / (1 + margins.left + margins.right) if cut.left and cut.right else np.inf
+        down = height / (1 + margins.top + margins.bottom) if cut.top and cut.bottom else np.inf
+        return float(min(across, down * self.aspect))
+
+
+def find_subject(
+    mask: np.ndarray | Box | None, size: tuple[int, int], aspect: float, *, may_be_cut: bool, may_leave_out: bool
+) -> Subject:
+    """`mask` is uint8 [H, W] of the photo's size, or the product's box, or None for no product. `may_leave_out`: small
+    islands, where the format does not hold them too.
+
+    Raises ValueError for a mask of another size.
+    """
+    if isinstance(mask, np.ndarray):
+        if mask.shape != (size[1], size[0]):
+            raise ValueError(f"The mask is {mask.shape[1]} x {mask.shape[0]}, the photo {size[0]} x {size[1]}.")
+        box = whole = _box_of(mask)
+        widest = min(size[0], size[1] * aspect)
+        if may_leave_out and whole and _needed(whole, aspect) > widest:
+            # Where it is small islands that do not fit, most likely mistakes of an automatic mask, a crop of the photo
+            # shows all that matters, with no backdrop made up around it.
+            main = _box_of(mask, _MAIN)
+            box = main if main and _needed(main, aspect) <= widest else whole
+        cut = _cut_sides(mask, box, size) if may_be_cut else Sides()
+        return Subject(size, aspect, box, cut, box != whole, box and _outline(mask, box))
+    return Subject(size, aspect, mask, _cut_sides(mask, mask, size) if may_be_cut else Sides(), outline=_corners(mask))
+
+
+def _needed(box: Box, aspect: float) -> float:
+    """Width of the smallest window that holds a box."""
+    return max(box[2] - box[0], (box[3] - box[1]) * aspect)
+
+
+def _box_of(mask: np.ndarray, of_largest: float = 0.0) -> Box | None:
+    """Around the islands that count; with `of_largest` only those of at least that share of the largest one."""
+    solid = (mask > _SOLID).view(np.uint8)
+    x, y, width, height = cv2.boundingRect(cv2.bitwise_and(solid, _without_specks(solid, of_largest)))
+    return (float(x), float(y), float(x + width), float(y + height)) if width else None
+
+
+def _outline(mask: np.ndarray, box: Box) -> np.ndarray:
+    """The hull of what is solid inside a box: the first and the last solid pixel of each row decide it."""
+    x0, y0, x1, y1 = (round(end) for end in box)
+    solid = mask[y0:y1, x0:x1] > _SOLID
+    rows = np.flatnonzero(solid.any(1))
+    first, last = solid[rows].argmax(1), solid.shape[1] - solid[rows, ::-1].argmax(1)
+    ends = [np.stack([x, y], -1) for x in (first, last) for y in (rows, rows + 1)]
+    hull = cv2.convexHull(np.concatenate(ends).astype(np.float32))
+    return np.asarray(hull[:, 0] + (x0, y0), float)
+
+
+def _corners(box: Box | None) -> np.ndarray | None:
+    return None if box is None else np.array([[x, y] for x in (box[0], box[2]) for y in (box[1], box[3])], float)
+
+
+def _without_specks(solid: np.ndarray, of_largest: float) -> np.ndarray:
+    """1 around the islands of `solid` that count, uint8 [H, W]. On a coarse grid, since forms ask at every turn."""
+    height, width = solid.shape
+    scale = min(1.0, _CELLS / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    cells = (cv2.resize(solid * np.uint8(255), size, interpolation=cv2.INTER_AREA) > 0).view(np.uint8)  # thin parts too
+    _, labels, islands, _ = cv2.connectedComponentsWithStats(cells)
+    area = islands[:, cv2.CC_STAT_AREA]
+    least = max(_SPECK * area[1:].sum(), of_largest * area[1:].max(initial=0))
+    counts = (area >= least).astype(np.uint8)
+    counts[0] = 0
+    near = cv2.dilate(counts[labels], np.ones((3, 3), np.uint8))
+    return cv2.resize(near, (width, height), interpolation=cv2.INTER_NEAREST)
+
+
+def _cut_sides(mask: np.ndarray | Box | None, box: Box | None, size: tuple[int, int]) -> Sides:
+    """Sides where the product runs into the photo's border along more than a touch."""
+    if box is None:
+        return Sides()
+    (width, height), (left, top, right, bottom) = size, box
+    near_x, near_y = max(1, round(_CUT * width)), max(1, round(_CUT * height))
+    flags = Sides(left < near_x, top < near_y, right > width - near_x, bottom > height - near_y)
+    if not isinstance(mask, np.ndarray):
+        return flags
+    strips = mask[:, :near_x], mask[:near_y].T, mask[:, -near_x:], mask[-near_y:].T
+    lengths = bottom - top, right - left, bottom - top, right - left
+    contact = [(strip > _SOLID).any(1).sum() > 0.1 * length for strip, length in zip(strips, lengths, strict=True)]
+    return Sides(*(bool(flag and touches) for flag, touches in zip(flags, contact, strict=True)))
