@@ -21,7 +21,11 @@ def fit_inside(subject: Subject, margins: Sides) -> Box | None:
         left, top, right, bottom = subject.covered
         rooms = left, top * aspect, pw - right, (ph - bottom) * aspect
         for room, margin, travel, is_cut in zip(rooms, margins, subject.travel, subject.cut, strict=True):
-            if (margin or travel) and not is_cut:
+            if is_cut:
+                continue
+            if room < 0:  # its own motion alone takes it past the photo
+                return None
+            if margin or travel:
                 width = min(width, room / (margin + max(AIR, travel)))
     if width < (1 - _MORE_CROP) * widest or width < subject.needed(margins):
         return None

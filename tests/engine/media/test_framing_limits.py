@@ -1,5 +1,7 @@
 """Where not everything fits: what is given up, in which order, and that it is told."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from engine.media.framing import Framing, plan_framing
@@ -54,3 +56,12 @@ def test_a_way_that_no_window_holds_leaves_the_product_in_the_first_frame() -> N
     for move in ("tilt-up", "tilt-down"):
         framing = plan_framing(TALL, (0.0, 350.0, 1000.0, 1330.0), "1:1", camera(move), background="plain")
         assert "product_at_border" in codes(framing) and holds(framing, (0, 350, 1000, 1330))
+
+
+@pytest.mark.parametrize(("right", "leaves"), [(1580.0, True), (1400.0, False)])
+def test_a_turn_before_a_still_camera_is_not_let_out_of_the_photo(right: float, leaves: bool) -> None:
+    turn = SimpleNamespace(motion="turn", strength=1.0)
+    framing = plan_framing((1600, 1600), (600, 400, right, 1200), "1:1", camera("static"), motion=turn)
+
+    assert framing.window[2] >= right + 0.07 * (right - 600) - 1e-6
+    assert codes(framing) == ({"photo_extended"} if leaves else set())
