@@ -4,11 +4,9 @@ Main path, in the order a generation takes it:
 
     photo   = open_photo(path)                                    # photo.py: hostile files end here, as MediaError
     kind    = background_kind(photo, mask)                        # framing.py
-    framing = plan_framing(photo.size, mask, "9:16", camera, background=kind, motion=motion)
-                                                                  # and subject.py, travel.py, windows.py: what, where to
+    framing = plan_framing(photo.size, mask, "9:16", camera, background=kind, motion=motion)  # subject.py, windows.py
     layers  = build_layers(photo, mask, framing, (1080, 1920))    # layers.py: canvas, alpha, plate behind the product
-    fields, scale = fit_to_canvas(fields, framing, layers.window_mask())
-                                                                  # fields.py: no border shows, no product leaves
+    fields, scale = fit_to_canvas(fields, framing, layers.window_mask())  # fields.py: no border shows, product stays
     render_video(layers, fields, out, fps=24, frames=120)         # video.py, drawing with compose.py
 
 To change how a frame looks, read `compose.py` (each frame), `plate.py` (what is behind the product, once a clip) and

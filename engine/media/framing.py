@@ -2,6 +2,7 @@
 
 The order is fixed: real pixels around the window first; a plain or transparent background is continued instead; only
 then is the move made smaller, never below half; last, the photo is softly continued (see `continuation`), and said.
+For a product that no window in the photo holds, the move gets smaller until at most a quarter of the window is made up.
 The product is never cropped, neither at first nor where the move carries it (see `travel`), except where the photo
 itself cuts it.
 """
@@ -195,21 +196,27 @@ def _frame_whole(move: _Move, *, continued: bool) -> Framing | None:
 
 def _frame_beyond(subject: Subject, moves: list[_Move]) -> Framing:
     """The product fits into no window inside the photo: what is lacking is made up. Before that becomes a large part of
-    the picture, a product that the photo cuts loses a little more there.
+    the picture the move gets smaller, and then a product that the photo cuts loses a little more there.
     """
-    move = moves[0]
-    whole = _frame_whole(move, continued=False)
+    for move in moves:
+        framing = _frame_whole(move, continued=False)
+        if framing and subject.beyond(framing.window) <= _MUCH_MADE_UP:
+            return _at_scale(framing, move.scale)
+    last = moves[-1]
+    whole = _frame_whole(last, continued=False)
     if whole is None:
         return _frame_growing(subject, moves, continued=False)
-    framing = whole
+    framings = [whole]
     for share in np.linspace(0.0, _MORE_OF_CUT, 11)[1:]:
-        if subject.beyond(framing.window) <= _MUCH_MADE_UP:
-            break
-        less = replace(move, subject=move.subject.cropped(float(share), move.margins))
-        framing = _frame_whole(less, continued=False) or framing
-    if subject.beyond(framing.window) >= subject.beyond(whole.window):
-        return whole
-    return replace(framing, notices=(*framing.notices, _CROPPED))
+        less = replace(last, subject=last.subject.cropped(float(share), last.margins))
+        framings.append(_frame_whole(less, continued=False) or whole)
+    # The smallest crop that is enough, or that gains all there is to gain: the other axis may limit what it does.
+    made_up = [subject.beyond(framing.window) for framing in framings]
+    first = int(np.argmax(np.array(made_up) <= max(_MUCH_MADE_UP, min(made_up) + 0.001)))
+    framing = framings[first]
+    if first:
+        framing = replace(framing, notices=(*framing.notices, _CROPPED))
+    return _at_scale(framing, last.scale)
 
 
 def _frame_tight(move: _Move) -> Framing:

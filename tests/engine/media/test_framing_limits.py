@@ -65,3 +65,48 @@ def test_a_turn_before_a_still_camera_is_not_let_out_of_the_photo(right: float, 
 
     assert framing.window[2] >= right + 0.07 * (right - 600) - 1e-6
     assert codes(framing) == ({"photo_extended"} if leaves else set())
+
+
+def made_up(framing: Framing, size: tuple[int, int]) -> float:
+    (x0, y0, x1, y1), (width, height) = framing.window, size
+    inside = (min(x1, width) - max(x0, 0)) * (min(y1, height) - max(y0, 0))
+    return 1 - inside / ((x1 - x0) * (y1 - y0))
+
+
+def test_the_move_gets_smaller_before_more_than_a_quarter_of_the_picture_is_made_up() -> None:
+    def plan(length: float, strength: float = 1.0) -> Framing:
+        box = (500 - length / 2, 200.0, 500 + length / 2, 800.0)  # wider than any 9:16 window in the photo
+        return plan_framing((1000, 1000), box, "9:16", camera("dolly-in", strength))
+
+    little, more, most = plan(565), plan(600), plan(800)
+
+    assert little.strength_scale > more.strength_scale > most.strength_scale == 0.5
+    assert 0.24 < made_up(more, (1000, 1000)) <= 0.25 < made_up(most, (1000, 1000))
+    for framing in (more, most):
+        assert codes(framing) == {"photo_extended", "strength_reduced"}
+    weak = plan(600, 0.5)
+    assert weak.strength_scale == 1 and made_up(weak, (1000, 1000)) < 0.25, "the control: little is made up for this"
+    assert codes(weak) == {"photo_extended"}
+
+
+def test_a_cut_product_loses_more_only_after_the_move_was_made_smaller() -> None:
+    size = (1200, 900)
+
+    def lost(width: float, move: str) -> tuple[float, Framing]:
+        framing = plan_framing(size, (0.0, 260.0, width, 900.0), "9:16", camera(move))  # cut left and at the bottom
+        return framing.window[0] / width, framing
+
+    share, framing = lost(640, "dolly-in")
+    assert 0 < share < 0.03 and framing.strength_scale == 0.5
+    assert codes(framing) == {"photo_extended", "product_cropped", "strength_reduced"}
+    assert "product_cropped" not in codes(lost(600, "dolly-in")[1]), "the control: half the move is enough"
+    assert lost(640, "static")[0] == 0 and codes(lost(640, "static")[1]) == {"photo_extended"}
+
+
+def test_no_more_is_cropped_than_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its width, cut on the left, decides the window until its height does, which no crop makes less."""
+    monkeypatch.setattr("engine.media.framing._MUCH_MADE_UP", 0.02)  # out of reach: 0.03 is the least
+    framing = plan_framing((2000, 1000), (0.0, 5.0, 600.0, 995.0), "9:16", camera("static"))
+
+    assert made_up(framing, (2000, 1000)) == pytest.approx(0.03, abs=0.002)
+    assert 0 < framing.window[0] <= 0.075 * 600 + 1e-6 and "product_cropped" in codes(framing)
