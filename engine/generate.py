@@ -31,7 +31,8 @@ from engine.media.colour import to_rgb
 from engine.media.fields import MotionFields
 from engine.media.framing import background_kind, plan_framing
 from engine.media.layers import Layers, build_layers, shrink
-from engine.media.photo import Photo, open_mask, open_photo
+from engine.media.masks import read_mask
+from engine.media.photo import Photo, open_photo
 from engine.media.steady import in_one_piece, moves_flat, without_stains
 from engine.media.video import render_video
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
@@ -44,7 +45,6 @@ from engine.weights import check_parts, load_model
 
 PHOTOS = 16  # as the models see them, that are kept: below half a MB each
 Look = Callable[[], MotionFields]  # decodes what is denoised so far
-_SAME_SHAPE = 0.01  # by which the aspects of a mask and its photo may differ
 FITTED_NOTICE = 0.97  # a motion that had to be made smaller than this share of what was announced is told
 
 
@@ -299,26 +299,6 @@ def picture_tensor(layers: Layers, format: str) -> Tensor:
     picture = np.concatenate([rgb, alpha[..., None]], -1).astype(np.float32) / 255
     picture[..., :3] = picture[..., :3] * 2 - 1
     return torch.from_numpy(picture).permute(2, 0, 1)[None].contiguous()
-
-
-def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """A mask picture (see `open_mask`) as uint8 [H, W] of `size` (width, height).
-
-    Raises ValueError for a mask of another shape than the photo, MediaError for one that cannot be read.
-    """
-    mask = open_mask(path)
-    (width, height), (across, down) = size, (mask.shape[1], mask.shape[0])
-    # A small mask's sides are rounded to whole pixels: half of one each makes no other shape.
-    if abs(across * height - down * width) > max(_SAME_SHAPE * across * height, (width + height) / 2):
-        raise ValueError(
-            f"The mask is {across} x {down}, but the photo {width} x {height}: it has to be of the photo's own shape, "
-            "as the photo is shown upright."
-        )
-    if (across, down) == size:
-        return mask
-    # Averaged where it is made smaller: single pixels out of a large mask would leave thin parts out.
-    smaller = across > width or down > height
-    return cv2.resize(mask, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
 
 def _motion_fields(fields_CThw: np.ndarray, plate: np.ndarray) -> MotionFields:

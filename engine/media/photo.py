@@ -62,7 +62,7 @@ def open_photo(path: str | os.PathLike[str]) -> Photo:
     EXIF orientation is applied, colours are converted to sRGB. MediaError codes: not_an_image, unsupported_type,
     unreadable, truncated, too_many_pixels, too_small, animated, empty (nothing but transparency).
     """
-    image = _decode(Path(path))
+    image = decode(Path(path))
     if image.mode == "RGB":
         return Photo(np.asarray(image))
     rgba = np.asarray(image)
@@ -71,48 +71,11 @@ def open_photo(path: str | os.PathLike[str]) -> Photo:
         raise MediaError("empty", "The picture is fully transparent: there is nothing to show.")
     backdrop = _choose_backdrop(rgba)
     rgb = _flatten(rgba, backdrop)
-    if (alpha < 128).mean() < _TRANSPARENT_SHARE:
-        return Photo(rgb)
-    return Photo(rgb, alpha, backdrop)
+    return Photo(rgb, alpha, backdrop) if is_cut_out(alpha) else Photo(rgb)
 
 
-def open_mask(path: str | os.PathLike[str]) -> np.ndarray:
-    """A mask picture as uint8 [H, W], upright: its alpha where any of it is see-through, else its brightness.
-
-    An editor that writes a white shape on opaque black as RGBA means the shape and not its opacity. Unlike a photo a
-    mask may be empty. MediaError codes as `open_photo`, but for empty.
-    """
-    image = _decode(Path(path))
-    alpha = np.asarray(image.getchannel("A")) if image.mode == "RGBA" else None
-    if alpha is not None and alpha.min() < 255:
-        return np.ascontiguousarray(alpha)
-    return np.asarray(image.convert("L"))
-
-
-def clean_image(src: str | os.PathLike[str], dst: str | os.PathLike[str]) -> ImageInfo:
-    """Re-encode an uploaded picture to `dst`, dropping all metadata: JPEG when opaque, PNG when it has transparency.
-
-    `dst` appears complete or not at all. Raises MediaError like `open_photo`, and disk_full.
-    """
-    image = _decode(Path(src))
-    alpha = image.getchannel("A") if image.mode == "RGBA" else None
-    opaque = alpha is None or np.asarray(alpha).min() == 255
-    clean = Image.new("RGB" if opaque else "RGBA", image.size)
-    clean.paste(image.convert("RGB") if opaque else image)
-    if alpha is not None and np.asarray(alpha).max() <= 8:
-        raise MediaError("empty", "The picture is fully transparent: there is nothing to show.")
-    encoded = io.BytesIO()
-    if opaque:
-        clean.save(encoded, "JPEG", quality=95, subsampling=0)
-    else:
-        clean.save(encoded, "PNG", compress_level=4)
-    _write_whole(Path(dst), encoded.getvalue())
-    kind = "image/jpeg" if opaque else "image/png"
-    return ImageInfo(image.width, image.height, kind, not opaque, len(encoded.getvalue()))
-
-
-def _decode(path: Path) -> Image.Image:
-    """An upright sRGB image in mode RGB or RGBA."""
+def decode(path: Path) -> Image.Image:
+    """An upright sRGB image in mode RGB or RGBA. Raises MediaError like `open_photo`, but for empty."""
     with _open(path) as file:
         _check_type(file.read(32))
         file.seek(0)
@@ -129,6 +92,33 @@ def _decode(path: Path) -> Image.Image:
         except Exception as error:  # decoders raise anything on hostile bytes: OSError, SyntaxError, struct.error ...
             raise MediaError("truncated", "The picture is damaged or incomplete. Export it again and retry.") from error
     return _to_srgb(_upright(image))
+
+
+def is_cut_out(alpha: np.ndarray) -> bool:
+    """Whether so much of a picture is see-through that its shape is meant by it."""
+    return bool((alpha < 128).mean() >= _TRANSPARENT_SHARE)
+
+
+def clean_image(src: str | os.PathLike[str], dst: str | os.PathLike[str]) -> ImageInfo:
+    """Re-encode an uploaded picture to `dst`, dropping all metadata: JPEG when opaque, PNG when it has transparency.
+
+    `dst` appears complete or not at all. Raises MediaError like `open_photo`, and disk_full.
+    """
+    image = decode(Path(src))
+    alpha = image.getchannel("A") if image.mode == "RGBA" else None
+    opaque = alpha is None or np.asarray(alpha).min() == 255
+    clean = Image.new("RGB" if opaque else "RGBA", image.size)
+    clean.paste(image.convert("RGB") if opaque else image)
+    if alpha is not None and np.asarray(alpha).max() <= 8:
+        raise MediaError("empty", "The picture is fully transparent: there is nothing to show.")
+    encoded = io.BytesIO()
+    if opaque:
+        clean.save(encoded, "JPEG", quality=95, subsampling=0)
+    else:
+        clean.save(encoded, "PNG", compress_level=4)
+    _write_whole(Path(dst), encoded.getvalue())
+    kind = "image/jpeg" if opaque else "image/png"
+    return ImageInfo(image.width, image.height, kind, not opaque, len(encoded.getvalue()))
 
 
 def _open(path: Path) -> BinaryIO:

@@ -18,8 +18,9 @@ from engine.conditions import CAMERA_IDS, SUBJECT_IDS
 from engine.denoise import USUAL_STRENGTH
 from engine.events import Canceled, Notice
 from engine.film import Task
-from engine.generate import Engine, Prepared, read_mask
+from engine.generate import Engine, Prepared
 from engine.media.fields import MotionFields
+from engine.media.masks import read_mask
 from engine.requests import Camera, ImageToVideo, Subject
 from tests.engine.media.pictures import make_fields, make_shot
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.generate import read_mask
+from engine.media.masks import read_mask
 
 
 def saved(path: Path, mask: np.ndarray) -> Path:

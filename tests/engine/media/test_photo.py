@@ -12,7 +12,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from engine.media.errors import MediaError
-from engine.media.photo import clean_image, open_mask, open_photo
+from engine.media.masks import open_mask
+from engine.media.photo import clean_image, open_photo
 from tests.engine.media.pictures import make_shot
 
 RED = (200, 40, 30)
@@ -206,6 +207,19 @@ def test_a_mask_is_read_by_its_alpha_or_by_its_brightness(save, mode: str, groun
     assert not open_mask(save(empty)).any()
 
 
+@pytest.mark.parametrize(("soft", "by_alpha"), [(1, False), (5, False), (40, True)])
+def test_a_few_soft_pixels_do_not_make_a_masks_opacity_its_shape(save, soft: int, by_alpha: bool) -> None:
+    """What an editor leaves where a layer was antialiased: the shape is still the white one."""
+    pixels = np.zeros((48, 64, 4), np.uint8)
+    pixels[..., 3] = 255
+    pixels[8:40, 16:48] = 255
+    pixels[0, :soft, 3] = 254
+    assert np.array_equal(open_mask(save(encoded(Image.fromarray(pixels), "PNG"))), pixels[..., 0])
+    pixels[0, :soft, 3] = 0
+    read = open_mask(save(encoded(Image.fromarray(pixels), "PNG")))
+    assert np.array_equal(read, pixels[..., 3 if by_alpha else 0]), "the control: a part that is cut out is meant"
+
+
 def test_an_empty_mask_is_no_mistake_where_an_empty_photo_is(save) -> None:
     empty = save(encoded(Image.new("RGBA", (64, 48), (255, 255, 255, 0)), "PNG"))
     assert not open_mask(empty).any()
@@ -276,6 +290,7 @@ def test_clean_image_keeps_alpha_as_png(save, tmp_path: Path) -> None:
 WITH_LITTLE_DISK = """
 import resource, signal, sys
 from engine.media.errors import MediaError
+from engine.media.masks import open_mask
 from engine.media.photo import clean_image
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
