@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-import numpy as np
 from PIL import Image
 
 from engine.media.errors import MediaError
+from engine.media.masks import open_mask
 from engine.media.photo import ImageInfo, clean_image, open_photo
 from studio.assets import files
 from studio.media import CONTENT_TYPES, file_name
@@ -66,11 +66,10 @@ def _clean(upload: Path, draft: Path) -> tuple[Path, ImageInfo]:
 def store_painted_mask(upload: Path, workspace_id: UUID, asset_id: UUID, width: int, height: int) -> str:
     """Store a painted mask as 8-bit gray in the photo's size; its stored name.
 
-    White is product. A picture with transparency counts by its transparency. Raises MediaError.
+    White is product, or what is opaque in a picture that is cut out. It may be empty. Raises MediaError.
     """
     with files.draft_folder() as draft, DECODING:
-        painted = open_photo(upload)
-        gray = _to_gray(painted.rgb) if painted.alpha is None else painted.alpha
+        gray = open_mask(upload)
         _require_aspect(gray.shape[1], gray.shape[0], width, height)
         mask = Image.fromarray(gray, "L")
         if mask.size != (width, height):
@@ -83,10 +82,6 @@ def write_thumbnail(picture: Image.Image, thumbnail: Path) -> None:
     """Write a WebP of at most 480 pixels a side."""
     picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     picture.save(thumbnail, "WEBP", quality=82)
-
-
-def _to_gray(rgb: np.ndarray) -> np.ndarray:
-    return np.asarray(Image.fromarray(rgb).convert("L"))
 
 
 def _require_aspect(width: int, height: int, photo_width: int, photo_height: int) -> None:

@@ -68,6 +68,17 @@ def test_a_painted_mask_is_gray_and_of_the_photos_size(api: Api) -> None:
     assert (mask["state"], mask["source"], mask["job"]) == ("ready", "brush", None)
 
 
+@pytest.mark.parametrize("how", ["transparent", "black"])
+def test_a_painted_mask_may_be_empty(api: Api, how: str) -> None:
+    """Whoever rubs all of the brush out says that there is no product; the framing tells what follows."""
+    asset = api.photo()
+    empty = {"transparent": Image.new("RGBA", (320, 240), (255, 255, 255, 0)), "black": Image.new("L", (320, 240))}[how]
+    answer = api.put(f"/assets/{asset['id']}/mask", encoded(empty, "PNG"))
+    assert (answer.status_code, answer.json()["mask"]["source"]) == (200, "brush")
+    with Image.open(path_of(Asset.objects.get().mask_file)) as stored:
+        assert (stored.mode, stored.getextrema()) == ("L", (0, 0))
+
+
 def test_a_painted_mask_stays_when_the_search_ends_later(api: Api, tmp_path: Path) -> None:
     asset = api.photo()
     job = claim(new_id(), "media")
