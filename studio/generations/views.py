@@ -27,7 +27,7 @@ KIND = "image_to_video"
 
 class NewFramingSerializer(serializers.Serializer[Any]):
     asset_id = serializers.UUIDField()
-    settings = serializers.DictField(help_text="As for a job; format, camera and prompt decide.")
+    settings = serializers.DictField(help_text="As for a job; format, camera, subject motion and prompt decide.")
 
 
 class FramingSerializer(serializers.Serializer[Any]):

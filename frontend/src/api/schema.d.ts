@@ -606,7 +606,7 @@ export interface components {
         NewFramingRequest: {
             /** Format: uuid */
             asset_id: string;
-            /** @description As for a job; format, camera and prompt decide. */
+            /** @description As for a job; format, camera, subject motion and prompt decide. */
             settings: {
                 [key: string]: unknown;
             };

@@ -47,8 +47,13 @@ describe("the settings of a finished video", () => {
     for (const applied_strength of [0.5, { camera: 0.5 }]) {
       const told = rows(pan, { ...used, camera: pan.camera, applied_strength });
       expect(told["Camera move"]).toBe("Pan left, 80 %");
-      expect(told["Camera moved at"]).toContain("50 % instead of 80 %");
+      expect(told["Camera moved at"]).toBe(
+        "50 % instead of 80 %, so that no edge shows and the product stays in the picture",
+      );
     }
+    const still = { ...asked, camera: { move: "static", strength: 0.6 } };
+    const shortened = { ...used, camera: still.camera, applied_strength: 0.36 };
+    expect(rows(still, shortened)).not.toHaveProperty("Camera moved at");
     expect(rows(pan, { ...used, applied_strength: 0.8 })).not.toHaveProperty("Camera moved at");
     expect(rows(asked, { ...used, applied_strength: null })).not.toHaveProperty("Camera moved at");
   });

@@ -25,13 +25,14 @@ function decider(used: Values, what: string): string {
   return by === undefined ? "" : (DECIDERS[by] ?? by);
 }
 
-/** Only where framing took something from what was asked. */
+/** Only where framing took something from what was asked; a still camera has no move to be reduced. */
 function reduced(asked: Values, used: Values): string {
+  if (readField<string | undefined>(asked, "camera.move") === "static") return "";
   const wanted = readField<number | undefined>(asked, "camera.strength");
   const told = used.applied_strength;
   const applied = typeof told === "number" ? told : readField<unknown>(used, "applied_strength.camera");
   if (typeof applied !== "number" || wanted === undefined || wanted - applied < 0.005) return "";
-  return `${percent(applied)} instead of ${percent(wanted)}, so that no edge shows`;
+  return `${percent(applied)} instead of ${percent(wanted)}, so that no edge shows and the product stays in the picture`;
 }
 
 function understood(used: Values): string {
