@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.clock import Clock, OnEvent
 from engine.events import Canceled, Notice, Preview
 from engine.media.compose import preview_jpeg
-from engine.media.fields import MotionFields, fit_to_canvas
+from engine.media.fields import MotionFields, fit_to_canvas, share_that_keeps
 from engine.media.framing import Framing
 from engine.media.layers import Layers
 from engine.requests import Camera, ImageToVideo
@@ -56,6 +56,14 @@ class Prepared:
         if self.camera.move == "auto" and self.framing.strength_scale < 1:
             fields = fields.scaled(self.framing.strength_scale)
         return fit_to_canvas(fields, self.framing, self.layers.window_mask() if any(self.framing.keeps) else None)
+
+    def share_kept(self, made: MotionFields) -> float:
+        """How much of a motion that was made to fit leaves the product in the picture: below 1 where half of what was
+        asked, which is always left, takes it out.
+        """
+        if not any(self.framing.keeps):
+            return 1.0
+        return share_that_keeps(made.product_flow, self.layers.window_mask(), self.framing)
 
 
 @dataclass(frozen=True)

@@ -143,9 +143,12 @@ class Engine:
         task, prepared, clock = film.task, film.prepared, film.clock
         assert film.fields is not None
         made, fitted = prepared.fit(film.fields)
-        if fitted < FITTED_NOTICE:
-            prepared.notices.append(_fitted(fitted))
-            task.on_event(prepared.notices[-1])
+        told = [_fitted(fitted)] if fitted < FITTED_NOTICE else []
+        if prepared.share_kept(made) < FITTED_NOTICE:
+            told.append(_LEAVES)
+        for notice in told:
+            prepared.notices.append(notice)
+            task.on_event(notice)
         clock.enter("render", task.request.frames)
         render_video(
             prepared.layers,
@@ -335,3 +338,10 @@ def _fitted(factor: float) -> Notice:
         "The motion would have shown what lies beyond the photo, or taken the product out of the picture: it was made "
         f"{round(factor * 100)} % as large.",
     )
+
+
+_LEAVES = Notice(
+    "product_leaves",
+    "At least half of the motion is always left, and that takes the product past the edge of the picture. Choose a "
+    "weaker motion, or another format.",
+)

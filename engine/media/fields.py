@@ -93,7 +93,7 @@ def fit_to_canvas(
     """
     sides = _sides(framing)
     fits = min(_share_that_fits(fields, "scene", side) for side in sides)
-    kept = 1.0 if product is None else _share_that_keeps(fields.product_flow, product, framing)
+    kept = 1.0 if product is None else share_that_keeps(fields.product_flow, product, framing)
     factor = min(1.0, max(min(fits, kept), MIN_SCALE / framing.strength_scale))
     fitted = fields if factor == 1.0 else fields.scaled(factor)
     for side, runs_on in zip(sides, framing.cut, strict=True):
@@ -102,6 +102,33 @@ def fit_to_canvas(
         if runs_on and _share_that_fits(fitted, "product", side) < 1.0:
             fitted = replace(fitted, product_flow=_hold_back(fitted.product_flow, side))
     return fitted, factor
+
+
+def share_that_keeps(flow: np.ndarray, product: np.ndarray, framing: Framing) -> float:
+    """The largest factor, at most 1, by which no border of the window that keeps the product in shows any of it.
+
+    What a border shows goes from the border itself along the flow, farther with the factor: the product is still inside
+    as long as none of these ways has met it.
+    """
+    height, width = flow.shape[1:3]
+    scale = min(1.0, _SEEN / max(product.shape))
+    size = max(1, round(product.shape[1] * scale)), max(1, round(product.shape[0] * scale))
+    solid = cv2.resize(product, size, interpolation=cv2.INTER_AREA)
+    grid = np.stack(np.meshgrid(_border_places(width + 2), _border_places(height + 2)), -1)
+    ways = np.stack([_with_borders(_combine(weights, flow)) for weights in _between(len(flow))])
+    shares = np.linspace(0.0, 1.0, _SHARES)
+    fits = 1.0
+    for keeps, border, way in zip(framing.keeps, _borders(grid), _borders(ways), strict=True):
+        if not keeps:
+            continue
+        place = ((border + shares[:, None, None, None] * way) * size - 0.5).astype(np.float32)
+        seen = cv2.remap(solid, place.reshape(_SHARES, -1, 2), _NO_MAP, cv2.INTER_LINEAR) > _SOLID
+        at_first = np.ascontiguousarray(place[0].reshape(1, -1, 2))  # what crosses the border in the photo already
+        seen &= cv2.remap(solid, at_first, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) <= _SOLID
+        met = seen.any(1)
+        if met.any():
+            fits = min(fits, float(shares[max(0, int(met.argmax()) - 1)]))
+    return fits
 
 
 def extrapolate(grid: np.ndarray, cells: int) -> np.ndarray:
@@ -183,33 +210,6 @@ def _share_that_fits(fields: MotionFields, layer: Literal["scene", "product"], s
     way = side.way_out(_border_places(outward.shape[1 - side.axis]))[..., None]
     over = outward > way
     return float((np.broadcast_to(way, outward.shape)[over] / outward[over]).min()) if over.any() else 1.0
-
-
-def _share_that_keeps(flow: np.ndarray, product: np.ndarray, framing: Framing) -> float:
-    """The largest factor, at most 1, by which no border of the window that keeps the product in shows any of it.
-
-    What a border shows goes from the border itself along the flow, farther with the factor: the product is still inside
-    as long as none of these ways has met it.
-    """
-    height, width = flow.shape[1:3]
-    scale = min(1.0, _SEEN / max(product.shape))
-    size = max(1, round(product.shape[1] * scale)), max(1, round(product.shape[0] * scale))
-    solid = cv2.resize(product, size, interpolation=cv2.INTER_AREA)
-    grid = np.stack(np.meshgrid(_border_places(width + 2), _border_places(height + 2)), -1)
-    ways = np.stack([_with_borders(_combine(weights, flow)) for weights in _between(len(flow))])
-    shares = np.linspace(0.0, 1.0, _SHARES)
-    fits = 1.0
-    for keeps, border, way in zip(framing.keeps, _borders(grid), _borders(ways), strict=True):
-        if not keeps:
-            continue
-        place = ((border + shares[:, None, None, None] * way) * size - 0.5).astype(np.float32)
-        seen = cv2.remap(solid, place.reshape(_SHARES, -1, 2), _NO_MAP, cv2.INTER_LINEAR) > _SOLID
-        at_first = np.ascontiguousarray(place[0].reshape(1, -1, 2))  # what crosses the border in the photo already
-        seen &= cv2.remap(solid, at_first, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) <= _SOLID
-        met = seen.any(1)
-        if met.any():
-            fits = min(fits, float(shares[max(0, int(met.argmax()) - 1)]))
-    return fits
 
 
 def _borders(values: np.ndarray) -> tuple[np.ndarray, ...]:

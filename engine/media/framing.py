@@ -304,7 +304,8 @@ def _off_smooth(small: np.ndarray, free: np.ndarray) -> np.ndarray:
 def _reduced(scale: float) -> Notice:
     return Notice(
         "strength_reduced",
-        f"There is little room around the product: the camera moves at {round(scale * 100)} % of the asked strength.",
+        "There is little room around the product: the camera moves "
+        f"{round(scale * 100)} % as far as it otherwise would.",
     )
 
 

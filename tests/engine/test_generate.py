@@ -106,6 +106,19 @@ def test_a_motion_that_had_to_be_made_smaller_is_told(
     assert made.settings["applied_strength"] >= 0.5 and made.settings["camera"]["strength"] == 1.0
 
 
+@pytest.mark.parametrize(("amount", "leaves"), [(0.06, False), (0.9, True)])
+def test_a_product_that_leaves_at_half_the_motion_too_is_told(
+    engine: Engine, shot: tuple[Path, Path], tmp_path: Path, monkeypatch, filmed, amount: float, leaves: bool
+) -> None:
+    monkeypatch.setattr(engine, "denoise", lambda *asked: (f for f in [make_fields("pan", amount=-amount)]))
+    request = ImageToVideo(**SHORT, camera=Camera(move="static", strength=1.0))  # the product goes left
+
+    made = engine.generate(request, shot[0], tmp_path / "a.mp4", mask=shot[1])
+
+    told = {notice.code for notice in made.notices}
+    assert "motion_fitted" in told and ("product_leaves" in told) == leaves
+
+
 def test_a_move_left_to_the_model_is_shortened_by_what_was_announced(engine: Engine) -> None:
     framing = SimpleNamespace(strength_scale=0.5, room=((1, 1), (1, 1)), cut=(0, 0, 0, 0), keeps=(0, 0, 0, 0))
     fields = make_fields("pan", amount=0.1)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from engine.media.fields import fit_to_canvas
+from engine.media.fields import fit_to_canvas, share_that_keeps
 from engine.media.framing import ASPECTS, MOVE_MARGINS, NOTHING, Framing, plan_framing
 from engine.media.subject import Sides, Subject
 from tests.engine.media.pictures import camera, make_fields
@@ -161,8 +161,11 @@ def test_a_product_that_would_leave_the_window_makes_the_move_smaller() -> None:
 
 def test_the_last_check_leaves_half_of_the_move_too() -> None:
     fields = make_fields("pan", amount=0.2)
-    assert fit_to_canvas(fields, WINDOW, product(30, 88))[1] == 0.5
+    half, factor = fit_to_canvas(fields, WINDOW, product(30, 88))
+    assert factor == 0.5 and share_that_keeps(half.product_flow, product(30, 88), WINDOW) < 0.5, "it still leaves"
     assert fit_to_canvas(fields, replace(WINDOW, strength_scale=0.5), product(30, 88))[1] == 1.0
+    fits, factor = fit_to_canvas(fields, WINDOW, product(30, 75))
+    assert factor < 1 and share_that_keeps(fits.product_flow, product(30, 75), WINDOW) > 0.97, "the control"
 
 
 def test_a_product_that_leaves_only_half_way_is_seen() -> None:
