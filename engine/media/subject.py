@@ -17,6 +17,7 @@ _CUT = 0.004  # of the photo's side: a product this near to the border is taken 
 _SOLID = 127
 _CELLS = 512  # of the coarse grid along the long side, on which islands are told apart
 _SPECK = 0.005  # of the product's area: smaller islands of an automatic mask are mistakes, and decide no framing
+_STRIP = 256  # rows that are looked at together
 _MAIN = 0.25  # of the largest island: what is smaller may be left out of a format that it would not fit
 
 
@@ -208,12 +209,14 @@ def _box_of(mask: np.ndarray, of_largest: float = 0.0) -> Box | None:
 def _outline(mask: np.ndarray, box: Box) -> np.ndarray:
     """The hull of what is solid inside a box: the first and the last solid pixel of each row decide it."""
     x0, y0, x1, y1 = (round(end) for end in box)
-    solid = mask[y0:y1, x0:x1] > _SOLID
-    rows = np.flatnonzero(solid.any(1))
-    first, last = solid[rows].argmax(1), solid.shape[1] - solid[rows, ::-1].argmax(1)
-    ends = [np.stack([x, y], -1) for x in (first, last) for y in (rows, rows + 1)]
+    ends = []
+    for top in range(y0, y1, _STRIP):  # a whole copy of a 100-megapixel mask would be large
+        solid = mask[top : min(top + _STRIP, y1), x0:x1] > _SOLID
+        rows = np.flatnonzero(solid.any(1))
+        first, last = solid[rows].argmax(1), solid.shape[1] - solid[rows, ::-1].argmax(1)
+        ends += [np.stack([x, top + y], -1) for x in (first, last) for y in (rows, rows + 1)]
     hull = cv2.convexHull(np.concatenate(ends).astype(np.float32))
-    return np.asarray(hull[:, 0] + (x0, y0), float)
+    return np.asarray(hull[:, 0] + (x0, 0), float)
 
 
 def _corners(box: Box | None) -> np.ndarray | None:
