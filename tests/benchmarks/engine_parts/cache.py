@@ -34,6 +34,7 @@ from engine.media.compose import Compositor
 from engine.media.layers import build_layers
 from engine.media.photo import Photo
 from engine.models.single_dit import SingleDiT
+from engine.requests import ImageToVideo
 from engine.samplers import shifted_times
 from trainer.evaluate.plan import plan_clips
 from trainer.evaluate.scenes import make_world
@@ -362,12 +363,12 @@ def nano() -> Subject:
     engine = Engine.load()
 
     @functools.cache
-    def prepared(i: int) -> tuple[Row, Prepared, Seen]:
+    def prepared(i: int) -> tuple[Row, ImageToVideo, Prepared, Seen]:
         request = plan_clips(i % 1000 + 1, large=False)[-1].request(seed=i)
         world = make_world(i, request.format, 160)
         layers = build_layers(Photo(world.photo, None), world.mask, world.framing, world.size)
         taken = Prepared(layers, world.framing, picture_tensor(layers, request.format), request.camera, [])
-        return engine.row(request, taken, i), taken, engine._see(taken.picture_BCHW)
+        return engine.row(request, taken, i), request, taken, engine._see(taken.picture_BCHW)
 
     def denoise(i: int, steps: int) -> Tensor:
         engine.local.dit = subject.model  # whichever is measured
@@ -375,8 +376,8 @@ def nano() -> Subject:
         return data
 
     def decode(i: int, latents: Tensor) -> np.ndarray:
-        _, taken, seen = prepared(i)
-        compositor = Compositor(taken.layers, taken.fit(engine._fields(latents[0], seen))[0])
+        _, request, taken, seen = prepared(i)
+        compositor = Compositor(taken.layers, taken.fit(engine._fields(request, taken, latents[0], seen))[0])
         return np.stack([compositor.frame(u).copy() for u in MOMENTS])
 
     config = engine.dit.config
