@@ -10,30 +10,26 @@ import hashlib
 import secrets
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from engine.bundles import SHIPPED, Bundle, BundleError, check_sees_depths, read_bundle, sampling_of, steps_of
 from engine.clock import Clock, OnEvent
-from engine.conditions import GRIDS, dense_condition
+from engine.conditions import dense_condition
 from engine.denoise import Denoiser, Denoises, Row, Visit
 from engine.describe import describe_motion
 from engine.events import PROMPT_CUT, Notice
 from engine.film import PREVIEW_EVERY, Film, Generated, IsCanceled, Prepared, Task
 from engine.mask import Masker
-from engine.media.colour import to_rgb
 from engine.media.fields import MotionFields
 from engine.media.framing import background_kind, plan_framing
-from engine.media.layers import Layers, build_layers, shrink
+from engine.media.layers import build_layers, shrink
 from engine.media.masks import read_mask
 from engine.media.photo import Photo, open_photo
-from engine.media.steady import in_one_piece, moves_flat, without_stains
 from engine.media.video import render_video
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE, Reference
@@ -41,20 +37,12 @@ from engine.models.scene_depth import SceneDepth
 from engine.models.single_dit import SingleDiT
 from engine.recent import Recent
 from engine.requests import MAX_SEED, ImageToVideo
+from engine.seen import Seen, picture_tensor, see, seen_fields
 from engine.weights import check_parts, load_model
 
 PHOTOS = 16  # as the models see them, that are kept: below half a MB each
 Look = Callable[[], MotionFields]  # decodes what is denoised so far
 FITTED_NOTICE = 0.97  # a motion that had to be made smaller than this share of what was announced is told
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A photo as the models see it: made once for all requests that show them the same."""
-
-    reference: Reference
-    plate: np.ndarray
-    condition_CTHW: Tensor
 
 
 class Engine:
@@ -223,30 +211,16 @@ class Engine:
 
     def _see(self, picture_BCHW: Tensor) -> Seen:
         """The photo for the models, kept by what they see of it."""
-
-        def look() -> Seen:
-            reference = self.vae.reference(picture_BCHW)
-            return Seen(reference, self._plate(reference), self.condition(picture_BCHW, reference)[0])
-
         pixels = picture_BCHW.numpy()
-        return self.photos.get(f"{pixels.shape} {hashlib.sha256(pixels.tobytes()).hexdigest()}", look)
+        key = f"{pixels.shape} {hashlib.sha256(pixels.tobytes()).hexdigest()}"
+        return self.photos.get(key, lambda: see(picture_BCHW, self.vae, self.depth))
 
     def condition(self, picture_BCHW: Tensor, reference: Reference) -> Tensor:
         """What the transformer reads of photos and masks beside the noise: see `dense_condition`."""
         return dense_condition(picture_BCHW, reference, self.depth(picture_BCHW))
 
-    @torch.inference_mode()
     def _fields(self, request: ImageToVideo, prepared: Prepared, data_CTHW: Tensor, seen: Seen) -> MotionFields:
-        fields_BCThw = self.vae.decode(self.vae.unscale_latents(data_CTHW[None]), seen.reference)
-        made = _motion_fields(fields_BCThw[0].numpy(), seen.plate)
-        if request.subject.motion != "light-sweep":  # a weak one that is asked for is no stain
-            made = replace(made, light=without_stains(made.light))
-        product = prepared.picture_BCHW[0, 3].numpy()
-        return in_one_piece(made, product, flat=moves_flat(request.camera.move, request.subject.motion))
-
-    def _plate(self, reference: Reference) -> np.ndarray:
-        plate = self.vae.plate(reference)[0].permute(1, 2, 0).numpy()
-        return np.clip((plate + 1) / 2, 0, 1)
+        return seen_fields(self.vae, request, prepared.picture_BCHW, data_CTHW, seen)
 
     def _mask(self, photo: Photo, mask_path: Path | None) -> np.ndarray:
         if mask_path is not None:
@@ -288,32 +262,6 @@ class Engine:
             notices=prepared.notices,
             timings=film.clock.finish(),
         )
-
-
-def picture_tensor(layers: Layers, format: str) -> Tensor:
-    """What the models see of the window: [1, 4, H, W], rgb in [-1, 1] and mask in [0, 1]."""
-    (width, height), (x0, y0) = layers.size, (round(layers.origin[0]), round(layers.origin[1]))
-    grid_height, grid_width = GRIDS[format]
-    window = np.s_[y0 : y0 + height, x0 : x0 + width]
-    rgb = cv2.resize(
-        to_rgb(np.ascontiguousarray(layers.photo[window])), (grid_width, grid_height), interpolation=cv2.INTER_AREA
-    )
-    alpha = cv2.resize(layers.alpha[window], (grid_width, grid_height), interpolation=cv2.INTER_AREA)
-    picture = np.concatenate([rgb, alpha[..., None]], -1).astype(np.float32) / 255
-    picture[..., :3] = picture[..., :3] * 2 - 1
-    return torch.from_numpy(picture).permute(2, 0, 1)[None].contiguous()
-
-
-def _motion_fields(fields_CThw: np.ndarray, plate: np.ndarray) -> MotionFields:
-    """The model's fields with the first key, where nothing has moved yet."""
-    first = np.zeros_like(fields_CThw[:, :1])
-    every = np.concatenate([first, fields_CThw], 1)
-    return MotionFields(
-        scene_flow=every[0:2].transpose(1, 2, 3, 0),
-        product_flow=every[2:4].transpose(1, 2, 3, 0),
-        light=np.clip(every[4], -1, 1),
-        plate=plate,
-    )
 
 
 def _row(request: ImageToVideo, prepared: Prepared, seed: int, seen: Seen) -> Row:

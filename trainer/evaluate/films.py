@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import torch
 
-from engine.generate import Engine, Prepared, picture_tensor
+from engine.generate import Engine, Prepared
 from engine.media.fields import MotionFields
 from engine.media.layers import build_layers
 from engine.media.photo import Photo
 from engine.media.video import decode_frames, render_video
 from engine.requests import ImageToVideo
+from engine.seen import picture_tensor
 from trainer.evaluate.scenes import World
 
 MOMENTS = 8  # flows are measured at u = 1/8 .. 8/8 of the clip

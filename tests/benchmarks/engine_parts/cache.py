@@ -28,7 +28,7 @@ from engine.conditions import GRIDS
 from engine.costs import forward_flops, token_count
 from engine.denoise import Row
 from engine.film import Prepared
-from engine.generate import Engine, Seen, picture_tensor
+from engine.generate import Engine
 from engine.latent_video import LatentVideo
 from engine.media.compose import Compositor
 from engine.media.layers import build_layers
@@ -36,6 +36,7 @@ from engine.media.photo import Photo
 from engine.models.single_dit import SingleDiT
 from engine.requests import ImageToVideo
 from engine.samplers import shifted_times
+from engine.seen import Seen, picture_tensor
 from trainer.evaluate.plan import plan_clips
 from trainer.evaluate.scenes import make_world
 

@@ -1,0 +1,78 @@
+"""A photo as the models see it, and their answer as motion fields.
+
+Legend: B batch of one, C channels, T key times after the first, h w field grid, H W the models' own grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.conditions import GRIDS, dense_condition
+from engine.media.colour import to_rgb
+from engine.media.fields import MotionFields
+from engine.media.layers import Layers
+from engine.media.steady import in_one_piece, moves_flat, without_stains
+from engine.models.motion_vae import MotionVAE, Reference
+from engine.models.scene_depth import SceneDepth
+from engine.requests import ImageToVideo
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A photo as the models see it: made once for all requests that show them the same."""
+
+    reference: Reference
+    plate: np.ndarray
+    condition_CTHW: Tensor
+
+
+def picture_tensor(layers: Layers, format: str) -> Tensor:
+    """What the models see of the window: [1, 4, H, W], rgb in [-1, 1] and mask in [0, 1]."""
+    (width, height), (x0, y0) = layers.size, (round(layers.origin[0]), round(layers.origin[1]))
+    grid_height, grid_width = GRIDS[format]
+    window = np.s_[y0 : y0 + height, x0 : x0 + width]
+    rgb = cv2.resize(
+        to_rgb(np.ascontiguousarray(layers.photo[window])), (grid_width, grid_height), interpolation=cv2.INTER_AREA
+    )
+    alpha = cv2.resize(layers.alpha[window], (grid_width, grid_height), interpolation=cv2.INTER_AREA)
+    picture = np.concatenate([rgb, alpha[..., None]], -1).astype(np.float32) / 255
+    picture[..., :3] = picture[..., :3] * 2 - 1
+    return torch.from_numpy(picture).permute(2, 0, 1)[None].contiguous()
+
+
+def see(picture_BCHW: Tensor, vae: MotionVAE, depth: SceneDepth) -> Seen:
+    """All that the models make of a photo before anything is denoised."""
+    reference = vae.reference(picture_BCHW)
+    plate = vae.plate(reference)[0].permute(1, 2, 0).numpy()
+    condition_BCTHW = dense_condition(picture_BCHW, reference, depth(picture_BCHW))
+    return Seen(reference, np.clip((plate + 1) / 2, 0, 1), condition_BCTHW[0])
+
+
+@torch.inference_mode()
+def seen_fields(
+    vae: MotionVAE, request: ImageToVideo, picture_BCHW: Tensor, data_CTHW: Tensor, seen: Seen
+) -> MotionFields:
+    """What is denoised as motion, without what is known to be wrong of it. ValueError where it is no numbers."""
+    fields_BCThw = vae.decode(vae.unscale_latents(data_CTHW[None]), seen.reference)
+    made = _motion_fields(fields_BCThw[0].numpy(), seen.plate)
+    if request.subject.motion != "light-sweep":  # a weak one that is asked for is no stain
+        made = replace(made, light=without_stains(made.light))
+    product = picture_BCHW[0, 3].numpy()
+    return in_one_piece(made, product, flat=moves_flat(request.camera.move, request.subject.motion))
+
+
+def _motion_fields(fields_CThw: np.ndarray, plate: np.ndarray) -> MotionFields:
+    """The model's fields with the first key, where nothing has moved yet."""
+    first = np.zeros_like(fields_CThw[:, :1])
+    every = np.concatenate([first, fields_CThw], 1)
+    return MotionFields(
+        scene_flow=every[0:2].transpose(1, 2, 3, 0),
+        product_flow=every[2:4].transpose(1, 2, 3, 0),
+        light=np.clip(every[4], -1, 1),
+        plate=plate,
+    )
