@@ -25,8 +25,9 @@ from engine.describe import describe_motion
 from engine.events import PROMPT_CUT, Notice
 from engine.film import PREVIEW_EVERY, Film, Generated, IsCanceled, Prepared, Task
 from engine.mask import Masker
+from engine.media.background import background_kind
 from engine.media.fields import MotionFields
-from engine.media.framing import background_kind, plan_framing
+from engine.media.framing import plan_framing
 from engine.media.layers import build_layers, shrink
 from engine.media.masks import read_mask
 from engine.media.photo import Photo, open_photo

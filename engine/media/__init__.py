@@ -3,7 +3,7 @@
 Main path, in the order a generation takes it:
 
     photo   = open_photo(path)                                    # photo.py: hostile files end here, as MediaError
-    kind    = background_kind(photo, mask)                        # framing.py
+    kind    = background_kind(photo, mask)                        # background.py
     framing = plan_framing(photo.size, mask, "9:16", camera, background=kind, motion=motion)  # subject.py, windows.py
     layers  = build_layers(photo, mask, framing, (1080, 1920))    # layers.py: canvas, alpha, plate behind the product
     fields, scale = fit_to_canvas(fields, framing, layers.window_mask())  # fields.py: no border shows, product stays

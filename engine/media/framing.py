@@ -10,18 +10,15 @@ itself cuts it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
-import cv2
 import numpy as np
 
 from engine.events import Notice
-from engine.media.photo import Photo
+from engine.media.background import Background
 from engine.media.subject import NOTHING, Box, Sides, Subject, find_subject
 from engine.media.travel import Motion, camera_travel, subject_travel
 from engine.media.windows import fit_inside, place_growing, place_inside
-
-Background = Literal["scene", "plain", "transparent"]
 
 ASPECTS = {"9:16": 9 / 16, "1:1": 1.0, "4:5": 4 / 5, "16:9": 16 / 9}
 MAX_MARGIN = 0.12
@@ -149,26 +146,6 @@ def _frame(subject: Subject, camera: CameraLike, motion: Motion | None, backgrou
     return _frame_beyond(subject, moves)
 
 
-def background_kind(photo: Photo, mask: np.ndarray | None) -> Background:
-    """Whether the background can be continued: transparent, plain (one colour or a smooth gradient) or a scene."""
-    if photo.alpha is not None:
-        return "transparent"
-    scale = 192 / max(photo.size)
-    size = tuple(max(8, round(side * scale)) for side in photo.size)
-    small = cv2.resize(photo.rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    free = np.ones(small.shape[:2], bool)
-    if mask is not None:
-        solid = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
-        free = cv2.dilate((solid > 12).astype(np.uint8), np.ones((7, 7), np.uint8)) == 0
-    ring = np.ones_like(free)
-    border = max(2, round(0.08 * min(size)))
-    ring[border:-border, border:-border] = False
-    if (free & ring).sum() < 0.25 * ring.sum():
-        return "scene"
-    off = _off_smooth(small, free)
-    return "plain" if np.quantile(off[ring[free]], 0.97) < 7 and np.quantile(off, 0.8) < 7 else "scene"
-
-
 def _frame_growing(subject: Subject, moves: list[_Move], *, continued: bool) -> Framing:
     """The whole product with as much of the move as keeps it in; what the photo lacks is continued."""
     for move in moves:
@@ -289,16 +266,6 @@ def _surround(subject: Subject, window: Box, sides: Sides) -> tuple[Box, Sides]:
         window[3] + sides.bottom * height,
     )
     return box, Sides(max(0, -box[0]), max(0, -box[1]), max(0, box[2] - pw), max(0, box[3] - ph))
-
-
-def _off_smooth(small: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """How far each free pixel is off the best quadratic surface, largest channel, 0..255."""
-    height, width = free.shape
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
-    basis = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], -1)[free]
-    colours = small[free]
-    solution, *_ = np.linalg.lstsq(basis, colours, rcond=None)
-    return np.abs(colours - basis @ solution).max(-1)
 
 
 def _reduced(scale: float) -> Notice:

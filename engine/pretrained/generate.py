@@ -22,7 +22,8 @@ from engine.clock import Clock, OnEvent
 from engine.device import CPU, usable
 from engine.events import PROMPT_CUT, Canceled, Notice, Stage
 from engine.generate import Generated, IsCanceled
-from engine.media.framing import background_kind, plan_framing
+from engine.media.background import background_kind
+from engine.media.framing import plan_framing
 from engine.media.layers import build_layers
 from engine.media.masks import read_mask
 from engine.media.photo import open_photo

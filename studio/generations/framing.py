@@ -5,7 +5,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from engine.media.framing import Background, Framing, background_kind, plan_framing
+from engine.media.background import Background, background_kind
+from engine.media.framing import Framing, plan_framing
 from engine.media.photo import Photo, open_photo
 from engine.requests import ImageToVideo
 from studio.assets.models import Asset

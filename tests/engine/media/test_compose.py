@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.media.background import background_kind
 from engine.media.compose import Compositor, preview_jpeg, render_frame
 from engine.media.fields import fit_to_canvas
-from engine.media.framing import background_kind
 from engine.media.layers import shrink
 from engine.media.photo import Photo, open_photo
 from tests.engine.media.pictures import Shot, detail, frame_shot, make_fields, make_shot, psnr, warp

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from engine.media.framing import ASPECTS, MOVE_MARGINS, SPARE, Framing, background_kind, plan_framing
+from engine.media.background import background_kind
+from engine.media.framing import ASPECTS, MOVE_MARGINS, SPARE, Framing, plan_framing
 from engine.media.layers import build_layers
 from engine.media.photo import Photo
 from tests.engine.media.pictures import camera, make_shot

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.media.framing import background_kind, plan_framing
+from engine.media.background import background_kind
+from engine.media.framing import plan_framing
 from engine.media.photo import open_photo
 from engine.requests import ImageToVideo
 from studio.assets.models import Asset
