@@ -155,9 +155,8 @@ def _frame_growing(subject: Subject, moves: list[_Move], *, continued: bool) -> 
     last = moves[-1]
     if subject.needed(last.margins, air=0.0) > subject.limit(last.margins) + 1e-6:
         return _frame_cropped(moves[0])
-    held = (move for move in moves if move.subject.needed(move.margins, air=0.0) <= move.subject.limit(move.margins))
-    move = next(held, last)
-    return _frame_held(move, move.subject.limit(move.margins), continued=continued)
+    held = [_frame_held(move, move.subject.limit(move.margins), continued=continued) for move in moves]
+    return next((framing for framing in held if _AT_BORDER not in framing.notices), held[-1])
 
 
 def _frame_whole(move: _Move, *, continued: bool) -> Framing | None:
@@ -198,19 +197,19 @@ def _frame_beyond(subject: Subject, moves: list[_Move]) -> Framing:
 
 def _frame_tight(move: _Move) -> Framing:
     """The product fits into a window inside the photo, but half the move with it does not."""
-    subject, margins = move.subject, move.margins
-    with_air = min(subject.needed(margins), subject.widest)
-    width = max(with_air, subject.needed(margins, air=0.0), subject.widest_with(margins))
-    return _frame_held(move, min(width, subject.limit(NOTHING)), continued=False)
+    return _frame_held(move, move.subject.limit(NOTHING), continued=False)
 
 
-def _frame_held(move: _Move, width: float, *, continued: bool) -> Framing:
-    """The product at rest in a window of `width`, which past the photo's edges would show more of a cut one than there
-    is: the move may take it to the border.
+def _frame_held(move: _Move, limit: float, *, continued: bool) -> Framing:
+    """The product at rest in a window of at most `limit`, beyond which it would show more of a cut one than there is:
+    the move may take it to the border.
     """
     subject, margins = move.subject, move.margins
-    framing = _with_canvas(subject, place_growing(subject, width, margins), margins, continued=continued)
-    if width < subject.needed(margins, air=0.0) - 1e-6 or not subject.stays_in(framing.window):
+    with_air = subject.needed(margins) if continued else min(subject.needed(margins), subject.widest)
+    width = min(max(with_air, subject.needed(margins, air=0.0), subject.widest_with(margins)), limit)
+    window = place_growing(subject, width, margins)
+    framing = _with_canvas(subject, window, margins, continued=continued)
+    if width < subject.needed(margins, air=0.0) - 1e-6 or not subject.stays_in(window):
         framing = replace(framing, notices=(*framing.notices, _AT_BORDER))
     return _at_scale(framing, move.scale)
 

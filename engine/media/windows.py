@@ -7,6 +7,7 @@ import numpy as np
 from engine.media.subject import AIR, Box, Sides, Span, Subject
 
 _MORE_CROP = 0.07  # a window may be this much smaller than the largest one to give the product its room
+_MORE_WINDOW = 1.4  # times as wide a window is looked for that holds a product which a roll turns out of it
 
 
 def fit_inside(subject: Subject, margins: Sides) -> Box | None:
@@ -42,15 +43,18 @@ def place_inside(subject: Subject, width: float, margins: Sides) -> Box:
 
 
 def place_growing(subject: Subject, width: float, margins: Sides) -> Box:
-    """A window that may reach beyond the photo; where the photo cuts the product it stays its margin inside. It lies
-    nearer to the product where that would be turned out of it.
+    """A window that may reach beyond the photo; where the photo cuts the product it stays its margin inside.
+
+    One that would turn the product out of it is larger or lies nearer to the product: what makes up least of the
+    picture. Where nothing helps it stays as it is.
     """
     window = _place_growing(subject, width, margins, 0.0)
-    for nearer in np.linspace(0.0, 1.0, 11)[1:]:
-        if subject.stays_in(window):
-            break
-        window = _place_growing(subject, width, margins, float(nearer))
-    return window
+    if subject.stays_in(window):
+        return window
+    # A larger one would have to stay farther inside the sides where the photo cuts the product, and lose more of it.
+    widths = [width] if any(subject.cut) else width * np.linspace(1.0, _MORE_WINDOW, 11)
+    tried = [_place_growing(subject, one, margins, nearer) for one in widths for nearer in np.linspace(0.0, 1.0, 6)]
+    return min(filter(subject.stays_in, tried), key=subject.beyond, default=window)
 
 
 def _place_growing(subject: Subject, width: float, margins: Sides, nearer: float) -> Box:

@@ -117,6 +117,28 @@ def test_a_roll_turns_about_the_middle_of_the_picture(box: tuple[float, ...], fo
     assert "product_at_border" not in {notice.code for notice in framing.notices}
 
 
+@pytest.mark.parametrize(("background", "most"), [("scene", 0.2), ("plain", 0.35)])
+def test_a_roll_of_a_wide_product_at_the_end_of_the_photo_makes_little_up(background: str, most: float) -> None:
+    """A larger window is better than one that follows the product down."""
+    box = (10.0, 1200.0, 890.0, 1580.0)
+    framing = plan_framing((900, 1600), box, "9:16", camera("roll-left"), background=background)
+
+    ends, window = turned(box, framing), framing.window
+    assert ends.min() >= -1e-6 and ends.max() <= 1 + 1e-6
+    inside = (min(window[2], 900) - max(window[0], 0)) * (min(window[3], 1600) - max(window[1], 0))
+    assert 1 - inside / ((window[2] - window[0]) * (window[3] - window[1])) < most
+
+
+@pytest.mark.parametrize("background", ["scene", "plain"])
+def test_a_roll_that_a_cut_side_keeps_from_its_product_is_told(background: str) -> None:
+    """The window may not follow a product that the photo cuts below, nor get larger, which would cut more of it."""
+    box = (10.0, 1200.0, 890.0, 1600.0)
+    framing = plan_framing((900, 1600), box, "9:16", camera("roll-left"), background=background)
+
+    assert framing.strength_scale == 0.5 and "product_at_border" in {notice.code for notice in framing.notices}
+    assert 1450 < framing.window[3] <= 1600 and framing.window[0] <= 10 and framing.window[2] >= 890
+
+
 def test_the_control_without_a_look_at_the_middle_a_roll_takes_the_product_out(monkeypatch) -> None:
     monkeypatch.setattr(Subject, "stays_in", lambda *window: True)
     for background, box in (("scene", OFF_CENTRE[0]), ("plain", OFF_CENTRE[1]), ("transparent", OFF_CENTRE[2])):
