@@ -30,7 +30,7 @@ def refine(rgb: np.ndarray, probability: np.ndarray) -> np.ndarray:
     coarse = _firm(guided_filter(cv2.resize(guide, half, interpolation=cv2.INTER_AREA), coarse, near, 1e-4))
     fine = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     soft = _firm(guided_filter(guide, fine, near, 1e-4))
-    return fill_holes(rgb, soft * _kept(soft))
+    return _solid(fill_holes(rgb, soft * _kept(soft)), near)
 
 
 def fill_holes(rgb: np.ndarray, soft: np.ndarray) -> np.ndarray:
@@ -96,6 +96,13 @@ def guided_filter(guide_HW3: np.ndarray, values_HW: np.ndarray, radius: int, eps
     ab = (irb * cr + igb * cg + ibb * cb) / determinant
     offset = level - ar * mr - ag * mg - ab * mb
     return mean(ar) * r + mean(ag) * g + mean(ab) * b + mean(offset)
+
+
+def _solid(soft: np.ndarray, width: int) -> np.ndarray:
+    """0 or 1 but within `width` of the outline: elsewhere a value between is doubt, and no see-through edge."""
+    inside = (soft > 0.5).astype(np.uint8)
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3) + cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
+    return np.where(depth > width, inside.astype(soft.dtype), soft)
 
 
 def _firm(values: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from engine import outline
 from engine.mask import Masker
 from engine.media.photo import open_photo
 from engine.models.product_mask import SIDE
@@ -148,3 +149,13 @@ def test_where_nothing_is_found_the_mask_is_empty_and_what_fills_the_photo_is_se
     full = np.full((300, 400, 3), (200, 40, 40), np.uint8)
     full[:6] = 128
     assert (masker.mask(full) > 127).mean() > 0.95 and len(masker.shown) == 1
+
+
+def test_a_product_is_solid_where_the_network_is_in_doubt(monkeypatch):
+    exact = disc()
+    doubtful = coarse(exact)
+    doubtful[140:180, 140:180] = 0.52  # as of a dark visor
+    inside = cv2.erode(exact, np.ones((41, 41), np.uint8)) > 0
+    assert (refine(picture_of(exact), doubtful)[inside] == 1).all()
+    monkeypatch.setattr(outline, "_solid", lambda soft, width: soft)
+    assert refine(picture_of(exact), doubtful)[inside].min() < 0.9  # the control
