@@ -37,7 +37,7 @@ class Compositor:
         scene = correct_colours(layers.scene, layers.depth, _plate_on_canvas(layers, fields.plate))
         with ThreadPoolExecutor(1) as beside:
             doubled = beside.submit(lambda: double(_with_channel(scene, 255)))
-            product = take_product(layers.photo, layers.alpha, scene, layers.depth)
+            product = take_product(layers.photo, layers.alpha, scene, layers.depth, layers.shadow > 127)
             self._product = _Doubled(product)
             self._scene = doubled.result()
         self._nodes = _Nodes(layers, fields.light.shape[1:])
@@ -81,10 +81,17 @@ class Compositor:
         layer = cv2.remap(self._product.colours, places, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         if np.abs(light[box.nodes]).max() > 1e-3:
             gain = self._nodes.enlarge_in(box, light[box.nodes])
-            added = cv2.multiply(cv2.extractChannel(layer, 3), gain, scale=LUMA_SPAN / 255, dtype=cv2.CV_16S)
+            added = cv2.multiply(self._lit(layer, places), gain, scale=LUMA_SPAN / 255, dtype=cv2.CV_16S)
             luma = cv2.add(cv2.extractChannel(layer, 0), added, dtype=cv2.CV_8U)
             cv2.insertChannel(luma, layer, 0)
         _over(self._frame[box.pixels], layer)
+
+    def _lit(self, layer: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """How much of each pixel is product that light falls on, uint8."""
+        alpha = self._product.alpha
+        if alpha is None:
+            return cv2.extractChannel(layer, 3)
+        return cv2.remap(alpha, places / 2, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
     def _add_rest(self, scene: np.ndarray, product: np.ndarray) -> None:
         apart = np.square(scene - product).sum(-1)
@@ -132,6 +139,7 @@ class _Doubled:
         self.origin = np.array([2 * left, 2 * top], np.float32)
         self.colours = double(product.colours, premultiplied=True)
         self.rest = double(product.rest)
+        self.alpha = product.alpha  # not doubled: only light is drawn by it
 
 
 class _Nodes:

@@ -17,6 +17,8 @@ from engine.media.plate import continue_texture
 
 _RIM = 0.004  # of the short side: pixels this near to the product may hold some of it, so the scene does not use them
 _UNSURE = 1.5  # pixels of the photo by which a mask may be off; more than the rim where a small photo is enlarged
+_SHADOW = 0.015  # of the short side: how far a contact shadow reaches at the most
+_DARKER = 20.0  # levels of luma by which it is darker than its surroundings
 _FAINT = 6  # alpha below this, of 255, is noise of an automatic mask
 
 
@@ -26,7 +28,8 @@ class Layers:
 
     `size` (W, H) of the output; `origin` (x, y): canvas pixel at the window's corner, whole numbers at full size.
     `photo`: the reframed photo with its margins. `alpha`: the product. `scene`: the background with the product
-    removed. `depth`: 0 where `scene` is the photo's own pixel, rising to 255 inside what was filled.
+    removed. `depth`: 0 where `scene` is the photo's own pixel, rising to 255 inside what was filled. `shadow` (0, 255):
+    where the product touches the ground, its shadow.
     """
 
     size: tuple[int, int]
@@ -35,6 +38,7 @@ class Layers:
     alpha: np.ndarray
     scene: np.ndarray
     depth: np.ndarray
+    shadow: np.ndarray
 
     def window_photo(self) -> np.ndarray:
         """What frame 0 shows, uint8 RGB [H, W, 3]: the reframed photo, continued where the window leaves it."""
@@ -81,11 +85,15 @@ def build_layers(photo: Photo, mask: np.ndarray | None, framing: Framing, out_si
         alpha = np.zeros(part.shape[:2], np.uint8)
     else:
         alpha = _without_noise(_resample(mask, cut.part, cut.source))  # one kernel for both, or their edges part
+    shadow = np.zeros_like(alpha)
     if photo.backdrop and photo.alpha is not None and mask is not None and np.array_equal(mask, photo.alpha):
         scene, depth = _behind_cut_out(photo.backdrop, part.shape)
     else:
-        scene, depth = continue_texture(part, _hole(alpha, _unsure(framing, out_size)))
-    layers = Layers(out_size, cut.origin, part, alpha, scene, depth)
+        hole = _hole(alpha, _unsure(framing, out_size))
+        dark = _contact_shadow(part[..., 0], hole, min(out_size))
+        scene, depth = continue_texture(part, hole | dark)
+        shadow[dark | (hole & _grown(dark, _unsure(framing, out_size)))] = 255
+    layers = Layers(out_size, cut.origin, part, alpha, scene, depth, shadow)
     return _extend(layers, cut, framing) if any(cut.pads) else layers
 
 
@@ -102,9 +110,8 @@ def shrink(layers: Layers, short_side: int = 270) -> Layers:
         return cv2.resize(image, target, interpolation=cv2.INTER_AREA)
 
     origin = ((layers.origin[0] + 0.5) * fx - 0.5, (layers.origin[1] + 0.5) * fy - 0.5)
-    return Layers(
-        (size[0], size[1]), origin, small(layers.photo), small(layers.alpha), small(layers.scene), small(layers.depth)
-    )
+    pictures = (layers.photo, layers.alpha, layers.scene, layers.depth, layers.shadow)
+    return Layers((size[0], size[1]), origin, *map(small, pictures))
 
 
 def _cut_canvas(photo: Photo, framing: Framing, out_size: tuple[int, int]) -> _Cut:
@@ -155,9 +162,33 @@ def _unsure(framing: Framing, out_size: tuple[int, int]) -> float:
 
 
 def _hole(alpha: np.ndarray, unsure: float) -> np.ndarray:
-    reach = 2 * max(1, round(unsure)) + 1
+    return _grown(alpha > 0, unsure)
+
+
+def _grown(where: np.ndarray, pixels: float) -> np.ndarray:
+    reach = 2 * max(1, round(pixels)) + 1
     element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    return cv2.dilate((alpha > 0).astype(np.uint8), element) > 0
+    return cv2.dilate(where.astype(np.uint8), element) > 0
+
+
+def _contact_shadow(luma: np.ndarray, hole: np.ndarray, short_side: int) -> np.ndarray:
+    """bool [H, W]: what is right under the hole and much darker than what lies a little farther down. Left in the
+    scene, the dark line under a product stays behind when it moves; out of it, it goes along.
+    """
+    if not hole.any() or hole.all():
+        return np.zeros_like(hole)
+    reach = 2 * max(1, round(_SHADOW * short_side)) + 1
+    down = cv2.dilate(hole.astype(np.uint8), np.ones((reach, 3), np.uint8), anchor=(1, reach - 1)) > 0
+    beyond = (~down).astype(np.float32)
+    mass, light = (
+        cv2.boxFilter(values, -1, (5, 2 * reach), anchor=(2, 0), borderType=cv2.BORDER_REPLICATE)
+        for values in (beyond, luma * beyond)
+    )
+    light = light / np.maximum(mass, 1e-3)
+    dark = down & ~hole & (mass > 0.02) & (luma + _DARKER < light)
+    _, parts = cv2.connectedComponents((hole | dark).astype(np.uint8))
+    touching = np.isin(parts, np.unique(parts[hole]))
+    return _grown(dark & touching, 1) & ~hole
 
 
 def _extend(layers: Layers, cut: _Cut, framing: Framing) -> Layers:
@@ -176,6 +207,6 @@ def _extend(layers: Layers, cut: _Cut, framing: Framing) -> Layers:
             weight = alpha[strip][..., None] / np.float32(255)
             photo[strip] = np.rint(scene[strip] + (product[strip] - scene[strip].astype(np.float32)) * weight)
     photo[y0:y1, x0:x1] = layers.photo
-    return Layers(
-        layers.size, layers.origin, photo, alpha, scene, cv2.copyMakeBorder(layers.depth, *pads, depth_border)
-    )
+    depth = cv2.copyMakeBorder(layers.depth, *pads, depth_border)
+    shadow = cv2.copyMakeBorder(layers.shadow, *pads, cv2.BORDER_CONSTANT, value=0)
+    return Layers(layers.size, layers.origin, photo, alpha, scene, depth, shadow)
