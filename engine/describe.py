@@ -10,12 +10,11 @@ import numpy as np
 from engine.media.fields import MotionFields
 
 
-def describe_motion(fields: MotionFields, mask_HW: np.ndarray) -> dict[str, float]:
+def describe_motion(fields: MotionFields, mask_HW: np.ndarray, aspect: float) -> dict[str, float]:
     """Travel over the clip. Positive: pan and tilt as the picture travels right and down (fractions of the frame),
     zoom the product's growth, roll clockwise degrees, parallax the far scene's travel to the right beyond the
-    product's, light the largest light on the product (fraction of full scale).
+    product's, light the largest light on the product (fraction of full scale). `aspect`: of the film.
     """
-    aspect = mask_HW.shape[1] / mask_HW.shape[0]
     height, width = fields.light.shape[1:]
     product = cv2.resize(mask_HW.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) > 0.5
     if product.sum() < 8:

@@ -10,6 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,9 +26,10 @@ from engine.describe import describe_motion
 from engine.events import PROMPT_CUT, Notice
 from engine.film import PREVIEW_EVERY, Film, Generated, IsCanceled, Prepared, Task
 from engine.mask import Masker
+from engine.media.asked_camera import Asked
 from engine.media.background import background_kind
 from engine.media.fields import MotionFields
-from engine.media.framing import plan_framing
+from engine.media.framing import ASPECTS, plan_framing
 from engine.media.layers import build_layers, shrink
 from engine.media.masks import read_mask
 from engine.media.photo import Photo, open_photo
@@ -198,12 +200,13 @@ class Engine:
         """
         seen = [self._see(prepared.picture_BCHW) for _, prepared, _ in asked]
         rows = [_row(*one, photo) for one, photo in zip(asked, seen, strict=True)]
+        meant = [self._meant(request, prepared) for request, prepared, _ in asked]  # ranks answer before they denoise
         steps = self.settled(asked[0][0]).steps
         with closing(self.denoiser.denoise(rows, steps, visit)) as denoised:
             for step, data_NCTHW in enumerate(denoised, 1):
                 is_shown = step == steps or step % PREVIEW_EVERY == 0
-                made = zip(asked, data_NCTHW, seen, strict=True)
-                yield [partial(self._fields, *one[:2], data, photo) for one, data, photo in made] if is_shown else []
+                made = zip(asked, meant, data_NCTHW, seen, strict=True)
+                yield [partial(self._fields, *one[:2], *rest) for one, *rest in made] if is_shown else []
 
     @torch.inference_mode()
     def row(self, request: ImageToVideo, prepared: Prepared, seed: int) -> Row:
@@ -220,8 +223,20 @@ class Engine:
         """What the transformer reads of photos and masks beside the noise: see `dense_condition`."""
         return dense_condition(picture_BCHW, reference, self.depth(picture_BCHW))
 
-    def _fields(self, request: ImageToVideo, prepared: Prepared, data_CTHW: Tensor, seen: Seen) -> MotionFields:
-        return seen_fields(self.vae, request, prepared.picture_BCHW, data_CTHW, seen)
+    def _fields(
+        self, request: ImageToVideo, prepared: Prepared, meant: Asked, data_CTHW: Tensor, seen: Seen
+    ) -> MotionFields:
+        return seen_fields(self.vae, request, meant, prepared.picture_BCHW, data_CTHW, seen)
+
+    def _meant(self, request: ImageToVideo, prepared: Prepared) -> Asked:
+        """What controls ask for, and where they are left open the prompt."""
+        asked = Asked(*_controls(request, prepared))
+        said = self.understood(request.prompt) if request.prompt.strip() else {}
+        if asked.camera == "auto" and "camera" in said:
+            asked = replace(asked, camera=said["camera"], camera_strength=None)
+        if asked.subject == "auto" and said.get("subject", "turn") != "turn":  # nothing says how far it turns
+            asked = replace(asked, subject=said["subject"])
+        return asked
 
     def _mask(self, photo: Photo, mask_path: Path | None) -> np.ndarray:
         if mask_path is not None:
@@ -247,7 +262,7 @@ class Engine:
         said = self.understood(request.prompt) if request.prompt.strip() else {}
         settings["understood"] = {name: choice for name, choice in said.items() if free[name]}
         settings["decided_by"] = {name: _decided_by(is_free, said.get(name)) for name, is_free in free.items()}
-        settings["measured"] = describe_motion(fields, prepared.picture_BCHW[0, 3].numpy())
+        settings["measured"] = describe_motion(fields, prepared.picture_BCHW[0, 3].numpy(), ASPECTS[request.format])
         settings["window"] = [round(v, 2) for v in prepared.framing.window]
         if self.denoiser.saved:
             settings["cache"] = self.denoiser.saved

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from engine.conditions import GRIDS, dense_condition
+from engine.media.asked_camera import Asked, as_asked
 from engine.media.colour import to_rgb
 from engine.media.fields import MotionFields
+from engine.media.framing import ASPECTS
 from engine.media.layers import Layers
 from engine.media.steady import in_one_piece, moves_flat, without_stains
 from engine.models.motion_vae import MotionVAE, Reference
@@ -55,7 +57,7 @@ def see(picture_BCHW: Tensor, vae: MotionVAE, depth: SceneDepth) -> Seen:
 
 @torch.inference_mode()
 def seen_fields(
-    vae: MotionVAE, request: ImageToVideo, picture_BCHW: Tensor, data_CTHW: Tensor, seen: Seen
+    vae: MotionVAE, request: ImageToVideo, asked: Asked, picture_BCHW: Tensor, data_CTHW: Tensor, seen: Seen
 ) -> MotionFields:
     """What is denoised as motion, without what is known to be wrong of it. ValueError where it is no numbers."""
     fields_BCThw = vae.decode(vae.unscale_latents(data_CTHW[None]), seen.reference)
@@ -63,7 +65,8 @@ def seen_fields(
     if request.subject.motion != "light-sweep":  # a weak one that is asked for is no stain
         made = replace(made, light=without_stains(made.light))
     product = picture_BCHW[0, 3].numpy()
-    return in_one_piece(made, product, flat=moves_flat(request.camera.move, request.subject.motion))
+    made = in_one_piece(made, product, flat=moves_flat(request.camera.move, request.subject.motion))
+    return as_asked(made, product, asked, ASPECTS[request.format])
 
 
 def _motion_fields(fields_CThw: np.ndarray, plate: np.ndarray) -> MotionFields:

@@ -21,7 +21,7 @@ def described(camera: str, subject: str = "still", strength: float = 1.0, aspect
         np.concatenate([first[..., 0], exact.light]),
         np.zeros((2, 2, 3), np.float32),
     )
-    return describe_motion(fields, picture.mask)
+    return describe_motion(fields, picture.mask, aspect)
 
 
 @pytest.mark.parametrize(

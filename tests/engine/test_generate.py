@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from engine import generate
+from engine import generate, seen
 from engine.batches import generate_many
 from engine.bundles import SHIPPED, BundleError, read_bundle, write_bundle
 from engine.conditions import CAMERA_IDS, SUBJECT_IDS
@@ -231,7 +231,8 @@ def test_a_request_that_leaves_the_steps_open_gets_those_of_the_bundle(tmp_path,
     assert engine.settled(open_request).steps == 12, "the control: the shipped bundle says no number"
 
 
-def test_guidance_of_one_is_the_asked_row_alone(tmp_path, engine: Engine, shot) -> None:
+def test_guidance_of_one_is_the_asked_row_alone(tmp_path, engine: Engine, shot, monkeypatch) -> None:
+    monkeypatch.setattr(seen, "as_asked", lambda fields, *_: fields)  # as decoded
     request = ImageToVideo(**SHORT, camera=Camera(move="pan-left"))
     alone = sampled_otherwise(tmp_path, guidance=1.0)
     prepared = engine.prepare(request, *shot)

@@ -378,7 +378,9 @@ def nano() -> Subject:
 
     def decode(i: int, latents: Tensor) -> np.ndarray:
         _, request, taken, seen = prepared(i)
-        compositor = Compositor(taken.layers, taken.fit(engine._fields(request, taken, latents[0], seen))[0])
+        compositor = Compositor(
+            taken.layers, taken.fit(engine._fields(request, taken, engine._meant(request, taken), latents[0], seen))[0]
+        )
         return np.stack([compositor.frame(u).copy() for u in MOMENTS])
 
     config = engine.dit.config

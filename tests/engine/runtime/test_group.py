@@ -12,9 +12,11 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from engine import __main__ as command_line
@@ -22,7 +24,9 @@ from engine.bundles import SHIPPED, read_bundle
 from engine.commands.inspect import add_inspect
 from engine.denoise import Denoiser, Row
 from engine.events import Canceled
+from engine.generate import Engine
 from engine.parallel.mesh import MeshShape
+from engine.requests import ImageToVideo
 from engine.runtime import denoise as on_ranks
 from engine.runtime.board import Board
 from engine.runtime.denoise import GroupDenoiser, engine_on
@@ -112,6 +116,17 @@ def in_float64() -> Iterator[Denoiser]:
     made.text.double()
     yield made
     torch.set_default_dtype(torch.float32)
+
+
+def test_a_prompt_is_understood_before_the_ranks_denoise(tmp_path: Path) -> None:
+    photo, wish = tmp_path / "photo.png", {"prompt": "the camera pans to the left", "seed": 5, "steps": 4}
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (480, 270, 3)).astype(np.uint8)).save(photo)
+    request = ImageToVideo.model_validate({"short_side": 540, **wish})
+    with closing(engine_on(read_bundle(SHIPPED), {"cfg": 2})) as engine, closing(Engine.load(None)) as one:
+        prepared = engine.prepare(request, photo)
+        got, wanted = ([*some.denoise(request, prepared, 5)][-1] for some in (engine, one))
+    assert got is not None and wanted is not None
+    assert np.abs(got.scene_flow - wanted.scene_flow).max() < 1e-4 < np.abs(wanted.scene_flow).max()
 
 
 def test_a_batch_is_what_each_of_its_rows_is_alone(in_float64: Denoiser) -> None:

@@ -1,0 +1,203 @@
+"""What was asked for: geometry as the worlds' own, and fields that lose what no such camera or product makes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product as pairs
+
+import numpy as np
+import pytest
+
+from datapipe.worlds import motion as worlds
+from engine.media import body, pinhole
+from engine.media.asked_camera import Asked, as_asked
+from engine.media.body import Body, Box
+from engine.media.fields import MotionFields
+from engine.media.pinhole import Pinhole, frame_size
+
+MOVES = [move for move in worlds.CAMERA_MOVES if move != "static"]
+GRID, ASPECT = (40, 24), 9 / 16  # cells of 9:16 are no squares
+SIZE = 0.8
+TAU = np.linspace(0, 1, 17)
+MASK = np.zeros((80, 48), np.float32)
+MASK[40:70, 14:30] = 1.0
+PIVOT, HALF_WIDTH = (22 / 48, 55 / 80), 8 / 48
+WALL, FLOOR, BULGE = 1 / 0.3, 0.625, 0.68  # the product stands on the floor
+FRAME = frame_size(ASPECT)
+MIDDLE = (np.array(PIVOT) - 0.5) * FRAME
+POINTS = worlds.grid_points(ASPECT, *GRID)
+
+
+def asked(camera: str, subject: str = "still") -> Asked:
+    return Asked(camera, SIZE, subject, 0.7)
+
+
+def exact(camera: str, subject: str = "still", size: float = SIZE, tau: np.ndarray = TAU) -> MotionFields:
+    """By the worlds' own geometry: a wall, the floor before it, and a product."""
+    motion = worlds.Motion(camera, size, subject, 0.7, ease=0.0)
+    pose = worlds.world_pose(motion, ASPECT, tuple(MIDDLE), tau)
+    wall, _ = worlds.plane_map(POINTS, *pose, np.array([0.0, 0.0, 1.0]), WALL)
+    floor, seen = worlds.plane_map(POINTS, *pose, np.array([0.0, 1.0, 0.0]), FLOOR)
+    on_floor = seen & (floor[..., 1] / worlds.FOCAL > FLOOR / WALL)
+    scene = (np.where(on_floor[..., None], floor, wall) - POINTS) / FRAME
+    at = worlds.product_map(POINTS, motion, ASPECT, tuple(MIDDLE), HALF_WIDTH * FRAME[0], BULGE, tau)
+    product = (at - POINTS) / FRAME
+    scene[0] = product[0] = 0.0  # not to the last bit
+    return MotionFields(scene, product, np.zeros((len(tau), *GRID)), np.zeros((*GRID, 3)))
+
+
+def wavy(fields: MotionFields, size: float = 0.004, drift: float = 0.005) -> MotionFields:
+    """With waves of the decoder's patches, and a drift aside, that grow with time."""
+    y, x = np.mgrid[0 : GRID[0], 0 : GRID[1]]
+    waves = np.stack([np.sin(y * np.pi / 2 + 0.3), np.cos(x * np.pi / 2)], -1) * size
+    ramp = np.linspace(0, 1, len(fields.light))[:, None, None, None]
+    off = ramp * (waves + drift * np.array([0.6, -0.8]))
+    return replace(fields, scene_flow=fields.scene_flow + off, product_flow=fields.product_flow + off)
+
+
+def missed(made: MotionFields, true: MotionFields, keys: tuple[int, ...] = (4, 8, 12, -1)) -> tuple[float, float]:
+    """Mean error of the scene, and of the product where it is, in fractions of the frame; the worst key."""
+    y, x = np.mgrid[0 : GRID[0], 0 : GRID[1]]
+    where = MASK[y * 2, x * 2] > 0.5
+    off_scene = np.linalg.norm(made.scene_flow - true.scene_flow, axis=-1)
+    off_product = np.linalg.norm(made.product_flow - true.product_flow, axis=-1)
+    return max(float(off_scene[k].mean()) for k in keys), max(float(off_product[k][where].mean()) for k in keys)
+
+
+# --- the geometry ---
+
+
+def test_the_figures_are_those_of_the_worlds():
+    for name in ("FOCAL", "SHIFT", "TRUCK_SHARE", "DOLLY_IN", "DOLLY_OUT", "ORBIT_FAR", "ROLL"):
+        assert getattr(pinhole, name) == getattr(worlds, name)
+    assert (body.TURN, body.BODY_MARGIN) == (worlds.TURN, worlds.BODY_MARGIN)
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_the_camera_is_that_of_the_worlds(move):
+    motion = worlds.Motion(move, SIZE, "still", 0.0, ease=0.0)
+    pose = worlds.world_pose(motion, ASPECT, tuple(MIDDLE), TAU)
+    true, _ = worlds.plane_map(POINTS, *pose, np.array([0.0, 0.0, 1.0]), WALL)
+    camera = Pinhole.over(move, ASPECT, GRID, PIVOT)
+    made = camera.flow(SIZE * TAU, 1 / WALL)
+    assert np.abs(made + POINTS - true).max() < 2e-5
+    near, power = camera.nearness(SIZE * TAU[1:], made[1:])
+    assert move.startswith("roll") == (power.max() < 1e-9)
+    assert move.startswith("roll") or np.abs(near - 1 / WALL).max() < 1e-6
+
+
+def test_the_turn_is_that_of_the_worlds():
+    motion = worlds.Motion("static", SIZE, "turn", 0.7, ease=0.0)
+    true = worlds.product_map(POINTS, motion, ASPECT, tuple(MIDDLE), 0.5, BULGE, TAU)
+    made = Body(POINTS, MIDDLE, 0.5).flow(np.zeros_like(true), -body.TURN * 0.7 * TAU, BULGE)
+    assert np.abs(made + POINTS - true).max() < 2e-5
+
+
+def test_a_speck_beside_the_product_does_not_move_its_box():
+    speck = MASK.copy()
+    speck[2, 46] = 1.0
+    assert Box.around(speck).middle == Box.around(MASK).middle == pytest.approx(PIVOT)
+    assert Box.around(speck).half_width == Box.around(MASK).half_width == pytest.approx(HALF_WIDTH)
+
+
+# --- the fields ---
+
+
+@pytest.mark.parametrize(("camera", "subject"), [*pairs(["static", *MOVES], worlds.SUBJECT_MOTIONS)])
+def test_what_was_asked_for_stays_as_it_is(camera, subject):
+    fields = exact(camera, subject)
+    scene, product = missed(as_asked(fields, MASK, asked(camera, subject), ASPECT), fields)
+    assert scene < 0.003 and product < 0.0015, (scene, product)  # the floor's far edge is softer than a field
+
+
+@pytest.mark.parametrize(("camera", "subject"), [*pairs(MOVES, worlds.SUBJECT_MOTIONS)])
+def test_waves_and_drift_go_and_the_motion_stays(camera, subject):
+    fields = exact(camera, subject)
+    before = wavy(fields)
+    scene, product = missed(as_asked(before, MASK, asked(camera, subject), ASPECT), fields)
+    wavy_scene, wavy_product = missed(before, fields)
+    assert scene < 0.85 * wavy_scene, (scene, wavy_scene)  # a drift along a pan may as well be a nearer wall
+    assert product < 0.85 * wavy_product, (product, wavy_product)
+
+
+@pytest.mark.parametrize("short", [0.8, 0.9, 1.15])
+@pytest.mark.parametrize("move", [move for move in MOVES if not move.startswith("orbit")])
+def test_it_arrives_where_it_was_asked_to_and_the_product_stays_on_its_floor(move, short):
+    true, made = exact(move), as_asked(exact(move, size=SIZE * short), MASK, asked(move), ASPECT)
+    before = exact(move, size=SIZE * short)
+    scene, product = missed(made, true)
+    assert product < 0.002 and scene < max(0.004, 0.35 * missed(before, true)[0]), (scene, product)
+    foot = np.s_[-1, 34:36, 8:14]
+    slip = (made.product_flow - made.scene_flow)[foot] - (true.product_flow - true.scene_flow)[foot]
+    assert np.abs(slip.mean((0, 1))).max() < 0.004
+
+
+def test_it_keeps_its_own_time():
+    late = TAU**2
+    true, made = exact("pan-left", tau=late), as_asked(exact("pan-left", tau=late), MASK, asked("pan-left"), ASPECT)
+    assert max(missed(made, true)) < 0.002
+    assert missed(exact("pan-left"), true)[1] > 0.01
+
+
+@pytest.mark.parametrize("other", ["pan-right", "tilt-up", "dolly-in", "roll-left"])
+def test_a_model_that_moves_otherwise_is_left_alone(other):
+    fields = exact(other)
+    assert as_asked(fields, MASK, asked("pan-left"), ASPECT) is fields
+
+
+def test_noise_is_left_alone():
+    noise = np.random.default_rng(0).normal(0, 0.03, (2, 17, *GRID, 2)) * TAU[:, None, None, None]
+    fields = MotionFields(*noise, np.zeros((17, *GRID)), np.zeros((*GRID, 3)))
+    assert all(as_asked(fields, MASK, asked(move), ASPECT) is fields for move in worlds.CAMERA_MOVES)
+
+
+@pytest.mark.parametrize("move", ["pan-left", "roll-right", "dolly-in"])
+def test_a_weak_move_loses_its_drift_too(move):
+    weak = replace(asked(move), camera_strength=0.1)
+    true = exact(move, size=0.1)
+    drifting = wavy(true, size=0.0, drift=0.003)
+    made = as_asked(drifting, MASK, weak, ASPECT)
+    assert missed(made, true)[1] < 0.3 * missed(drifting, true)[1]
+
+
+def test_a_product_that_moves_otherwise_keeps_its_motion_but_for_the_drift():
+    fields = replace(exact("orbit-left"), product_flow=exact("tilt-up").product_flow)
+    made = as_asked(fields, MASK, asked("orbit-left"), ASPECT)
+    assert missed(made, fields)[1] < 1e-6 and missed(exact("orbit-left"), fields)[1] > 0.02
+
+
+def test_what_nobody_set_is_left_alone():
+    fields = wavy(exact("pan-left", "float"))
+    assert as_asked(fields, MASK, asked("auto"), ASPECT) is fields
+    made = as_asked(fields, MASK, asked("pan-left", "auto"), ASPECT)
+    assert missed(made, fields)[1] < 0.006 and missed(made, fields)[0] > 0.001
+
+
+@pytest.mark.parametrize("move", [move for move in MOVES if not move.startswith("orbit")])
+def test_a_move_that_words_asked_for_goes_as_far_as_the_model_took_it(move):
+    fields = exact(move)
+    before = wavy(fields)
+    made = as_asked(before, MASK, replace(asked(move), camera_strength=None), ASPECT)
+    for off, was in zip(missed(made, fields), missed(before, fields), strict=True):
+        assert off < 0.85 * was
+
+
+def test_words_for_an_orbit_leave_it_alone():
+    fields = wavy(exact("orbit-left"))
+    assert as_asked(fields, MASK, replace(asked("orbit-left"), camera_strength=None), ASPECT) is fields
+
+
+def test_a_camera_that_stands_still_does_not_drift():
+    fields = wavy(exact("static"), size=0.001, drift=0.002)
+    made = as_asked(fields, MASK, replace(asked("static"), camera_strength=None), ASPECT)
+    assert np.abs(made.scene_flow).max() == 0 and np.abs(made.product_flow).max() < 1e-7
+    assert np.abs(fields.scene_flow).max() > 0.001
+
+
+def test_without_a_product_an_orbit_goes_around_the_middle():
+    fields = wavy(exact("orbit-left"))
+    made = as_asked(fields, np.zeros_like(MASK), asked("orbit-left"), ASPECT)
+    whole = np.zeros_like(MASK)
+    whole[20:60, 12:36] = 1.0
+    around = as_asked(fields, whole, asked("orbit-left"), ASPECT)
+    assert np.allclose(made.scene_flow, around.scene_flow, atol=1e-6) and made is not fields
