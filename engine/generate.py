@@ -231,7 +231,8 @@ class Engine:
     def _meant(self, request: ImageToVideo, prepared: Prepared) -> Asked:
         """What controls ask for, and where they are left open the prompt."""
         asked = Asked(*_controls(request, prepared))
-        said = self.understood(request.prompt) if request.prompt.strip() else {}
+        is_open = "auto" in (asked.camera, asked.subject)
+        said = self.understood(request.prompt) if is_open and request.prompt.strip() else {}
         if asked.camera == "auto" and "camera" in said:
             asked = replace(asked, camera=said["camera"], camera_strength=None)
         if asked.subject == "auto" and said.get("subject", "turn") != "turn":  # nothing says how far it turns

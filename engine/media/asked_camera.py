@@ -74,20 +74,29 @@ def as_asked(fields: MotionFields, mask_HW: np.ndarray, asked: Asked, aspect: fl
     found = _stands_still(made) if asked.camera == "static" else _goes(camera, body, made, asked)
     if found is None:
         return fields
-    sizes_T, scene, drift = found
-    product = _product(camera, body, replace(made, product=product - drift), sizes_T, asked)
+    product = _product(camera, body, replace(made, product=product - found.drift), found, asked)
+    if product is None:  # it keeps its motion, and so the scene its size: it would slide on its floor
+        found, product = replace(found, far=1.0), made.product - found.drift
+    scene = camera.flow(found.sizes * found.far, found.near)
     return replace(fields, scene_flow=_whole(scene / frame), product_flow=_whole(product / frame))
 
 
-_Found = tuple[
-    np.ndarray, np.ndarray, np.ndarray
-]  # sizes of the move [T], scene flow, drift of the camera [T, 1, 1, 2]
+@dataclass(frozen=True)
+class _Found:
+    """The camera in the model's flows: sizes of the move [T], nearness [T, h, w] or one number, drift [T, 1, 1, 2]; and
+    how many times as far it was asked to go.
+    """
+
+    sizes: np.ndarray
+    near: np.ndarray | float
+    drift: np.ndarray
+    far: float = 1.0
 
 
 def _stands_still(made: _Made) -> _Found | None:
     if np.sqrt(np.square(made.scene).sum(-1).mean((1, 2))).max() > _STILL:
         return None
-    return np.zeros(len(made.scene)), np.zeros_like(made.scene), np.median(made.scene, axis=(1, 2), keepdims=True)
+    return _Found(np.zeros(len(made.scene)), _FAR, np.median(made.scene, axis=(1, 2), keepdims=True))
 
 
 def _goes(camera: Pinhole, body: Body, made: _Made, asked: Asked) -> _Found | None:
@@ -114,7 +123,7 @@ def _goes(camera: Pinhole, body: Body, made: _Made, asked: Asked) -> _Found | No
     drift = np.median(made.scene - own, axis=(1, 2), keepdims=True)
     if camera.orbits:
         drift[..., 0] = 0.0  # that way a nearer or farther wall looks the same
-    return own_T * far, camera.flow(own_T * far, near), drift
+    return _Found(own_T, near, drift, far)
 
 
 def _path(flow_Thw2: np.ndarray, weight_Thw: np.ndarray) -> np.ndarray:
@@ -186,24 +195,27 @@ def _cell(camera: Pinhole) -> np.ndarray:
     return frame_size(camera.aspect) / np.array([width, height])
 
 
-def _product(camera: Pinhole, body: Body, made: _Made, sizes_T: np.ndarray, asked: Asked) -> np.ndarray:
-    """The nearest to what the model made of a product that moves as it was asked to."""
+def _product(camera: Pinhole, body: Body, made: _Made, found: _Found, asked: Asked) -> np.ndarray | None:
+    """The nearest to what the model made of a product that moves as it was asked to; None where it is far from that."""
     if asked.subject == "auto" or not made.shows_product:
-        return made.product
-    plane = camera.product_flow(sizes_T)
+        return None
+    sizes_T = found.sizes
     path_T = sizes_T / sizes_T[-1] if sizes_T.any() else _path(made.product, made.weight)
     angles_T = path_T * (_turn(asked) + (camera.angle(sizes_T[-1:])[0] if camera.orbits else 0.0))
+    plane, farther = camera.product_flow(sizes_T), camera.product_flow(sizes_T * found.far)
 
-    def tried(bulge: float) -> np.ndarray:
+    def own(bulge: float) -> tuple[float, np.ndarray, float]:
+        """How far off the model it is, how it floats, and its roundness."""
         flow = body.flow(plane, angles_T, bulge)
-        return flow + body.floating(made.product - flow, plane, made.weight) if asked.subject == "float" else flow
+        left = made.product - flow
+        floats = body.floating(left, plane, made.weight) if asked.subject == "float" else np.zeros_like(left)
+        return float((made.weight[..., None] * np.square(left - floats)).sum()), floats, bulge
 
-    def missed(flow: np.ndarray) -> float:
-        return float((made.weight[..., None] * np.square(made.product - flow)).sum())
-
-    best = min((tried(bulge) for bulge in (BULGES if angles_T.any() else BULGES[:1])), key=missed)
-    moved = missed(np.zeros_like(made.product))
-    return best if missed(best) <= max((1 - _EXPLAINED) * moved, _STILL**2 * made.weight.sum()) else made.product
+    missed, floats, bulge = min(map(own, BULGES if angles_T.any() else BULGES[:1]), key=lambda one: one[0])
+    moved = float((made.weight[..., None] * np.square(made.product)).sum())
+    if missed > max((1 - _EXPLAINED) * moved, _STILL**2 * made.weight.sum()):
+        return None
+    return body.flow(farther, angles_T, bulge) + floats
 
 
 def _turn(asked: Asked) -> float:

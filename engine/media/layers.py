@@ -18,6 +18,7 @@ from engine.media.plate import continue_texture
 _RIM = 0.004  # of the short side: pixels this near to the product may hold some of it, so the scene does not use them
 _UNSURE = 1.5  # pixels of the photo by which a mask may be off; more than the rim where a small photo is enlarged
 _SHADOW = 0.015  # of the short side: how far a contact shadow reaches at the most
+_TORN = 0.3  # of its columns that may be longer
 _DARKER = 20.0  # levels of luma by which it is darker than its surroundings
 _FAINT = 6  # alpha below this, of 255, is noise of an automatic mask
 
@@ -177,7 +178,7 @@ def _contact_shadow(luma: np.ndarray, hole: np.ndarray, short_side: int) -> np.n
     """
     if not hole.any() or hole.all():
         return np.zeros_like(hole)
-    reach = 2 * max(1, round(_SHADOW * short_side)) + 1
+    reach = max(1, round(_SHADOW * short_side)) + 1
     down = cv2.dilate(hole.astype(np.uint8), np.ones((reach, 3), np.uint8), anchor=(1, reach - 1)) > 0
     beyond = (~down).astype(np.float32)
     mass, light = (
@@ -185,7 +186,11 @@ def _contact_shadow(luma: np.ndarray, hole: np.ndarray, short_side: int) -> np.n
         for values in (beyond, luma * beyond)
     )
     light = light / np.maximum(mass, 1e-3)
-    dark = down & ~hole & (mass > 0.02) & (luma + _DARKER < light)
+    darker = (mass > 0.02) & (luma + _DARKER < light)
+    dark, past = down & ~hole & darker, ~down & np.roll(down, 1, axis=0) & darker
+    if past.any(0).sum() > _TORN * dark.any(0).sum():  # it goes on: a wide shadow, not to be torn in two
+        return np.zeros_like(hole)
+    dark[:, past.any(0)] = False
     _, parts = cv2.connectedComponents((hole | dark).astype(np.uint8))
     touching = np.isin(parts, np.unique(parts[hole]))
     return _grown(dark & touching, 1) & ~hole

@@ -50,7 +50,9 @@ def take_product(
     crop = slice(top, y + height + _MARGIN), slice(left, x + width + _MARGIN)
     canvas = photo.shape[0], photo.shape[1]
     photo, alpha, scene, changed, depth = photo[crop], alpha[crop], scene[crop], changed[crop], depth[crop]
-    veil = np.zeros(alpha.shape, np.float32) if shadow is None else _veil(photo, scene, alpha, shadow[crop])
+    veil = np.zeros(alpha.shape, np.float32)
+    if shadow is not None and shadow[crop].any():
+        veil = _veil(photo, scene, alpha, shadow[crop])
     colours = np.zeros((*alpha.shape, 4), np.uint8)
     solid = alpha == 255
     colours[solid, :3] = photo[solid]

@@ -120,7 +120,7 @@ def test_waves_and_drift_go_and_the_motion_stays(camera, subject):
     assert product < 0.85 * wavy_product, (product, wavy_product)
 
 
-@pytest.mark.parametrize("short", [0.8, 0.9, 1.15])
+@pytest.mark.parametrize("short", [0.68, 0.8, 0.9, 1.15])
 @pytest.mark.parametrize("move", [move for move in MOVES if not move.startswith("orbit")])
 def test_it_arrives_where_it_was_asked_to_and_the_product_stays_on_its_floor(move, short):
     true, made = exact(move), as_asked(exact(move, size=SIZE * short), MASK, asked(move), ASPECT)
@@ -129,7 +129,7 @@ def test_it_arrives_where_it_was_asked_to_and_the_product_stays_on_its_floor(mov
     assert product < 0.002 and scene < max(0.004, 0.35 * missed(before, true)[0]), (scene, product)
     foot = np.s_[-1, 34:36, 8:14]
     slip = (made.product_flow - made.scene_flow)[foot] - (true.product_flow - true.scene_flow)[foot]
-    assert np.abs(slip.mean((0, 1))).max() < 0.004
+    assert np.abs(slip.mean((0, 1))).max() < 0.006  # where the product alone went farther: 0.03
 
 
 def test_it_keeps_its_own_time():
@@ -190,7 +190,7 @@ def test_words_for_an_orbit_leave_it_alone():
 def test_a_camera_that_stands_still_does_not_drift():
     fields = wavy(exact("static"), size=0.001, drift=0.002)
     made = as_asked(fields, MASK, replace(asked("static"), camera_strength=None), ASPECT)
-    assert np.abs(made.scene_flow).max() == 0 and np.abs(made.product_flow).max() < 1e-7
+    assert np.abs(made.scene_flow).max() < 1e-7 and np.abs(made.product_flow).max() < 1e-7
     assert np.abs(fields.scene_flow).max() > 0.001
 
 

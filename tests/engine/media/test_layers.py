@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import pytest
 
 from engine.media.compose import render_frame
 from engine.media.fields import MotionFields
@@ -19,7 +20,7 @@ FOOT = 300  # row at which the product stands
 
 
 def standing(line: int, level: int = 150) -> tuple[Photo, np.ndarray]:
-    """A product on a table, with a dark line of some pixels under it, and a board's dark joint that runs up to it."""
+    """A product on a table, with a dark line of some pixels under it."""
     rgb = np.full((480, 270, 3), level, np.uint8)
     mask = np.zeros((480, 270), np.uint8)
     mask[150:FOOT, 90:180] = 255
@@ -58,12 +59,13 @@ def test_it_goes_along_with_the_product():
     assert after[columns.min() + 5] > 120
 
 
-def test_a_shadow_that_is_wide_stays():
-    wide = scene_under(*standing(60))
-    assert np.median(wide[10:]) < 60
+@pytest.mark.parametrize("rows", [10, 16, 24, 60])
+def test_a_shadow_that_is_wide_stays_whole(rows: int):
+    wide = scene_under(*standing(rows))
+    assert np.median(wide[3 : rows - 2][:27]) < 60
 
 
 def test_what_is_dark_farther_away_stays():
     photo, mask = standing(0)
-    photo.rgb[FOOT + 12 : FOOT + 15] = 40
+    photo.rgb[FOOT + 5 : FOOT + 7] = 40
     assert scene_under(photo, mask).min() < 70
