@@ -91,5 +91,8 @@ def _as_learnt(rgb_B3HW: Tensor) -> Tensor:
     """Each photo at its own brightest, then by the colours of photographs: what the published weights have seen."""
     light = (rgb_B3HW + 1) / 2
     light = light / light.amax((1, 2, 3), keepdim=True).clamp(min=1e-6)
-    mean, spread = (light.new_tensor(values)[:, None, None] for values in (COLOUR_MEAN, COLOUR_SPREAD))
+    mean, spread = (
+        torch.tensor(values, device=light.device, dtype=light.dtype)[:, None, None]
+        for values in (COLOUR_MEAN, COLOUR_SPREAD)
+    )
     return (light - mean) / spread

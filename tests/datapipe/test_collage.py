@@ -172,7 +172,7 @@ def test_a_set_of_photographs_knows_its_pictures(folders: tuple[Path, Path], tmp
         build_photos(tmp_path / "photos", replace(config, grounds=""))
     with pytest.raises(ValueError, match="together at most 1"):
         build_photos(tmp_path / "photos", replace(config, snapshots=0.5))
-    assert PhotosConfig(snapshots=0.5).described == {"count": 12_000, "seed": 500_000_000, "snapshots": 0.5}
+    assert PhotosConfig(snapshots=0.5).described == {"count": 6000, "seed": 500_000_000, "snapshots": 0.5}
 
 
 def test_what_is_kept_of_a_run_names_no_folder_of_the_machine() -> None:
