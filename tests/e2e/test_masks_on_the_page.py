@@ -72,9 +72,8 @@ def test_a_mask_that_a_full_disk_refused_is_sent_again_from_another_page(page: P
     expect(again).to_be_focused()
     page.get_by_role("navigation").get_by_role("link", name="Videos").click()
     page.unroute(MASK)
-    with page.expect_response(lambda answer: answer.url.endswith("/mask")) as saved:
-        pass  # by itself: neither the feed nor the line was ever gone
-    assert saved.value.status == 200
+    with page.expect_response(lambda answer: answer.url.endswith("/mask") and answer.status == 200):
+        pass  # by itself: neither the feed nor the line was ever gone; what was under way may still be refused
 
 
 def test_a_mask_that_is_refused_for_good_says_why(page: Page, tmp_path: Path) -> None:
