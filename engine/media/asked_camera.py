@@ -4,8 +4,9 @@ The model says how a move looks in this photo: when it goes how far, and how nea
 camera does: the picture drifts aside, walls wave at the seams of the decoder's patches, a pan ends five percent short.
 So both flows are replaced by the nearest ones that a pinhole camera on the asked move has, with a path, a nearness of
 each cell and a roundness of the product that are found in the model's own flow. How far the model went is read off the
-product, whose depth is known; then all goes as far as it was asked to. A model whose motion is no such camera's is left
-as it is: nothing here moves what the model did not.
+product, whose depth is known; then all goes as far as it was asked to. Where the product tells nothing (nobody set how
+it moves, or a camera orbits it) the scene goes as far as the model took it. A model whose motion is no such camera's is
+left as it is: nothing here moves what the model did not.
 
 Legend: T keys after the first, h w field grid, H W grid of the mask; isotropic coordinates (see `pinhole`).
 """
@@ -18,7 +19,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from engine.media.body import BULGES, TURN, Body, Box
+from engine.media.body import BULGES, TURN, Body, Extent
 from engine.media.fields import MotionFields
 from engine.media.pinhole import Pinhole, frame_size
 from engine.media.steady import where_it_is
@@ -28,10 +29,8 @@ _DOUBT = 2e-4  # how little a move may tell of it: a squared slope summed over k
 _FARTHEST, _NEAREST = 0.0, 4.0
 _SMOOTH = 2.0  # cells, as wide as the waves of patches of 4: what is near changes no faster in a field so coarse
 _EXPLAINED = 0.8  # of a flow, to be such a camera's: a trained model has over 0.9 of the scene's, random weights less
-_OFF, _OFF_LEAST = (
-    0.35,
-    0.06,
-)  # what a move may miss of the asked one: share of it, and of the full one where it is weak
+_OFF = 0.35  # of the asked move: what the model's may miss of it, by the product
+_OFF_LEAST = 0.06  # of the full move, where the asked one is weak
 _STILL = 0.01  # half a percent of the frame: what drifts less may be held still
 _LEAST_CELLS = 6.0  # a product that covers fewer does not tell how it moves
 
@@ -65,7 +64,7 @@ def as_asked(fields: MotionFields, mask_HW: np.ndarray, asked: Asked, aspect: fl
     `mask_HW`: the product in the window at photo time, 0..1. `aspect`: of the film. A subject that nobody set keeps the
     model's motion, but for the camera's drift; before an orbit whose strength nobody set all is kept.
     """
-    frame, box = frame_size(aspect), Box.around(mask_HW)
+    frame, box = frame_size(aspect), Extent.around(mask_HW)
     weight = np.stack([where_it_is(flow, mask_HW) for flow in fields.product_flow[1:]])
     scene, product = (flow[1:].astype(np.float64) * frame for flow in (fields.scene_flow, fields.product_flow))
     made = _Made(scene, product, weight)

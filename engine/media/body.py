@@ -19,14 +19,14 @@ _LEAST_OF_COLUMNS = 0.08  # of the fullest row or column of a mask: less is a sp
 
 
 @dataclass(frozen=True)
-class Box:
-    """Around a product, in fractions of the window."""
+class Extent:
+    """How far a product reaches, in fractions of the window."""
 
     middle: tuple[float, float]
     half_width: float
 
     @classmethod
-    def around(cls, mask_HW: np.ndarray) -> Box:
+    def around(cls, mask_HW: np.ndarray) -> Extent:
         """The window itself where there is no product."""
         if not (mask_HW > 0.5).any():
             return cls((0.5, 0.5), 0.5)

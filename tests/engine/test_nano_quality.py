@@ -7,6 +7,7 @@ fall below; where the project's goal is higher, the engine's README says by how 
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from scipy.stats import spearmanr
 
 from engine import seen
 from engine.generate import Engine
+from engine.media.fields import MotionFields
 from engine.media.steady import where_it_is, without_stains
 from engine.requests import ImageToVideo
 from tests.benchmarks.i2v_parts import masks
@@ -135,6 +137,26 @@ def test_the_asked_strength_orders_the_motion_and_random_weights_do_not_know_it(
 
     assert spearmanr(STRENGTHS, travels(worker.engine)).statistic >= 0.9
     assert spearmanr(STRENGTHS, travels(worker.wild())).statistic < 0.9
+
+
+@pytest.mark.parametrize("move", ["pan-left", "dolly-in", "orbit-right"])
+def test_the_asked_camera_is_found_in_what_the_model_makes_and_not_in_random_weights(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, move: str
+) -> None:
+    clip = replace(plan_clips(1 + SCENES[0], large=False)[SCENES[0]], camera=move)
+    prepared = prepare(make_world(clip.index, clip.format, clip.short_side), clip.request())
+    changed = []
+    as_asked = seen.as_asked
+
+    def watched(fields: MotionFields, *rest: Any) -> MotionFields:
+        made = as_asked(fields, *rest)
+        changed.append(made is not fields)
+        return made
+
+    monkeypatch.setattr(seen, "as_asked", watched)
+    for engine, is_such_a_camera in ((worker.engine, True), (worker.wild(), False)):
+        make_fields(engine, clip.request(), prepared)
+        assert changed[-1] == is_such_a_camera
 
 
 def test_revealed_pixels_are_better_than_both_pixel_baselines(table: dict[str, Row]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from datapipe.worlds import motion as worlds
 from engine.media import body, pinhole
 from engine.media.asked_camera import Asked, as_asked
-from engine.media.body import Body, Box
+from engine.media.body import Body, Extent
 from engine.media.fields import MotionFields
 from engine.media.pinhole import Pinhole, frame_size
 
@@ -96,8 +96,8 @@ def test_the_turn_is_that_of_the_worlds():
 def test_a_speck_beside_the_product_does_not_move_its_box():
     speck = MASK.copy()
     speck[2, 46] = 1.0
-    assert Box.around(speck).middle == Box.around(MASK).middle == pytest.approx(PIVOT)
-    assert Box.around(speck).half_width == Box.around(MASK).half_width == pytest.approx(HALF_WIDTH)
+    assert Extent.around(speck).middle == Extent.around(MASK).middle == pytest.approx(PIVOT)
+    assert Extent.around(speck).half_width == Extent.around(MASK).half_width == pytest.approx(HALF_WIDTH)
 
 
 # --- the fields ---
