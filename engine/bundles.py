@@ -83,12 +83,13 @@ def read_bundle(path: Path | str, *, verify: bool = True) -> Bundle:
     )
 
 
-def check_sees_depths(bundle: Bundle) -> None:
-    """BundleError for a motion model from before `models/scene_depth`, with what to do about it."""
-    if "scene_depth.json" not in bundle.files:
+def check_sees_relief(bundle: Bundle) -> None:
+    """BundleError for a motion model from before `models/relief`, with what to do about it."""
+    if "relief.json" not in bundle.files:
         raise BundleError(
-            f"The bundle {bundle.name} {bundle.version} does not see depths, which this engine's motion models "
-            f"are told: train on from it (`python -m trainer run nano --from`), and export what that makes."
+            f"The bundle {bundle.name} {bundle.version} does not see how far away things are and how round a product "
+            f"is: give it the relief of a run (`python -m trainer export nano --out BUNDLE --relief RUN`), or train on "
+            f"from it (`python -m trainer run nano --from`)."
         )
 
 

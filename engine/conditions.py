@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.models.motion_vae import Reference
-from engine.models.scene_depth import MIDDLE, SPREAD
+from engine.models.relief import MIDDLE, SPREAD
 
 CAMERA_IDS = (
     "auto",

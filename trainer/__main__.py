@@ -158,8 +158,10 @@ def export(options: argparse.Namespace) -> int:
         raise ValueError("--mask-share is for the mask of another run: give --mask.")
     if options.set and (options.out / MANIFEST).exists():
         raise ValueError(f"{options.out} is a bundle, whose settings stay: leave out --set.")
-    if options.mask and not options.recipe.startswith("nano"):
-        raise ValueError(f"{options.recipe} has no automatic mask: --mask is for nano.")
+    if (options.mask or options.relief) and not options.recipe.startswith("nano"):
+        raise ValueError(f"{options.recipe} has no automatic mask and no relief: --mask and --relief are for nano.")
+    if options.relief and (options.mask or not (options.out / MANIFEST).exists()):
+        raise ValueError("--relief exchanges the relief of a bundle, and nothing else: --out BUNDLE, without --mask.")
     bundle = recipe.part("export")(
         config,
         options.out,
@@ -168,6 +170,7 @@ def export(options: argparse.Namespace) -> int:
         command=_command(options, settings, bool(kept.get("from"))),
         unfinished=options.unfinished,
         **({"mask": options.mask, "mask_share": options.mask_share} if options.mask else {}),
+        **({"relief": options.relief} if options.relief else {}),
     )
     print(f"{bundle.name} {bundle.version} {bundle.digest} in {bundle.path}")
     return 0
@@ -294,6 +297,7 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--bundle", type=Path, required=True, help="new folder for the bundle")
     out.add_argument("--version", default="0.1.0")
     out.add_argument("--mask", type=Path, metavar="RUN", help="nano: the automatic mask of this other run or bundle")
+    out.add_argument("--relief", type=Path, metavar="RUN", help="nano: of the bundle --out, the relief of this run")
     told = "nano: how far that run's mask goes from the weights it began at to those it has learnt (1)"
     out.add_argument("--mask-share", type=float, default=1.0, metavar="SHARE", help=told)
     out.add_argument("--unfinished", action="store_true", help="also stages that stopped early; the bundle says so")

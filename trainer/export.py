@@ -20,6 +20,7 @@ from trainer.export_mask import (
     recorded_mask,
     tell_mask,
 )
+from trainer.export_relief import exchange_relief
 from trainer.film_latents import STATISTICS, check_encoder, statistics
 from trainer.films import open_films
 from trainer.objectives.video_flow import TASKS
@@ -39,24 +40,28 @@ def export_nano(
     unfinished: bool = False,
     mask: Path | None = None,
     mask_share: float = 1.0,
+    relief: Path | None = None,
 ) -> Bundle:
     """Write the bundle of the run in `folder` to the new folder `out`, whole or not at all.
 
     `mask` is another run of nano that the stage product_mask is taken from, with the settings that it was trained with,
-    or a bundle whose automatic mask is kept as it is. `folder` may be a bundle too: all but its mask stays.
+    or a bundle whose automatic mask is kept as it is. `folder` may be a bundle too: all but its mask or its relief
+    stays.
+    `relief` is a run of nano whose relief a bundle gets.
     `mask_share`: how far that run's mask is taken from the weights that it began at towards those that it has learnt.
     ValueError where `out` holds files, where a stage is not trained, or stopped before its last step and `unfinished`
     does not allow for it; the bundle then says so.
     """
     check_folders(folder, out)
     if (folder / MANIFEST).exists():
-        return exchange_mask(
-            read_bundle(folder), _nano_card(config.sampling), mask, mask_share, out, version, unfinished
-        )
+        bundle, card = read_bundle(folder), _nano_card(config.sampling)
+        if relief:
+            return exchange_relief(bundle, card, relief, out, version, unfinished)
+        return exchange_mask(bundle, card, mask, mask_share, out, version, unfinished)
     kept = bundle_with_mask(mask)
     runs = {
         "motion_vae": nano.motion_vae_run(config, folder),
-        "scene_depth": nano.scene_depth_run(config, folder),
+        "relief": nano.relief_run(config, folder),
         "single_dit": nano.single_dit_run(config, folder),
     }
     if not kept:

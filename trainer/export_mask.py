@@ -40,19 +40,25 @@ def exchange_mask(
         if kept:
             copy_files(kept, MASK_FILES, made)
 
-    before = bundle.provenance
     again = f"python -m trainer export nano --out BUNDLE --mask MASK2 --bundle NEW --version {shlex.quote(version)}"
     again += f" --mask-share {share:g}" if share < 1 else ""
-    provenance = {
+    provenance = exchanged(bundle, runs, again, gone=("product_mask",))
+    tell_mask(provenance, mask, share, kept, runs)
+    return write_whole(out, replace(card, capabilities=bundle.capabilities), version, provenance, write_parts)
+
+
+def exchanged(bundle: Bundle, runs: dict[str, Run], again: str, gone: tuple[str, ...]) -> dict[str, Any]:
+    """How the bundle was made, whose stages `gone` are those of `runs` now, by the command `again`."""
+    before = bundle.provenance
+    kept = {stage: told for stage, told in before["stages"].items() if stage not in gone}
+    return {
         **before,
         "command": f"{before['command']} && {again}",
-        "stages": {**before["stages"], **told_stages(runs)},
-        "unfinished": [stage for stage in before["unfinished"] if stage != "product_mask"]
+        "stages": {**kept, **told_stages(runs)},
+        "unfinished": [stage for stage in before["unfinished"] if stage not in gone]
         + [stage for stage, run in runs.items() if not run.finished],
         "kept_from": bundle.digest,
     }
-    tell_mask(provenance, mask, share, kept, runs)
-    return write_whole(out, replace(card, capabilities=bundle.capabilities), version, provenance, write_parts)
 
 
 def bundle_with_mask(mask: Path | None) -> Bundle | None:
@@ -90,7 +96,7 @@ def tell_mask(
         told = kept.provenance.get("data", provenance["data"])
         provenance["data"] = told if "image_to_video" in kept.kinds else f"{WORLDS}; {told}"
     elif mask:
-        provenance["stages"]["product_mask"] |= {**_recorded(mask), "share": share}
+        provenance["stages"]["product_mask"] |= {**recorded(mask, ("seed", "photos", "mask")), "share": share}
         provenance["data"] = learnt_from(Record(mask).kept["config"], runs)
 
 
@@ -102,16 +108,21 @@ def _kept(bundle: Bundle) -> dict[str, Any]:
 
 def recorded_mask(folder: Path) -> Run:
     """The stage product_mask of a recorded run of nano. ValueError where there is none."""
+    return nano.product_mask_run(recorded_config(folder, "automatic mask"), folder)
+
+
+def recorded_config(folder: Path, what: str) -> NanoConfig:
+    """The settings of a recorded run of nano. ValueError where there is none, whose `what` is wanted."""
     kept = Record(folder).kept
     if not kept.get("recipe", "").startswith("nano"):
-        raise ValueError(f"{folder} holds no recorded run of nano, whose automatic mask could be taken.")
-    return nano.product_mask_run(configuration(NanoConfig, kept["config"]), folder)
+        raise ValueError(f"{folder} holds no recorded run of nano, whose {what} could be taken.")
+    return configuration(NanoConfig, kept["config"])
 
 
-def _recorded(folder: Path) -> dict[str, Any]:
-    """How a stage that comes from another run was made: its settings, its code, what it began at."""
+def recorded(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    """How a stage that comes from another run was made: the settings `names`, its code, what it began at."""
     kept = Record(folder).kept
     began = {"from": kept["from"]["digest"]} if kept["from"] else {}
     settings = [without_places(setting) for call in kept["calls"] for setting in call["set"]]
-    config = names_for_places({name: kept["config"][name] for name in ("seed", "photos", "mask")})
+    config = names_for_places({name: kept["config"][name] for name in names})
     return {"settings": list(dict.fromkeys(settings)), "config": config, "commit": kept["commit"], **began}

@@ -14,7 +14,7 @@ from engine.conditions import dense_condition
 from engine.device import device_of
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE
-from engine.models.scene_depth import SceneDepth
+from engine.models.relief import Relief
 from engine.models.single_dit import SingleDiT
 from trainer.batches import photo_tensor
 from trainer.data import BankConfig, scene_seed
@@ -40,7 +40,7 @@ def motion_validation(
     text: ErnieEncoder,
     tokenizer: PromptTokenizer,
     vae: MotionVAE,
-    depth: SceneDepth,
+    relief: Relief,
     clips: int = CLIPS,
 ) -> Validation:
     """The flow's error as the stage learns it, without the text's alignment. Everything is asked of each clip that a
@@ -54,7 +54,7 @@ def motion_validation(
         with torch.no_grad(), kernels(device):
             reference = vae.reference(photo)
             latents = vae.scale_latents(vae.encode(fields, reference)[0].half().float())  # as a bank's are kept
-            condition = dense_condition(photo, reference, depth(photo))
+            condition = dense_condition(photo, reference, relief(photo)[0])
         probes.append(_probe(dit, text, tokenizer, channel_weights(vae).detach(), latents, condition, rows, times))
         samples.append(latents)
         prompts += [row.prompt for row in rows]

@@ -1,4 +1,4 @@
-"""The nano run, stage by stage: bank, tokenizer, Motion VAE, depth, latents, Single-DiT, automatic mask, bundle.
+"""The nano run, stage by stage: bank, tokenizer, Motion VAE, relief, latents, Single-DiT, automatic mask, bundle.
 
 Every stage keeps what it made in the run's folder; a run that is started again goes on where it stopped.
 """
@@ -20,7 +20,7 @@ from engine.device import CPU
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE
 from engine.models.product_mask import ProductMask
-from engine.models.scene_depth import SceneDepth
+from engine.models.relief import Relief
 from engine.models.single_dit import SingleDiT
 from trainer.batches import motion_batch, photo_tensor
 from trainer.data import batch_indices, build_bank, check_batches, open_bank
@@ -31,14 +31,14 @@ from trainer.motion_latents import encode_bank, open_latents, use_statistics
 from trainer.objectives.motion_vae import fit_linear, motion_vae_loss
 from trainer.objectives.product_mask import product_mask_loss
 from trainer.objectives.rectified_flow import rectified_flow_loss, sample_captions, sample_conditions
-from trainer.objectives.scene_depth import scene_depth_loss
+from trainer.objectives.relief import relief_loss
 from trainer.photos import build_photos, open_photos
 from trainer.ranks import by_first
 from trainer.recipes.nano import NanoConfig
 from trainer.tokenizer import motion_prompts, train_tokenizer
 from trainer.validation import check_unmeasured
 
-STAGES = ("bank", "motion_vae", "scene_depth", "single_dit", "product_mask")
+STAGES = ("bank", "motion_vae", "relief", "single_dit", "product_mask")
 TOKENIZER = "tokenizer.json"  # within a run's folder
 
 
@@ -55,7 +55,7 @@ def run_nano(
     stage lacks what an earlier one makes, or where the folder holds another recipe's work.
     """
     config.photos.check()
-    check_unmeasured({"motion_vae": config.vae, "scene_depth": config.scene_depth, "product_mask": config.mask}, stages)
+    check_unmeasured({"motion_vae": config.vae, "relief": config.relief, "product_mask": config.mask}, stages)
     if config.dit.validate_every and "single_dit" in stages:
         check_apart(config.bank)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
@@ -63,7 +63,7 @@ def run_nano(
     check_batches(
         {
             "motion_vae": (config.vae.batch, clips),
-            "scene_depth": (config.scene_depth.batch, config.bank.scenes),
+            "relief": (config.relief.batch, config.bank.scenes),
             "single_dit": (config.dit.batch, clips),
             "product_mask": (config.mask.batch, photos),
         },
@@ -72,7 +72,7 @@ def run_nano(
     makers: dict[str, Callable[..., bool]] = {
         "bank": make_data,
         "motion_vae": partial(train_motion_vae, device=device),
-        "scene_depth": partial(train_scene_depth, device=device),
+        "relief": partial(train_relief, device=device),
         "single_dit": partial(train_single_dit, device=device),
         "product_mask": partial(train_product_mask, device=device),
     }
@@ -118,41 +118,42 @@ def motion_vae_run(config: NanoConfig, folder: Path, device: torch.device = CPU)
     return Run(folder / "motion_vae", modules, config.vae, data, device=device)
 
 
-def train_scene_depth(config: NanoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU) -> bool:
-    run = scene_depth_run(config, folder, device)
+def train_relief(config: NanoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU) -> bool:
+    run = relief_run(config, folder, device)
     if run.finished:
         return True
     banks = open_bank(folder / "bank", config.bank)
-    model, sizes = run.modules["scene_depth"], dict.fromkeys(banks, config.bank.scenes)
-    assert isinstance(model, SceneDepth)
+    model, sizes = run.modules["relief"], dict.fromkeys(banks, config.bank.scenes)
+    assert isinstance(model, Relief)
 
     def loss(step: int, generator: torch.Generator) -> LossValue:
-        format, scenes = batch_indices(config.seed + 3, step, sizes, config.scene_depth.batch)
+        format, scenes = batch_indices(config.seed + 3, step, sizes, config.relief.batch)
         photo = photo_tensor(banks[format].photo[scenes]).to(run.device)
         disparity = torch.from_numpy(banks[format].disparity[scenes]).float()[:, None].to(run.device)
-        return scene_depth_loss(model, photo, disparity, generator)
+        roundness = torch.from_numpy(banks[format].round[scenes]).float().to(run.device)
+        return relief_loss(model, photo, disparity, roundness, generator)
 
     return train(run, loss, deadline=deadline)
 
 
-def scene_depth_run(config: NanoConfig, folder: Path, device: torch.device = CPU) -> Run:
+def relief_run(config: NanoConfig, folder: Path, device: torch.device = CPU) -> Run:
     torch.manual_seed(config.seed + 3)
-    modules: dict[str, nn.Module] = {"scene_depth": SceneDepth().to(memory_format=torch.channels_last)}
+    modules: dict[str, nn.Module] = {"relief": Relief().to(memory_format=torch.channels_last)}
     data = {"seed": config.seed, "bank": config.bank.described}
-    return Run(folder / "scene_depth", modules, config.scene_depth, data, device=device)
+    return Run(folder / "relief", modules, config.relief, data, device=device)
 
 
-def finished_depth(config: NanoConfig, folder: Path, device: torch.device = CPU) -> SceneDepth:
-    """The averaged depth model, frozen; ValueError where it is not trained to its end."""
-    run = scene_depth_run(config, folder, device)
+def finished_relief(config: NanoConfig, folder: Path, device: torch.device = CPU) -> Relief:
+    """The averaged relief model, frozen; ValueError where it is not trained to its end."""
+    run = relief_run(config, folder, device)
     if not run.finished:
         raise ValueError(
-            f"The Single-DiT reads the depths of a finished model; {run.folder} has {run.step} of {run.config.steps} "
-            f"steps. Run the stage `scene_depth` to its end first."
+            f"The Single-DiT is told the relief by a finished model; {run.folder} has {run.step} of {run.config.steps} "
+            f"steps. Run the stage `relief` to its end first."
         )
     run.use_average()
-    model = run.modules["scene_depth"]
-    assert isinstance(model, SceneDepth)
+    model = run.modules["relief"]
+    assert isinstance(model, Relief)
     return model.eval().requires_grad_(False)
 
 
@@ -160,7 +161,7 @@ def train_single_dit(config: NanoConfig, folder: Path, deadline: float = math.in
     run = single_dit_run(config, folder, device)
     if run.finished:
         return True
-    vae, depth = finished_vae(config, folder, device), finished_depth(config, folder, device)
+    vae, relief = finished_vae(config, folder, device), finished_relief(config, folder, device)
     banks = open_bank(folder / "bank", config.bank)
 
     def make() -> bool:
@@ -185,9 +186,9 @@ def train_single_dit(config: NanoConfig, folder: Path, deadline: float = math.in
         rows = sample_conditions(banks[format], items, (config.seed, step))
         batch = vae.scale_latents(torch.from_numpy(latents[format][items]).float().to(run.device))
         captions = sample_captions(banks[format].words, config.extra_captions, (config.seed, 1, step))
-        return rectified_flow_loss(dit, text, tokenizer, vae, depth, batch, photo, rows, captions, generator)
+        return rectified_flow_loss(dit, text, tokenizer, vae, relief, batch, photo, rows, captions, generator)
 
-    validation = motion_validation(dit, text, tokenizer, vae, depth) if config.dit.validate_every else None
+    validation = motion_validation(dit, text, tokenizer, vae, relief) if config.dit.validate_every else None
     return train(run, loss, deadline=deadline, validation=validation)
 
 
@@ -209,7 +210,7 @@ def single_dit_run(config: NanoConfig, folder: Path, device: torch.device = CPU)
         "seed": config.seed,
         "bank": config.bank.described,
         "motion_vae_steps": config.vae.steps,
-        "scene_depth_steps": config.scene_depth.steps,
+        "relief_steps": config.relief.steps,
         "captions": config.captions,
         "extra_captions": config.extra_captions,
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast
 
 Config = TypeVar("Config")
+RENAMED = {"scene_depth": "relief"}  # what records, runs and bundles from before 0.8 of nano call it
 # Settings that name files and folders of a machine.
 PLACES = ("base", "data", "pairs", "encoder", "photos.cutouts", "photos.grounds")
 
@@ -53,6 +54,7 @@ def configuration(kind: type[Config], values: dict[str, Any], path: str = "") ->
 
     ValueError where a name or a type does not fit.
     """
+    values = values if path else {RENAMED.get(name, name): value for name, value in values.items()}
     hints, names = typing.get_type_hints(kind), {field.name for field in fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - names)
     if unknown:

@@ -11,16 +11,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.bundles import read_bundle
+from engine.models.relief import Relief
 from trainer.checkpoint import read_average, saved_files
 from trainer.claim import claim
 from trainer.record import Record
+from trainer.settings import RENAMED
 
 NAME, TOKENIZER = "start.json", "tokenizer.json"
+BEFORE = {now: before for before, now in RENAMED.items()}
 
 
 def begin_at(folder: Path, source: Path) -> dict[str, Any]:
@@ -104,7 +108,12 @@ def go_back_towards(start: dict[str, Any], modules: dict[str, nn.Module], share:
 
 
 def _widened(weights: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """Of a transformer that reads more condition channels than its start did, the new ones begin with no influence."""
+    """Of a transformer that reads more condition channels than its start did, the new ones begin with no influence.
+    To a relief model that begins at one that saw no roundness, every product is as round as they are on average.
+    """
+    if isinstance(module, Relief):
+        unseen = {name: torch.zeros_like(one) for name, one in module.roundness.state_dict(prefix="roundness.").items()}
+        return unseen | weights
     name = "condition_in.weight"
     wanted = dict(module.named_parameters()).get(name)
     if wanted is None or name not in weights or wanted.shape[1] <= weights[name].shape[1]:
@@ -116,15 +125,19 @@ def _described(source: Path) -> dict[str, Any]:
     if (source / "bundle.json").exists():
         bundle = read_bundle(source)
         modules = [name.removesuffix(".safetensors") for name in bundle.files if name.endswith(".safetensors")]
-        return {"path": str(source.resolve()), "digest": bundle.digest, "modules": sorted(modules)}
+        return {"path": str(source.resolve()), "digest": bundle.digest, "modules": _todays(modules)}
     stages = _stages(source)
     if not stages:
         raise ValueError(f"{source} is neither a bundle nor the folder of a run with checkpoints.")
     digest = hashlib.sha256()
     for file in (file for stage in stages for file in saved_files(stage)):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
-    modules = sorted({key.split(".")[0] for stage in stages for key in read_average(stage)})
-    return {"path": str(source.resolve()), "digest": digest.hexdigest(), "modules": modules}
+    modules = [key.split(".")[0] for stage in stages for key in read_average(stage)]
+    return {"path": str(source.resolve()), "digest": digest.hexdigest(), "modules": _todays(modules)}
+
+
+def _todays(modules: list[str]) -> list[str]:
+    return sorted({*modules, *(name for name, before in BEFORE.items() if before in modules)})
 
 
 def _stages(source: Path) -> list[Path]:
@@ -132,11 +145,20 @@ def _stages(source: Path) -> list[Path]:
 
 
 def _weights(source: Path, module: str) -> dict[str, Tensor]:
+    found = _kept_weights(source, module)
+    if not found:
+        before = _kept_weights(source, BEFORE.get(module, module))
+        found = {f"disparity.{key[4:]}" if key.startswith("out.") else key: value for key, value in before.items()}
+    return found
+
+
+def _kept_weights(source: Path, module: str) -> dict[str, Tensor]:
     if (source / "bundle.json").exists():
-        return load_file(source / f"{module}.safetensors")
+        path = source / f"{module}.safetensors"
+        return load_file(path) if path.exists() else {}
     for stage in _stages(source):
         prefix = f"{module}."
         found = {key: value for key, value in read_average(stage).items() if key.startswith(prefix)}
         if found:
             return {key.removeprefix(prefix): value for key, value in found.items()}
-    raise AssertionError(f"{source} was said to hold {module}")
+    return {}

@@ -97,8 +97,8 @@ def measure(engine: Engine, device: torch.device, rounds: int = ROUNDS) -> list[
 
 def works(engine: Engine, device: torch.device) -> dict[str, Callable[[], torch.Tensor]]:
     """What one generation computes, on `device`: the inputs are the same on every device."""
-    networks = engine.vae, engine.depth, engine.dit, engine.text, engine.masker.model
-    vae, depth, dit, text, masker = (copy.deepcopy(network).to(device) for network in networks)
+    networks = engine.vae, engine.relief, engine.dit, engine.text, engine.masker.model
+    vae, relief, dit, text, masker = (copy.deepcopy(network).to(device) for network in networks)
     random = torch.Generator().manual_seed(1)
     height, width = GRIDS["9:16"]
 
@@ -110,12 +110,12 @@ def works(engine: Engine, device: torch.device) -> dict[str, Callable[[], torch.
     ids, strengths = (x.to(device) for x in control_tensors([("orbit-left", 1, "float", 1), ("auto", 0, "auto", 0)]))
     tokens, token_mask = (x.to(device) for x in engine.tokenizer(["slowly around the bottle", ""]))
     reference = vae.reference(picture)
-    condition = dense_condition(picture, reference, depth(picture)).expand(2, -1, -1, -1, -1)
+    condition = dense_condition(picture, reference, relief(picture)[0]).expand(2, -1, -1, -1, -1)
     said, moment = text(tokens, token_mask), torch.full((2,), 0.5, device=device)
     both = latents.expand(2, -1, -1, -1, -1)
     return {
         "photo's features (VAE)": lambda: vae.reference(picture).eighth,
-        "photo's depths": lambda: depth(picture),
+        "photo's relief": lambda: relief(picture)[0],
         "prompt (text encoder)": lambda: text(tokens, token_mask),
         "one denoising step (DiT, guided)": lambda: dit(both, moment, said, token_mask, condition, ids, strengths),
         "motion fields (VAE decoder)": lambda: vae.decode(vae.unscale_latents(latents), reference),

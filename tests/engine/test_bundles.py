@@ -127,8 +127,8 @@ def without_weights(folder):
     (folder / "motion_vae.safetensors").unlink()
 
 
-def without_depths(folder):
-    for name in ("scene_depth.json", "scene_depth.safetensors"):
+def without_relief(folder):
+    for name in ("relief.json", "relief.safetensors"):
         (folder / name).unlink()
 
 
@@ -178,7 +178,7 @@ def fewer_words_than_the_tokenizer(folder):
     [
         (without_weights, r"no file motion_vae\.safetensors"),
         (without_mask, r"no file product_mask\.json"),
-        (without_depths, r"does not see depths.* train on from it"),
+        (without_relief, r"does not see how far away.* --relief RUN.* train on from it"),
         (anothers_weights, r"text\.safetensors is not what"),
         (no_weights_at_all, r"single_dit\.safetensors is not what"),
         (anothers_mask, r"product_mask\.safetensors is not what"),

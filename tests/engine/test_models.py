@@ -6,7 +6,7 @@ import torch
 from engine.conditions import CONDITION_CHANNELS, CONTROL_SIZES, GRIDS, control_tensors, dense_condition
 from engine.models.ernie import ErnieEncoder
 from engine.models.motion_vae import MotionVAE
-from engine.models.scene_depth import SceneDepth
+from engine.models.relief import Relief
 from engine.models.single_dit import SingleDiT
 from engine.samplers import euler, guided, heun, shifted_times
 
@@ -89,8 +89,8 @@ def test_motion_vae_serves_every_format(format):
     assert vae.decode(mean, reference).shape == fields.shape
     assert vae.plate(reference).shape == (1, 3, height // 2, width // 2)
     photo = torch.randn(1, 4, height, width)
-    disparity = SceneDepth().eval()(photo)
-    assert disparity.shape == (1, 1, height // 2, width // 2)
+    disparity, roundness = Relief().eval()(photo)
+    assert disparity.shape == (1, 1, height // 2, width // 2) and roundness.shape == (1,)
     assert dense_condition(photo, reference, disparity).shape[1] == CONDITION_CHANNELS
 
 

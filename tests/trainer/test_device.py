@@ -187,7 +187,8 @@ def test_a_run_of_the_device_is_exported_where_there_is_none(runs, recipe, tmp_p
 # Of each stage the objective, what it is called with in that module, and which of its arguments is left on the CPU.
 LEFT = [
     ("nano_smoke", "motion_vae", trainer.nano, "motion_vae_loss", 1),
-    ("nano_smoke", "scene_depth", trainer.nano, "scene_depth_loss", 2),
+    ("nano_smoke", "relief", trainer.nano, "relief_loss", 2),
+    ("nano_smoke", "relief", trainer.nano, "relief_loss", 3),
     ("nano_smoke", "single_dit", trainer.nano, "rectified_flow_loss", 5),
     ("nano_smoke", "single_dit", trainer.nano, "rectified_flow_loss", 6),
     ("nano_smoke", "product_mask", trainer.nano, "product_mask_loss", 2),

@@ -131,7 +131,7 @@ def test_photographs_of_an_earlier_version_are_known_by_their_number(run_folder,
     ("stage", "parts", "says"),
     [
         ("motion_vae", (), "no clip bank"),
-        ("scene_depth", (), "no clip bank"),
+        ("relief", (), "no clip bank"),
         ("single_dit", ("bank",), r"finished Motion VAE; .* 0 of 4 steps"),
         ("single_dit", ("bank", "motion_vae"), r"depths of a finished model; .* 0 of 4 steps"),
         ("product_mask", ("bank",), "no photographs"),
@@ -152,15 +152,16 @@ def test_the_single_dit_does_not_learn_on_an_unfinished_motion_vae(run_folder, t
         run_nano(longer, folder, ("single_dit",))
 
 
-def test_a_bank_from_before_depths_is_another_bank(run_folder, tmp_path):
+@pytest.mark.parametrize(("held", "missing"), [(None, "disparity.npy"), (2, "round.npy")])
+def test_a_bank_from_before_the_relief_is_another_bank(run_folder, tmp_path, held, missing):
     folder = copy_of(run_folder, tmp_path, "bank")
     noted = folder / "bank" / "bank.json"
-    noted.write_text(json.dumps({key: value for key, value in json.loads(noted.read_text()).items() if key != "holds"}))
-    (folder / "bank" / "1x1" / "disparity.npy").unlink()
-    for stage in ("bank", "scene_depth"):
-        with pytest.raises(ValueError, match="holds another bank: holds is None, asked for 2"):
+    noted.write_text(json.dumps(json.loads(noted.read_text()) | {"holds": held}))
+    (folder / "bank" / "1x1" / missing).unlink()
+    for stage in ("bank", "relief"):
+        with pytest.raises(ValueError, match=f"holds another bank: holds is {held}, asked for 3"):
             run_nano(CONFIG, folder, (stage,))
-    assert not (folder / "bank" / "1x1" / "disparity.npy").exists()
+    assert not (folder / "bank" / "1x1" / missing).exists()
 
 
 def test_a_bank_with_a_missing_chunk_is_not_learnt_from(run_folder, tmp_path):
@@ -231,7 +232,7 @@ main(["run", "nano_smoke", "--out", sys.argv[1], "--stage", "single_dit"])
 
 
 def test_a_run_that_was_killed_ends_with_the_same_bits(run_folder, tmp_path):
-    folder = copy_of(run_folder, tmp_path, "bank", "motion_vae", "scene_depth", "latents", "tokenizer.json")
+    folder = copy_of(run_folder, tmp_path, "bank", "motion_vae", "relief", "latents", "tokenizer.json")
     killed = subprocess.run([sys.executable, "-c", KILLED, str(folder)], cwd=ROOT, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert single_dit_run(CONFIG, folder).step == 2
@@ -252,7 +253,7 @@ def test_a_bundle_is_not_written_over_another(run_folder, bundle):
         export_nano(CONFIG, run_folder, bundle, version="0", command="test")
 
 
-PARTS = ("bank", "motion_vae", "scene_depth", "single_dit", "product_mask", "latents", "tokenizer.json")
+PARTS = ("bank", "motion_vae", "relief", "single_dit", "product_mask", "latents", "tokenizer.json")
 
 
 def test_a_folder_that_holds_no_run_is_not_exported_and_nothing_is_left(tmp_path):
@@ -267,7 +268,7 @@ def test_a_folder_that_holds_no_run_is_not_exported_and_nothing_is_left(tmp_path
     [
         ("product_mask", "not trained: product_mask has 0 of 2 steps"),
         ("single_dit", "not trained: single_dit has 0 of 4 steps"),
-        ("scene_depth", "not trained: scene_depth has 0 of 4 steps"),
+        ("relief", "not trained: relief has 0 of 4 steps"),
         ("tokenizer.json", r"lacks tokenizer\.json"),
         ("latents", r"lacks latents/statistics\.pt"),
     ],
@@ -365,6 +366,24 @@ def test_the_mask_of_another_run_is_exported_with_the_settings_that_made_it(run_
     with pytest.raises(ValueError, match="no recorded run of nano"):
         export_nano(CONFIG, run_folder, tmp_path / "b", version="0", command="test", mask=tmp_path / "nothing")
     assert main(["export", "tiny_video_smoke", "--out", str(other), "--mask", str(other), "--bundle", "b"]) == 2
+
+
+def test_a_bundle_gets_the_relief_of_another_run(run_folder, bundle, tmp_path):
+    other, settings = tmp_path / "other", ["relief.learning_rate=0.002"]
+    stages = ["--stage", "bank", "--stage", "relief", *(word for one in settings for word in ("--set", one))]
+    assert main(["run", "nano_smoke", "--out", str(other), *stages]) == 0
+    asked = ["export", "nano_smoke", "--out", str(bundle), "--relief", str(other), "--version", "2"]
+    assert main([*asked, "--bundle", str(tmp_path / "made")]) == 0
+    made, before = read_bundle(tmp_path / "made"), read_bundle(bundle)
+    changed = {name for name in made.files if made.files[name] != before.files.get(name)}
+    assert changed == {"relief.safetensors", "README.md"} and set(made.files) == set(before.files)
+    told = made.provenance["stages"]["relief"]
+    assert (told["steps"], told["settings"], made.provenance["kept_from"]) == (4, settings, before.digest)
+    assert "--relief RELIEF" in made.provenance["command"]
+    Engine(made).close()
+    for words in (["--mask", str(other)], ["--out", str(run_folder)], ["--relief", str(tmp_path / "nothing")]):
+        assert main([*asked, *words, "--bundle", str(tmp_path / "none")]) == 2, words
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_mask_is_taken_a_part_of_the_way_from_where_it_began(bundle, tmp_path):

@@ -16,7 +16,7 @@ from datapipe.worlds.motion import sample_motion
 from engine.conditions import LATENT_TIMES, control_tensors, dense_condition
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE
-from engine.models.scene_depth import SceneDepth
+from engine.models.relief import Relief
 from engine.models.single_dit import SingleDiT
 from trainer.data import FormatBank
 from trainer.objectives.times import shifted
@@ -60,7 +60,7 @@ def rectified_flow_loss(
     text: ErnieEncoder,
     tokenizer: PromptTokenizer,
     vae: MotionVAE,
-    depth: SceneDepth,
+    relief: Relief,
     latents_BCThw: Tensor,
     photo_BCHW: Tensor,
     rows: list[Controls],
@@ -74,7 +74,7 @@ def rectified_flow_loss(
     time_B = shifted(torch.randn(batch, generator=generator), TIME_SHIFT, TIME_SPREAD).to(device)
     noise = torch.randn(latents_BCThw.shape, generator=generator).to(device)
     with torch.no_grad():
-        condition = dense_condition(photo_BCHW, vae.reference(photo_BCHW), depth(photo_BCHW))
+        condition = dense_condition(photo_BCHW, vae.reference(photo_BCHW), relief(photo_BCHW)[0])
     every = [*rows, *captions]
     token_ids, token_mask = (x.to(device) for x in tokenizer([row.prompt for row in every]))
     features = text(token_ids, token_mask)

@@ -30,7 +30,7 @@ class NanoConfig:
     vae: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=300, batch=32, learning_rate=1e-3, ema=0.98, save_every=100)
     )
-    scene_depth: LoopConfig = field(
+    relief: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=1500, batch=32, learning_rate=2e-3, save_every=100, ema=0.99)
     )
     dit: LoopConfig = field(
@@ -56,7 +56,7 @@ def nano_smoke() -> NanoConfig:
         bank=BankConfig(scenes=4, motions=2, seed=1, processes=1),
         photos=PhotosConfig(count=16, processes=1),
         vae=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
-        scene_depth=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
+        relief=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
         dit=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1, validate_every=4),
         mask=LoopConfig(steps=2, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
     )

@@ -280,7 +280,7 @@ def gone(folder: Path) -> None:
 
 def too_old(folder: Path) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
-    for name in [name for name in manifest["files"] if name.startswith("scene_depth")]:
+    for name in [name for name in manifest["files"] if name.startswith("relief")]:
         (folder / name).unlink()
         del manifest["files"][name]
     (folder / MANIFEST).write_text(json.dumps(manifest))

@@ -1,6 +1,12 @@
-"""A small U-Net over a photo, with global attention at its lowest grid: what the mask and the depth are read with.
+"""The relief of a photo: how far away the scene behind the product is (a table that runs towards the camera, a wall,
+things that stand about), and how round the product.
 
-Legend: B batch, C channels, H W the photo's grid.
+The size of a move at a place is that of the camera times the disparity there, so the motion model is told it. Left to
+find it by itself, it took a wall for a floor and a floor for a wall: its dollies were of any size. How far a turned
+product's front shifts is the turn times its roundness.
+
+A small U-Net, with global attention at its lowest grid.
+Legend: B batch, C channels, H W the photo's grid, h w half of it.
 """
 
 from __future__ import annotations
@@ -9,29 +15,46 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
+from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from engine.models.base import Model
 from engine.models.blocks import FeedForward, SelfAttention, rotary_table
 from engine.models.motion_vae import ResBlock
 
+MIDDLE, SPREAD = 0.45, 0.25  # of disparities in the worlds, about
+ROUND, ROUND_SPREAD = 0.7, 0.25  # of roundness there: 1 is a bottle, 0.3 a box
 
-class PhotoUNet(Model):
-    """Features of a photo at half its grid. Subclasses add `out`, and what it means."""
 
-    def _make(self, channels: int, widths: tuple[int, ...], layers: int, heads: int) -> None:
+class Relief(Model):
+    """Photo and mask [B, 4, H, W] as the Motion VAE reads them (rgb in [-1, 1], mask in [0, 1]) -> the scene's
+    disparity [B, 1, h, w], 1 / depth in product depths, where the product is of what it hides; and the product's
+    roundness [B], its depth as a share of its width.
+    """
+
+    @register_to_config
+    def __init__(self, widths: tuple[int, ...] = (32, 64, 96, 128), layers: int = 2, heads: int = 4) -> None:
+        super().__init__()
         self.heads = heads
         # Nothing is computed at the full grid, which would cost more than all the rest: it is folded into channels.
-        self.stem = nn.Conv2d(channels + 2, widths[0], 4, stride=2, padding=1)
+        self.stem = nn.Conv2d(4 + 2, widths[0], 4, stride=2, padding=1)
         self.down = nn.ModuleList(
             nn.Sequential(nn.Conv2d(a, b, 4, stride=2, padding=1), ResBlock(b, b)) for a, b in pairwise(widths)
         )
         self.middle = nn.ModuleList(GlobalLayer(widths[-1], heads) for _ in range(layers))
         self.up = nn.ModuleList(ResBlock(a + b, b) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.disparity = nn.Conv2d(widths[0], 1, 3, padding=1)
+        self.roundness = nn.Conv2d(widths[0], 1, 3, padding=1)
 
-    def features(self, photo_BCHW: Tensor) -> Tensor:
-        """[B, widths[0], H/2, W/2]."""
-        x = self.stem(torch.cat([photo_BCHW, _places(photo_BCHW)], 1))
+    def forward(self, photo_B4HW: Tensor) -> tuple[Tensor, Tensor]:
+        features_BChw = self.features(photo_B4HW)
+        inside_B1hw = F.avg_pool2d(photo_B4HW[:, 3:], 2) + 1e-4  # where there is no product, all is asked
+        told_B = (self.roundness(features_BChw) * inside_B1hw).sum((1, 2, 3)) / inside_B1hw.sum((1, 2, 3))
+        return MIDDLE + SPREAD * self.disparity(features_BChw), ROUND + ROUND_SPREAD * told_B
+
+    def features(self, photo_B4HW: Tensor) -> Tensor:
+        """[B, widths[0], h, w]."""
+        x = self.stem(torch.cat([photo_B4HW, _places(photo_B4HW)], 1))
         sides = []
         for down in self.down:
             sides.append(x)
