@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.bundles import SHIPPED, Bundle, BundleError, check_sees_depths, read_bundle, sampling_of, steps_of
+from engine.bundles import SHIPPED, Bundle, BundleError, check_sees_relief, read_bundle, sampling_of, steps_of
 from engine.clock import Clock, OnEvent
 from engine.conditions import dense_condition
 from engine.denoise import Denoiser, Denoises, Row, Visit
@@ -36,7 +36,7 @@ from engine.media.photo import Photo, open_photo
 from engine.media.video import render_video
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE, Reference
-from engine.models.scene_depth import SceneDepth
+from engine.models.relief import Relief
 from engine.models.single_dit import SingleDiT
 from engine.recent import Recent
 from engine.requests import MAX_SEED, ImageToVideo
@@ -59,10 +59,10 @@ class Engine:
     ) -> None:
         if "image_to_video" not in bundle.kinds:
             raise BundleError(f"The bundle {bundle.name} does not make videos from photos.")
-        check_sees_depths(bundle)
+        check_sees_relief(bundle)
         self.bundle, self.sampling = bundle, sampling_of(bundle)
         self.vae = load_model(bundle, MotionVAE, "motion_vae")
-        self.depth = load_model(bundle, SceneDepth, "scene_depth")
+        self.relief = load_model(bundle, Relief, "relief")
         self.denoiser: Denoises = denoiser or Denoiser(bundle, cache=cache, strict=strict)
         if isinstance(self.denoiser, Denoiser):
             check_parts(bundle, self.vae, self.dit, self.text)
@@ -217,11 +217,11 @@ class Engine:
         """The photo for the models, kept by what they see of it."""
         pixels = picture_BCHW.numpy()
         key = f"{pixels.shape} {hashlib.sha256(pixels.tobytes()).hexdigest()}"
-        return self.photos.get(key, lambda: see(picture_BCHW, self.vae, self.depth))
+        return self.photos.get(key, lambda: see(picture_BCHW, self.vae, self.relief))
 
     def condition(self, picture_BCHW: Tensor, reference: Reference) -> Tensor:
         """What the transformer reads of photos and masks beside the noise: see `dense_condition`."""
-        return dense_condition(picture_BCHW, reference, self.depth(picture_BCHW))
+        return dense_condition(picture_BCHW, reference, self.relief(picture_BCHW)[0])
 
     def _fields(
         self, request: ImageToVideo, prepared: Prepared, meant: Asked, data_CTHW: Tensor, seen: Seen

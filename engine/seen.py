@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from engine.conditions import GRIDS, dense_condition
-from engine.media.asked_camera import Asked, as_asked
+from engine.media.asked_camera import Asked, Depths, as_asked
 from engine.media.colour import to_rgb
 from engine.media.fields import MotionFields
 from engine.media.framing import ASPECTS
 from engine.media.layers import Layers
 from engine.media.steady import in_one_piece, moves_flat, without_stains
 from engine.models.motion_vae import MotionVAE, Reference
-from engine.models.scene_depth import SceneDepth
+from engine.models.relief import Relief
 from engine.requests import ImageToVideo
 
 
@@ -29,6 +29,7 @@ class Seen:
     """A photo as the models see it: made once for all requests that show them the same."""
 
     reference: Reference
+    depths: Depths
     plate: np.ndarray
     condition_CTHW: Tensor
 
@@ -47,12 +48,17 @@ def picture_tensor(layers: Layers, format: str) -> Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1)[None].contiguous()
 
 
-def see(picture_BCHW: Tensor, vae: MotionVAE, depth: SceneDepth) -> Seen:
+def see(picture_BCHW: Tensor, vae: MotionVAE, relief: Relief) -> Seen:
     """All that the models make of a photo before anything is denoised."""
     reference = vae.reference(picture_BCHW)
     plate = vae.plate(reference)[0].permute(1, 2, 0).numpy()
-    condition_BCTHW = dense_condition(picture_BCHW, reference, depth(picture_BCHW))
-    return Seen(reference, np.clip((plate + 1) / 2, 0, 1), condition_BCTHW[0])
+    disparity_B1hw, round_B = relief(picture_BCHW)
+    return Seen(
+        reference,
+        Depths(disparity_B1hw[0, 0].numpy(), float(round_B[0])),
+        np.clip((plate + 1) / 2, 0, 1),
+        dense_condition(picture_BCHW, reference, disparity_B1hw)[0],
+    )
 
 
 @torch.inference_mode()
@@ -61,15 +67,15 @@ def seen_fields(
 ) -> MotionFields:
     """What is denoised as motion, without what is known to be wrong of it. ValueError where it is no numbers."""
     fields_BCThw = vae.decode(vae.unscale_latents(data_CTHW[None]), seen.reference)
-    made = _motion_fields(fields_BCThw[0].numpy(), seen.plate)
+    made = motion_fields(fields_BCThw[0].numpy(), seen.plate)
     if request.subject.motion != "light-sweep":  # a weak one that is asked for is no stain
         made = replace(made, light=without_stains(made.light))
     product = picture_BCHW[0, 3].numpy()
     made = in_one_piece(made, product, flat=moves_flat(request.camera.move, request.subject.motion))
-    return as_asked(made, product, asked, ASPECTS[request.format])
+    return as_asked(made, product, seen.depths, asked, ASPECTS[request.format])
 
 
-def _motion_fields(fields_CThw: np.ndarray, plate: np.ndarray) -> MotionFields:
+def motion_fields(fields_CThw: np.ndarray, plate: np.ndarray) -> MotionFields:
     """The model's fields with the first key, where nothing has moved yet."""
     first = np.zeros_like(fields_CThw[:, :1])
     every = np.concatenate([first, fields_CThw], 1)

@@ -13,7 +13,7 @@ import numpy as np
 
 TURN = np.deg2rad(24.0)  # at strength 1; its front goes left
 BODY_MARGIN = 1.15  # the turned body is a little wider than its outline: its map stays smooth up to there
-BULGES = np.linspace(0.25, 1.0, 26)
+BULGES = np.linspace(0.25, 1.0, 6)
 
 _LEAST_OF_COLUMNS = 0.08  # of the fullest row or column of a mask: less is a speck beside the product
 

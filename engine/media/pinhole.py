@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 FOCAL = 1.6
@@ -19,6 +20,10 @@ ORBIT_FAR = 0.12  # travel of what is infinitely far, as a share of the width
 ROLL = np.deg2rad(7.0)
 
 _NEAREST = 0.2  # depth of what comes nearest to the camera: nothing passes through it
+_MOST_NEAR = 4.0  # nearness in a photo
+_SOFT = 0.7  # cells: at an edge that is sharper than a field can be, what is behind it would be folded over
+_BEYOND = 8  # cells past its border that a move may show: a fifth of a side
+_STEEP = 0.1  # nearness a cell: more is no table, but a thing that ends at the border
 
 
 @dataclass(frozen=True)
@@ -83,16 +88,23 @@ class Pinhole:
         """Backward flow [K, h, w, 2] of the plane that the product stands in; an orbit turns around it."""
         return np.zeros((len(sizes_K), *self.points_hw2.shape)) if self.orbits else self.flow(sizes_K, 1.0)
 
-    def nearness(self, sizes_K: np.ndarray, flow_Khw2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The nearness whose flow is nearest to this one; and a squared slope, how much it tells of it: [K, h, w]."""
-        rays_Khw3, moved_K113 = self._seen(sizes_K)
-        source_Khw2 = (self.points_hw2 + flow_Khw2) / FOCAL
-        depth_Khw1 = rays_Khw3[..., 2:]
-        slope = (source_Khw2 * moved_K113[..., 2:] - moved_K113[..., :2]) / depth_Khw1
-        told = (source_Khw2 * depth_Khw1 - rays_Khw3[..., :2]) / depth_Khw1
-        power_Khw = (slope * slope).sum(-1)
-        now_Khw = (slope * told).sum(-1) / np.maximum(power_Khw, 1e-12)
-        return now_Khw / np.maximum(rays_Khw3[..., 2] - now_Khw * moved_K113[..., 2], _NEAREST), power_Khw
+    def scene_flow(self, sizes_K: np.ndarray, nearness_hw: np.ndarray) -> np.ndarray:
+        """Backward flow [K, h, w, 2] of a scene that is so near in the photo. What a cell shows came from elsewhere in
+        it, and is as near as that place: its own flow tells which.
+        """
+        nearness_hw = cv2.GaussianBlur(nearness_hw.astype(np.float32), (0, 0), _SOFT)
+        cell = frame_size(self.aspect) / nearness_hw.shape[::-1]
+        beyond = min(_BEYOND, *(side - 1 for side in nearness_hw.shape))
+        wide = np.pad(nearness_hw, beyond, mode="reflect", reflect_type="odd")  # a table comes nearer up to the border
+        edge = np.pad(nearness_hw, beyond, mode="edge")
+        steep = _STEEP * np.pad(
+            np.zeros_like(edge[beyond:-beyond, beyond:-beyond]), beyond, "linear_ramp", end_values=beyond
+        )
+        wide = np.clip(np.clip(wide, edge - steep, edge + steep), 0, _MOST_NEAR).astype(np.float32)
+        flow_Khw2 = self.flow(sizes_K, wide[beyond:-beyond, beyond:-beyond])
+        for _ in range(2):
+            flow_Khw2 = self.flow(sizes_K, np.stack([_shifted(wide, flow / cell, beyond) for flow in flow_Khw2]))
+        return flow_Khw2
 
     def _seen(self, sizes_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each cell's ray, and the way the camera went, as the photo's camera sees them: [K, h, w, 3], [K, 1, 1, 3]."""
@@ -105,6 +117,13 @@ class Pinhole:
 def frame_size(aspect: float) -> np.ndarray:
     """Width and height of a frame of this aspect."""
     return 2 * np.array([np.sqrt(aspect), 1 / np.sqrt(aspect)])
+
+
+def _shifted(wide_HW: np.ndarray, shift_hw2: np.ndarray, beyond: int) -> np.ndarray:
+    """Values that lie `shift` cells (x, y) from each cell; they reach `beyond` the grid on every side."""
+    y, x = np.mgrid[0 : shift_hw2.shape[0], 0 : shift_hw2.shape[1]] + beyond
+    at_x, at_y = ((axis + shift_hw2[..., n]).astype(np.float32) for n, axis in enumerate((x, y)))
+    return cv2.remap(wide_HW, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _rotation(yaw_K: np.ndarray, pitch_K: np.ndarray, roll_K: np.ndarray) -> np.ndarray:
