@@ -67,11 +67,13 @@ class BatchSharding:
     def _join(self, model: nn.Module, args: tuple[Any, ...], made: Any) -> Any:
         """All rows, on every rank. They travel as one long vector, for in a list each may be of another size."""
         flat = made.flatten() if isinstance(made, Tensor) else torch.cat([x.flatten() for x in made])
-        numbers = [shape.numel() for shape in self.shapes]
+        # Wan's image-to-video transformer makes fewer channels than it reads.
+        shapes = [made.shape[1:]] * len(self.shapes) if isinstance(made, Tensor) else self.shapes
+        numbers = [shape.numel() for shape in shapes]
         for axis, begins in reversed(self.stack):
             sizes = [sum(numbers[start:stop]) for start, stop in pairwise(begins)]
             flat = gather(flat, 0, sizes, axis)
-        rows = [row.view(shape) for row, shape in zip(flat.split(numbers), self.shapes, strict=True)]
+        rows = [row.view(shape) for row, shape in zip(flat.split(numbers), shapes, strict=True)]
         return torch.stack(rows) if isinstance(made, Tensor) else rows
 
 

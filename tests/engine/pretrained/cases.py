@@ -88,7 +88,14 @@ def _heads_are_swapped(x: Tensor, cut: int, *how: Any) -> Tensor:
     return swap(x.flip(2) if cut == 2 and x.dim() == 5 else x, cut, *how)
 
 
-def sampled(bundle: Path, shape: MeshShape, ask: Ask, budget: float = 0.0, fault: str | None = None) -> Any:
+def sampled(
+    bundle: Path,
+    shape: MeshShape,
+    ask: Ask,
+    budget: float = 0.0,
+    fault: str | None = None,
+    kind: str = "text_to_video",
+) -> Any:
     """The frames that this rank gets of an imported bundle, and what its cache saved."""
     engine = PretrainedEngine.load(bundle, cache=budget, mesh=mesh_of(shape))
     faults: dict[str | None, Any] = {
@@ -96,7 +103,7 @@ def sampled(bundle: Path, shape: MeshShape, ask: Ask, budget: float = 0.0, fault
         "swapped halves": mock.patch.object(batch, "gather", lambda x, *how: gather(x, *how).roll(x.numel())),
     }
     with faults[fault]:
-        return engine.sample(ask, "text_to_video"), engine.cache.saved
+        return engine.sample(ask, kind), engine.cache.saved
 
 
 def generated(bundle: Path, shape: MeshShape, folder: Path, cancel_at: int | None = None) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,16 @@ def test_ranks_make_the_frames_of_one_process(ranks, engine, bundle, shape, budg
         assert off(frames, wanted) <= 1  # of 255: the last bit may fall the other way
         assert saved == alone.cache.saved
     assert budget == 0 or 0 < alone.cache.saved["hits"] < STEPS
+
+
+def test_so_they_do_from_a_photo(ranks, loaded):
+    """Its transformer reads 36 channels, the photo's among them, and makes 16."""
+    photo = np.random.default_rng(0).integers(0, 256, (ASK.height, ASK.width, 3), dtype=np.uint8)
+    ask, alone = replace(ASK, image=photo), loaded("wan_i2v")
+    wanted = alone.sample(ask, "image_to_video")
+    for frames, _ in ranks(2).run(cases.sampled, alone.bundle.path, MeshShape(cfg=2), ask, kind="image_to_video"):
+        assert off(frames, wanted) <= 1
+    assert off(alone.sample(replace(ask, image=255 - photo), "image_to_video"), wanted) > 1  # the control
 
 
 def test_ranks_agree_on_a_seed_that_was_left_to_them_and_on_a_cancel(ranks, engine, tmp_path):
