@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from engine.bundles import Bundle, BundleError, explained, read_bundle
+from engine.memory.layerwise import is_absent
 
 KIND = "adapter"
 WEIGHTS = "pytorch_lora_weights.safetensors"  # where diffusers' `load_lora_weights` looks for them
@@ -99,27 +100,24 @@ class Adapter(nn.Module):
     def merge(self, model: nn.Module) -> None:
         """Fold the attached adapter into the weights: no cost while the model runs, and the weights as they were are
         kept beside. In float32 the output is the same within 1e-5 of its largest value; in bfloat16 the sum is rounded
-        as weights are, which is of the size of a bfloat16 model's own error. ValueError for sharded or quantised ones.
+        as weights are, which is of the size of a bfloat16 model's own error. ValueError where they are not
+        whole, or not here.
         """
         assert self._hooks and not self._kept, "only an attached adapter is merged"
-        weights = {name: model.get_submodule(name).weight for name in self.names}
-        odd = [name for name, weight in weights.items() if type(weight.data) is not Tensor]
-        if odd:
-            raise ValueError(f"{odd[0]} is sharded or quantised: merge before that, or leave the adapter beside it.")
+        weights = self._weights(model, "merge before that, or leave the adapter beside it")
         self.detach()
         for name, pair in self._pairs():
             weight = weights[name]
-            assert isinstance(weight, Tensor)
             self._kept[name] = weight.data
             added = pair.lora_B.weight @ pair.lora_A.weight * (pair.scale * self.strength)
             weight.data = (weight.data.to(added.dtype) + added.to(weight.device)).to(weight.dtype)
 
     @torch.no_grad()
     def unmerge(self, model: nn.Module) -> None:
-        """Put the weights back as they were before `merge`, and the adapter on again."""
+        """Put the weights back as they were before `merge`, and the adapter on again. Errors as of `merge`."""
         assert self._kept, "only a merged adapter is taken out"
-        for name, weight in self._kept.items():
-            model.get_submodule(name).weight.data = weight
+        for name, weight in self._weights(model, "undo that before the adapter is taken out").items():
+            weight.data = self._kept[name]
         self._kept = {}
         self.attach(model)
 
@@ -144,6 +142,16 @@ class Adapter(nn.Module):
             raise ValueError(f"{len(odd)} weights do not fit the model's layers, {odd[0]} among them")
         for key, weight in ours.items():
             weight.copy_(found[key])
+
+    def _weights(self, model: nn.Module, instead: str) -> dict[str, Tensor]:
+        found = {}
+        for name in self.names:
+            weight = model.get_submodule(name).weight
+            assert isinstance(weight, Tensor)
+            if type(weight.data) is not Tensor or is_absent(weight.data):
+                raise ValueError(f"{name} is sharded, offloaded or quantised: {instead}.")
+            found[name] = weight
+        return found
 
     def _pairs(self) -> Iterator[tuple[str, Pair]]:
         for name in self.names:

@@ -180,11 +180,16 @@ def slots_of(blocks: Sequence[nn.Module]) -> list[Slot]:
         names = parameter.__tensor_flatten__()[0] if is_traceable_wrapper_subclass(parameter) else ["data"]
         for name in names:
             value = getattr(parameter, name)
-            if value.numel() > 1 and value.untyped_storage().nbytes() == value.itemsize:
+            if is_absent(value):
                 raise ValueError("The weights of this model come and go already: shard or offload it, not both.")
             slots.append(Slot(parameter, name, value.shape, value.dtype, start))
             start = aligned(slots[-1].stop, ALIGNED)
     return slots
+
+
+def is_absent(value: Tensor) -> bool:
+    """Whether a plain tensor is what `Slot.absent` leaves in the place of a weight."""
+    return value.numel() > 1 and value.untyped_storage().nbytes() == value.itemsize
 
 
 def packed(slots: Sequence[Slot]) -> Tensor:

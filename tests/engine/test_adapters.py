@@ -10,6 +10,7 @@ from torch import nn
 
 from engine.adapters import METADATA, WEIGHTS, Adapter, LowRank, put_on, save_adapter
 from engine.bundles import BundleError, read_bundle, write_bundle
+from engine.memory.offload import Offload
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
 from tests.engine.pretrained.cases import inputs_of, wan_of
@@ -96,6 +97,25 @@ def test_merged_into_bfloat16_the_output_is_as_far_off_as_the_model_itself() -> 
     merged = run_half()
     assert {value.dtype for value in adapter.state_dict().values()} == {torch.float32}
     assert (merged - beside).abs().max() <= 2 * (beside - exact).abs().max()
+
+
+@torch.no_grad()
+def test_weights_that_come_and_go_are_merged_before_and_taken_out_behind(tmp_path: Path) -> None:
+    model, run = MODELS["single"]()
+    adapter = adapted(model)
+    beside = run(model)
+    with Offload(model, "cpu", tmp_path):
+        with pytest.raises(ValueError, match="is sharded, offloaded or quantised: merge before that"):
+            adapter.merge(model)
+        torch.testing.assert_close(run(model), beside, atol=1e-4, rtol=1e-4)
+    adapter.merge(model)
+    with Offload(model, "cpu", tmp_path):  # the control: merged before, it is there
+        torch.testing.assert_close(run(model), beside, atol=1e-4, rtol=1e-4)
+        with pytest.raises(ValueError, match="undo that before the adapter is taken out"):
+            adapter.unmerge(model)
+        torch.testing.assert_close(run(model), beside, atol=1e-4, rtol=1e-4)
+    adapter.unmerge(model)
+    assert torch.equal(run(model), beside)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ def test_a_sharded_adapter_beside_sharded_bfloat16_weights_learns_as_on_one_proc
         assert error < TOLERANCE
         assert types == {"torch.float32"}
         assert stepped < 1e-3
-        assert "is sharded or quantised: merge before that" in said
+        assert "is sharded, offloaded or quantised: merge before that" in said
 
 
 def test_control_ranks_that_do_not_meet_have_other_gradients(ranks: Callable[[int], Ranks]) -> None:
