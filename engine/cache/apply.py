@@ -26,6 +26,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from engine.attention.plain import accurate
 from engine.cache.policies import ALL, Choice, Compute, Policy
 from engine.parallel.mesh import Mesh
 from engine.parallel.sequence import PLANS
@@ -253,7 +254,8 @@ class Cache:
 
 def relative_change(now: Tensor, before: Tensor) -> float:
     """|now - before| over |before|, over the tokens and rows of all ranks: one number, so one decision."""
-    changed, size = summed((now - before).abs().sum(), before.abs().sum())
+    wide = accurate(now.dtype)  # a sum over all tokens is beyond what float16 holds
+    changed, size = summed((now - before).abs().sum(dtype=wide), before.abs().sum(dtype=wide))
     return changed / size if size else math.inf  # a first block that adds nothing says nothing of the others
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.attention.plain import accurate
 from engine.cache.apply import Cache, Report, flat_of, summed
 from engine.cache.budget import Calibration, Setting, undominated
 from engine.cache.policies import Compute
@@ -160,7 +161,8 @@ def recorded(model: nn.Module) -> Iterator[Record]:
 
     def after(block: nn.Module, args: tuple[Any, ...], made: Any) -> None:
         video = made if isinstance(made, Tensor) else made[0]
-        record.magnitudes.append(summed((video - entered.pop()).norm(dim=-1).sum())[0])
+        norms = (video - entered.pop()).norm(dim=-1, dtype=accurate(video.dtype))
+        record.magnitudes.append(summed(norms.sum())[0])
 
     if type(model) in PLANS:
         blocks = [b for name in PLANS[type(model)].blocks for b in model.get_submodule(name).children()]

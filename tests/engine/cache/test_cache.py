@@ -7,11 +7,12 @@ import math
 import pytest
 import torch
 
-from engine.cache.apply import Cache
+from engine.cache.apply import Cache, relative_change
 from engine.cache.budget import Calibration, Setting, load, psnr_of
-from engine.cache.calibrate import calibrate
+from engine.cache.calibrate import calibrate, recorded
 from engine.cache.policies import Compute, Exact, FirstBlock, Guidance, Magnitude, Taylor
 from engine.parallel.mesh import MeshShape
+from engine.parallel.sequence import PLANS, SequencePlan
 from engine.samplers import euler, guided, shifted_times
 from tests.engine.cache import cases
 from tests.engine.parallel.cases import inputs_of, model_of
@@ -76,6 +77,30 @@ def test_taylor_continues_a_line_exactly_at_uneven_steps_and_one_value_does_not(
     assert made[4:] == pytest.approx(wanted[4:], abs=1e-5)
     assert made[1] != pytest.approx(wanted[1], abs=1e-2)
     assert (report.hits, report.misses, report.work, report.saved(10.0)) == (4, 2, pytest.approx(1 / 3), 40.0)
+
+
+class Twice(torch.nn.Module):
+    def forward(self, x):
+        return 2 * x
+
+
+class OneBlock(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.blocks = torch.nn.ModuleList([Twice()])
+
+    def forward(self, x):
+        return self.blocks[0](x)
+
+
+def test_in_float16_what_is_summed_over_many_tokens_is_a_number(monkeypatch):
+    before, model = torch.full((1, 4000, 64), 0.5, dtype=torch.float16), OneBlock()
+    assert before.abs().sum().isinf()  # in its own type it is none
+    assert relative_change(1.4 * before, before) == pytest.approx(0.4, rel=1e-2)
+    monkeypatch.setitem(PLANS, OneBlock, SequencePlan(("blocks",), {}, {}))
+    with recorded(model) as record:
+        model(40 * before)
+    assert record.magnitudes == [4000 * 20 * 8]
 
 
 @pytest.mark.parametrize("policy", CACHES)
