@@ -222,9 +222,9 @@ class Controls(nn.Module):
         parts = []
         for k, (table, scaled, mlp) in enumerate(zip(self.tables, self.scaled, self.strengths, strict=True)):
             assert isinstance(table, nn.Embedding)
-            strength_B = strengths_BK[:, k]
-            features = timestep_embedding(strength_B, 64, scale=10.0).to(table.weight.dtype)
-            chosen_B1 = (ids_BK[:, k] > 0)[:, None].float()
-            strength_B1 = strength_B[:, None].float()
+            strength_B, dtype = strengths_BK[:, k], table.weight.dtype
+            features = timestep_embedding(strength_B, 64, scale=10.0).to(dtype)
+            chosen_B1 = (ids_BK[:, k] > 0)[:, None].to(dtype)
+            strength_B1 = strength_B[:, None].to(dtype)
             parts.append(table(ids_BK[:, k]) + chosen_B1 * (mlp(features) + strength_B1 * scaled(ids_BK[:, k])))
         return torch.stack(parts, 1)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils._pytree import tree_map
 
 from engine.attention.mask import Mask
 from engine.models.multimodal_dit import MultimodalDiT
@@ -98,6 +99,18 @@ def test_padding_of_the_text_changes_nothing_and_a_condition_token_does(model, b
     torch.testing.assert_close(padded, base, atol=1e-12, rtol=0)
     assert (louder - base).abs().max() > 1e-3
     assert (silent - base).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_in_two_bytes_a_number_it_reads_controls_too(model, batch, dtype):
+    with torch.no_grad():
+        exact = torch.cat([x.flatten() for x in model(**batch)])
+        other = torch.cat([x.flatten() for x in model(**batch | {"control_ids_BK": batch["control_ids_BK"].flip(0)})])
+        half = tree_map(lambda x: x.to(dtype) if x.is_floating_point() else x, batch)
+        made = torch.cat([x.flatten() for x in model.to(dtype)(**half)])
+    error, control = ((x - exact).norm() / exact.norm() for x in (made, other))
+    assert made.dtype == dtype
+    assert error < 45 * torch.finfo(dtype).eps < control  # without controls it is as far off, or farther
 
 
 @pytest.mark.parametrize(("kind", "depth"), KINDS)
