@@ -74,6 +74,10 @@ class Attention:
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, *, role: Role, mask: Mask | None = None) -> Tensor:
         return self.backend(q, k, role, mask).forward(q, k, v, mask)
 
+    def possible(self, role: Role) -> list[str | Backend]:
+        """What is chosen for this role, at whatever step."""
+        return [self.backends.get(role, "auto")]
+
     def backend(self, q: Tensor, k: Tensor, role: Role, mask: Mask | None) -> Backend:
         """The backend of this call."""
         if not (q.numel() and k.numel()):

@@ -34,6 +34,10 @@ class Schedule(Attention):
         self.fine, self.rough, self.between = fine, rough, between
         self.now = fine
 
+    def possible(self, role: Role) -> list[str | Backend]:
+        """What is chosen for this role in fine and in rough steps."""
+        return self.fine.possible(role) + self.rough.possible(role)
+
     def backend(self, q: Tensor, k: Tensor, role: Role, mask: Mask | None) -> Backend:
         """The backend of this call, at the time of the step."""
         return self.now.backend(q, k, role, mask)

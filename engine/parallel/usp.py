@@ -20,6 +20,7 @@ from torch import Tensor
 
 from engine.attention.dispatch import Attention, Role
 from engine.attention.mask import Mask
+from engine.attention.schedule import Rounded
 from engine.attention.sparse import BlockSparse
 from engine.parallel.collectives import gather, offsets, part_sizes, swap
 from engine.parallel.mesh import Mesh
@@ -38,7 +39,8 @@ class SequenceAttention:
     attention: Attention
 
     def __post_init__(self) -> None:
-        if isinstance(self.attention.backends.get("joint"), BlockSparse):
+        chosen = [one.inner if isinstance(one, Rounded) else one for one in self.attention.possible("joint")]
+        if any(isinstance(one, BlockSparse) for one in chosen):
             raise ValueError("Over several ranks the streams of joint attention lie mixed: block-sparse is for `self`.")
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, *, role: Role, mask: Mask | None = None) -> Tensor:

@@ -9,6 +9,7 @@ from engine.attention.mask import Mask
 from engine.attention.schedule import Rounded, Schedule
 from engine.attention.sparse import BlockSparse
 from engine.models.single_dit import SingleDiT
+from engine.parallel.usp import SequenceAttention
 from engine.parallel.xfuser import XfuserAttention, unsuitable
 
 GRID = (4, 10, 12)
@@ -148,6 +149,14 @@ def test_a_rounded_backend_gives_a_ring_what_it_needs():
         rounded.backward(v, q, k, v, out, lse, None), plain.backward(v, q, k, v, wanted, wanted_lse, None), strict=True
     ):
         torch.testing.assert_close(mine, theirs, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("sparse", [BlockSparse(0.5), Rounded(BlockSparse(0.5), torch.bfloat16)], ids=["it", "rounded"])
+def test_over_ranks_no_step_reads_blocks_of_several_streams(sparse):
+    for asked in (Attention({"joint": sparse}), Schedule(Attention(), Attention({"joint": sparse}))):
+        with pytest.raises(ValueError, match="block-sparse is for `self`"):
+            SequenceAttention(None, lambda: [4, 4], asked)
+    SequenceAttention(None, lambda: [4, 4], Schedule(Attention(), Attention({"self": sparse})))  # the control
 
 
 # --- xfuser: what is refused, which is all that can run without its devices ---
