@@ -127,8 +127,10 @@ class TensorSharding:
             raise ValueError("Split a model over `tensor` first and quantise it then.")
         self.cuts[parameter] = cut
         parameter.data, parameter.grad = own(parameter.data, cut, self.axis), None
-        if parameter.requires_grad:
-            self.hooks.append(parameter.register_hook(lambda grad: grad / self.axis.size))
+        learns = parameter.requires_grad
+        parameter.requires_grad_(True)  # a frozen one takes no hook, and may learn later
+        self.hooks.append(parameter.register_hook(lambda grad: grad / self.axis.size))
+        parameter.requires_grad_(learns)
 
 
 def own(x: Tensor, cut: Cut, axis: Axis) -> Tensor:

@@ -46,6 +46,18 @@ def learnt(shape: MeshShape) -> float:
     return cases.worst(list(alone.parameters()), list(spread.parameters()))
 
 
+def unfrozen(shape: MeshShape) -> float:
+    """The greatest difference of the gradients of weights that were frozen until they were split."""
+    inputs = inputs_of("odd", 3, torch.float64)
+    *_, wanted = cases.trained(model_of("single", torch.float64), inputs)
+    model = model_of("single", torch.float64).requires_grad_(False)
+    with Parallel(model, mesh_of(shape)) as parallel:
+        model.requires_grad_(True)
+        cases.trained(model, inputs)
+        parallel.average_gradients()
+    return cases.worst(wanted, [parameter.grad for parameter in model.parameters() if parameter.grad is not None])
+
+
 def split(shape: MeshShape) -> tuple[int, int, int]:
     """Numbers of the blocks' weights on this rank and in all, and how many sums one call makes."""
     model, sums, reduce = model_of("single", torch.float32), 0, dist.all_reduce

@@ -47,6 +47,11 @@ def test_what_an_optimiser_learns_over_the_mesh_is_what_it_learns_alone(ranks, s
     assert max(ranks(shape.world).run(memory_cases.learnt, shape)) <= 1e-10
 
 
+@pytest.mark.parametrize("shape", [PAIR, MeshShape(data=2, tensor=2)], ids=named)
+def test_weights_that_were_frozen_when_they_were_split_learn_as_others_do(ranks, shape):
+    assert max(ranks(shape.world).run(memory_cases.unfrozen, shape)) <= 1e-10
+
+
 @pytest.mark.parametrize("shape", [PAIR, MeshShape(ulysses=2, tensor=2)], ids=named)
 def test_taken_off_the_mesh_the_weights_are_whole_and_the_same(ranks, shape):
     assert all(ranks(shape.world).run(cases.removed, shape))
