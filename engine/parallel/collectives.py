@@ -84,10 +84,12 @@ def average_gradients(parameters: Iterable[nn.Parameter], world: int, group: dis
     All of them are sent as one vector: for models that fit twice. Beyond that there are DDP and FSDP.
     """
     learnt = [parameter for parameter in parameters if parameter.requires_grad]
+    if not learnt:
+        return
     flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in learnt])
     dist.all_reduce(flat, op=dist.ReduceOp.SUM, group=group)
     for parameter, mean in zip(learnt, (flat / world).split([p.numel() for p in learnt]), strict=True):
-        parameter.grad = mean.view_as(parameter)
+        parameter.grad = mean.view_as(parameter).to(parameter.dtype)
 
 
 class _Gather(torch.autograd.Function):

@@ -205,6 +205,15 @@ def round_trip(length: int, dim: int) -> bool:
     return torch.equal(back, whole) and torch.equal(leaf.grad / world, whole)
 
 
+def averaged(*dtypes: torch.dtype) -> list[tuple[torch.dtype, list[float]]]:
+    """Type and numbers of averaged gradients that were of these types, each filled with the rank's number."""
+    weights = [nn.Parameter(torch.zeros(3, dtype=dtype)) for dtype in dtypes]
+    for weight in weights:
+        weight.grad = torch.full_like(weight, dist.get_rank())
+    collectives.average_gradients(weights, dist.get_world_size())
+    return [(weight.grad.dtype, weight.grad.tolist()) for weight in weights if weight.grad is not None]
+
+
 def refused(shape: MeshShape, rows: int) -> str:
     """What is said where a batch cannot be spread; and the model is as before when it is taken off the mesh."""
     model = model_of("single", torch.float32)

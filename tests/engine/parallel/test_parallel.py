@@ -111,6 +111,12 @@ def test_cut_and_gathered_not_a_bit_has_changed(ranks, world, length, dim):
     assert all(ranks(world).run(cases.round_trip, length, dim))
 
 
+@pytest.mark.parametrize("dtypes", [(), (torch.bfloat16, torch.float32)], ids=["nothing", "mixed"])
+def test_gradients_are_averaged_in_their_own_types_and_none_at_all_too(ranks, dtypes):
+    wanted = [(dtype, [0.5] * 3) for dtype in dtypes]
+    assert ranks(2).run(cases.averaged, *dtypes) == [wanted] * 2
+
+
 # --- controls: each fault is found ---
 
 
