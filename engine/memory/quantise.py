@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -38,13 +38,17 @@ class Quantised:
 def quantise(model: nn.Module, kind: Kind) -> Quantised:
     """Quantise the blocks of a model in place, for good. After `Parallel` over `tensor`, before `Shard` or `Offload`.
 
-    For inference only. ValueError where torchao is missing, or the model has no blocks or is not of fp32 or bf16.
+    For inference only. ValueError for another kind, where torchao is missing, or the model has no blocks or is not of
+    fp32 or bf16.
     """
+    if kind not in get_args(Kind):
+        raise ValueError(f"Weights are quantised to {' or '.join(get_args(Kind))}, not to {kind!r}.")
     if not find_spec("torchao"):
         raise ValueError("Quantised weights need torchao: pip install 'aquarius-studio[quantise]'.")
     from torchao.quantization import Float8WeightOnlyConfig, Int8WeightOnlyConfig, quantize_  # an extra
 
-    layers = layers_of(model)
+    # Split over `tensor`, a rank without heads has empty weights, which torchao does not take.
+    layers = {name: layer for name, layer in layers_of(model).items() if layer.weight.numel()}
     wrong = {layer.weight.dtype for layer in layers.values()} - set(TYPES)
     if wrong:
         raise ValueError(f"Weights are quantised from float32 or bfloat16, not from {', '.join(map(str, wrong))}.")

@@ -9,7 +9,10 @@ from engine.memory.layerwise import blocks_of
 from engine.memory.quantise import quantise, weight_bytes
 from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
+from engine.parallel.mesh import Axis
+from engine.parallel.tensor import TensorSharding
 from engine.weights import load_model
+from tests.engine.parallel.cases import model_of
 
 LIMITS = {"int8": 0.02, "fp8": 0.06}  # of the velocity, rms over rms
 WIDE = {"hidden": 128, "heads": 2, "rope_axes": (32, 16, 16), "text_dim": 6, "in_channels": 2}
@@ -67,6 +70,19 @@ def test_inputs_outputs_and_modulations_stay_whole():
     assert {"dual_blocks.0.video.modulation.1.weight", "single_blocks.0.modulation.1.weight"} <= whole
     assert {"dual_blocks.0.attention.text.qkv", "single_blocks.0.mlp.2"} <= set(done.errors)
     assert not {f"{name}.weight" for name in done.errors} & whole
+
+
+@pytest.mark.parametrize("kind", LIMITS)
+def test_a_rank_without_heads_is_quantised_as_the_others_are(kind):
+    model = model_of("single", torch.float32, heads=3)
+    TensorSharding(model, Axis(4, 3, None))
+    assert model.blocks[0].attention.qkv.weight.numel() == 0
+    assert {name.split(".")[2] for name in quantise(model, kind).errors} == {"mlp"}
+
+
+def test_another_kind_is_refused():
+    with pytest.raises(ValueError, match="quantised to int8 or fp8, not to 'int4'"):
+        quantise(SingleDiT(**TINY, depth=1), "int4")
 
 
 def test_a_type_that_cannot_be_quantised_is_refused():
