@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 
 from engine import timing
-from engine.bundles import Bundle, read_bundle
+from engine.bundles import Bundle, read_bundle, sampling_of
 from engine.cache.budget import of_bundle
 from engine.commands import Options, print_json
 from engine.costs import check_size
@@ -46,10 +46,10 @@ def plan(options: Options) -> None:
         count = getattr(options, name)
         if count is not None and count < 1:
             raise ValueError(f"--{name} has to be at least 1, not {count}.")
-    model, machine = _model(options.model, options.dit), _machine(options)
+    (model, bundle), machine = _model(options.model, options.dit), _machine(options)
     check_size(model.config, model.vae, options.frames, height, width)
-    cache, saved, steps = _cache(model, options) if options.budget else ("", 0.0, options.steps or STEPS)
-    guidance = not options.no_guidance
+    cache, saved, steps = _cache(model, bundle, options) if options.budget else ("", 0.0, options.steps or STEPS)
+    guidance = not options.no_guidance and (bundle is None or sampling_of(bundle)["guidance"] != 1)
     video = Video(options.frames, width, height, steps, guidance, options.videos, saved, cache)
     made = make_plan(model, video, machine)
     if options.json:
@@ -64,12 +64,14 @@ def plan(options: Options) -> None:
     )
 
 
-def _model(name: str, dit: str | None) -> Model:
+def _model(name: str, dit: str | None) -> tuple[Model, Bundle | None]:
+    """And the bundle, where it is no preset."""
     if name in PRESETS:
-        return Model(name, PRESETS[name], WAN_VAE, T5_XXL_GB)
+        return Model(name, PRESETS[name], WAN_VAE, T5_XXL_GB), None
     if not Path(name).is_dir():
         raise ValueError(f"There is no model {name!r}: name a preset ({', '.join(PRESETS)}) or the folder of a bundle.")
-    return model_of(read_bundle(name), dit)
+    bundle = read_bundle(name)
+    return model_of(bundle, dit), bundle
 
 
 def model_of(bundle: Bundle, dit: str | None) -> Model:
@@ -83,12 +85,11 @@ def model_of(bundle: Bundle, dit: str | None) -> Model:
     return Model(f"{bundle.name} ({there[0]})", config, vae, text_gb)
 
 
-def _cache(model: Model, options: Options) -> tuple[str, float, int]:
+def _cache(model: Model, bundle: Bundle | None, options: Options) -> tuple[str, float, int]:
     """Of a calibrated bundle the policy that saves most within the budget, the share that it saves, and the steps."""
-    if options.model in PRESETS:
+    if bundle is None:
         raise ValueError(f"--budget needs a bundle whose cache was calibrated; the preset {model.name} has no weights.")
-    bundle, budget = read_bundle(options.model), options.budget
-    found = of_bundle(bundle)
+    found, budget = of_bundle(bundle), options.budget
     steps = options.steps or len(found.times)
     if "dual_depth" in model.config:
         raise ValueError("The cache of a bundle is calibrated on its Single-DiT: leave --budget or --dit out.")

@@ -168,6 +168,16 @@ def test_a_bundle_of_latent_video_can_be_planned_and_inspected(latent_bundle, ca
     assert "vae: " in capsys.readouterr().out
 
 
+def test_a_bundle_without_guidance_has_no_halves_to_lay_out(latent_bundle, tmp_path, capsys):
+    folder = shutil.copytree(latent_bundle, tmp_path / "whole")
+    capabilities = {"sampling": {"shift": 1.0, "guidance": 1.0}}
+    write_bundle(folder, name="tiny", version="1", kinds=("text_to_video",), capabilities=capabilities, provenance={})
+    options = ["--frames", "17", "--size", "64x64", "--devices", "2", "--json"]
+    for bundle, halves in ((latent_bundle, 2), (folder, 1)):
+        assert command_line.main(["plan", "--model", str(bundle), *options]) == 0
+        assert json.loads(capsys.readouterr().out)["layout"]["cfg"] == halves
+
+
 def test_a_calibrated_cache_is_part_of_the_plan(latent_bundle, tmp_path, capsys):
     folder = tmp_path / "calibrated"
     shutil.copytree(latent_bundle, folder)
