@@ -78,7 +78,7 @@ def read_bundle(path: Path | str, *, verify: bool = True) -> Bundle:
         capabilities=manifest["capabilities"],
         digest="sha256:" + sha256_of(path / MANIFEST),
         files=files,
-        provenance=manifest.get("provenance", {}),
+        provenance=manifest["provenance"],
         layout=layout,
     )
 
@@ -182,7 +182,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
         raise BundleError(f"{path / MANIFEST} has the format {found!r}; this engine reads {FORMAT!r}.")
-    types = {"name": str, "version": str, "kinds": list, "capabilities": dict, "files": dict}
+    manifest.setdefault("provenance", {})
+    types = {"name": str, "version": str, "kinds": list, "capabilities": dict, "files": dict, "provenance": dict}
     for key, expected in types.items():
         if not isinstance(manifest.get(key), expected):
             raise BundleError(f"{path / MANIFEST} needs {key!r} as a {expected.__name__}.")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.bundles import SHIPPED, Bundle, read_bundle
+from engine.bundles import SHIPPED, Bundle, explained, read_bundle
 from engine.commands import Options, print_json
 from engine.pretrained.command import accelerations, import_model, in_lines, may_use
+from engine.pretrained.directory import header_of
 
 PARTS = {
     "single_dit": "data, cfg, ring, ulysses and tensor parallel; caches; sharded, offloaded or 8-bit weights",
@@ -65,13 +65,12 @@ def _weights(bundle: Bundle) -> list[str]:
 
 
 def _part(bundle: Bundle, name: str, uses: Mapping[str, str]) -> Mapping[str, Any]:
-    """Parameters of a safetensors file, from its header alone (huggingface.co/docs/safetensors)."""
+    """Parameters of a safetensors file, from its header alone."""
     path, part = bundle.file(name), name.removesuffix(".safetensors")
-    with path.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    shapes = [tensor["shape"] for key, tensor in header.items() if key != "__metadata__"]
+    with explained(bundle, name):
+        parameters = sum(math.prod(tensor["shape"]) for tensor in header_of(path).values())
     return {
-        "parameters": sum(math.prod(shape) for shape in shapes),
+        "parameters": parameters,
         "bytes": path.stat().st_size,
         "sha256": bundle.files[name],
         "may_use": uses.get(part.split("/")[0], "one device"),

@@ -146,25 +146,27 @@ def _weights(path: Path, name: str, found: list[str]) -> list[str]:
     for shard in shards:
         if not shard.endswith(".safetensors") or shard not in found:
             raise BundleError(f"{path / name} lacks {shard}: the directory is half copied. Copy it again.")
-        _check_header(real_file(path, f"{name}/{shard}"))
+        header_of(real_file(path, f"{name}/{shard}"))
     return [*shards, *([index] if index else [])]
 
 
-def _check_header(file: Path) -> None:
-    """A safetensors file says in its header how long it is: a copy that broke off is found without reading it all."""
+def header_of(file: Path) -> dict[str, Any]:
+    """What a safetensors file says of its tensors (huggingface.co/docs/safetensors). It says how long it is, too: a
+    copy that broke off is found without reading it all. BundleError for it, and for what is none.
+    """
     size = file.stat().st_size
     try:
         with file.open("rb") as f:
             (length,) = struct.unpack("<Q", f.read(8))
             if length > min(size, MAX_JSON):
                 raise ValueError
-            tensors = json.loads(f.read(length))
-        ends = [tensor["data_offsets"][1] for key, tensor in tensors.items() if key != "__metadata__"]
-        whole = size == 8 + length + max(ends, default=0)
+            tensors = {key: tensor for key, tensor in json.loads(f.read(length)).items() if key != "__metadata__"}
+        whole = size == 8 + length + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
     except (ValueError, struct.error, KeyError, TypeError, IndexError, AttributeError):
         raise BundleError(f"{file} is no safetensors file, or only the beginning of one. Copy it again.") from None
     if not whole:
         raise BundleError(f"{file} is not whole: it says another length than its {size} bytes. Copy it again.")
+    return tensors
 
 
 def _refuse_code(path: Path, name: str) -> None:

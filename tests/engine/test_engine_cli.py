@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -303,6 +304,29 @@ def test_inspect_verifies_and_tells_everything(capsys):
     assert found["provenance"]["recipe"] == "trainer.recipes.nano"
     assert command_line.main(["inspect"]) == 0
     assert "single_dit: 4,252,832 parameters" in capsys.readouterr().out
+
+
+def a_sealed(folder, weights):
+    """A bundle that verifies, whatever its weights are."""
+    folder.mkdir()
+    (folder / "vae.safetensors").write_bytes(weights)
+    return write_bundle(folder, name="odd", version="1", kinds=("text_to_video",), capabilities={}, provenance={}).path
+
+
+@pytest.mark.parametrize(
+    "weights", [b"", b"no weights", b"\xff" * 9, struct.pack("<Q", 2) + b"[]", struct.pack("<Q", 8) + b'{"a": 1}']
+)
+def test_inspect_says_which_weights_are_none(tmp_path, capsys, weights):
+    assert command_line.main(["inspect", str(a_sealed(tmp_path / "odd", weights))]) == 2
+    assert "odd cannot be used: vae.safetensors is not what its manifest says" in capsys.readouterr().err
+
+
+def test_inspect_says_that_it_is_not_told_how_a_bundle_was_made(tmp_path, capsys):
+    manifest = a_sealed(tmp_path / "odd", struct.pack("<Q", 2) + b"{}") / "bundle.json"
+    assert command_line.main(["inspect", str(manifest.parent)]) == 0  # the control
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"provenance": None}))
+    assert command_line.main(["inspect", str(manifest.parent)]) == 2
+    assert "needs 'provenance' as a dict" in capsys.readouterr().err
 
 
 def test_bench_hands_its_options_on_and_says_where_it_is_missing(monkeypatch, tmp_path, capsys):
