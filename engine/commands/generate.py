@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from engine import events
 from engine.axes import MeshShape
-from engine.bundles import SHIPPED, Bundle, read_bundle, sampling_of, steps_of
+from engine.bundles import SHIPPED, Bundle, explained, read_bundle, sampling_of, steps_of
 from engine.cache.budget import of_bundle
 from engine.commands import Options, print_json
 from engine.commands.plan import model_of
@@ -172,10 +172,12 @@ def _from_words(
     prompt, dit = options.prompt or "", options.dit or "single"
     said = {name: getattr(options, name) for name in Sampled.model_fields if getattr(options, name) is not None}
     numbers = Sampled.model_validate(said)
-    native = bundle.capabilities.get("latents") or {}
-    width, height = size_of(options.size) if options.size else (native.get("width", 64), native.get("height", 64))
-    asked = {
-        "frames": native.get("frames", 17) if options.frames is None else options.frames,
+    with explained(bundle, "capabilities.latents"):
+        native = {"frames": 17, "width": 64, "height": 64} | dict(bundle.capabilities.get("latents") or {})
+        frames, *size = (int(native[name]) for name in ("frames", "width", "height"))
+    width, height = size_of(options.size) if options.size else size
+    asked: dict[str, Any] = {
+        "frames": frames if options.frames is None else options.frames,
         "height": height,
         "width": width,
         "steps": numbers.steps or steps_of(bundle, DEFAULTS.steps),

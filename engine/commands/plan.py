@@ -6,13 +6,16 @@ import argparse
 import dataclasses
 import json
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from engine import timing
-from engine.bundles import Bundle, read_bundle, sampling_of
+from engine.bundles import Bundle, explained, read_bundle, sampling_of
 from engine.cache.budget import of_bundle
 from engine.commands import Options, print_json
-from engine.costs import check_size
+from engine.costs import Config, check_size, decode_bytes, parameters
 from engine.models.presets import MULTIMODAL_DIT, SINGLE_DIT
 from engine.options import size_of
 from engine.planner import WAN_VAE, Model, Video, make_plan
@@ -79,10 +82,19 @@ def model_of(bundle: Bundle, dit: str | None) -> Model:
     there = [part for part in DITS if f"{part}.json" in bundle.files and dit in (None, part.removesuffix("_dit"))]
     if not there or "vae.json" not in bundle.files:
         raise ValueError(f"The bundle {bundle.name} has no such latent video transformer: there is nothing to plan.")
-    config, vae = (json.loads(bundle.file(f"{part}.json").read_text()) for part in (there[0], "vae"))
+    config = _config(bundle, there[0], parameters)
+    vae = _config(bundle, "vae", partial(decode_bytes, frames=1, height=1, width=1))
     text = [name for name in bundle.files if name.startswith(("text.", "text_encoder/")) and "safetensors" in name]
     text_gb = sum(bundle.file(name).stat().st_size for name in text) / 1e9
     return Model(f"{bundle.name} ({there[0]})", config, vae, text_gb)
+
+
+def _config(bundle: Bundle, part: str, reads: Callable[[Config], Any]) -> Config:
+    """The configuration of a part; BundleError where it is none that the planner can read."""
+    with explained(bundle, f"{part}.json"):
+        config: Config = json.loads(bundle.file(f"{part}.json").read_text())
+        reads(config)
+    return config
 
 
 def _cache(model: Model, bundle: Bundle | None, options: Options) -> tuple[str, float, int]:

@@ -169,6 +169,29 @@ def test_a_bundle_of_latent_video_can_be_planned_and_inspected(latent_bundle, ca
     assert "vae: " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("file", "content"), [("vae.json", []), ("vae.json", {}), ("single_dit.json", []), ("single_dit.json", {})]
+)
+def test_parts_that_describe_no_model_are_told(latent_bundle, tmp_path, capsys, file, content):
+    folder = shutil.copytree(latent_bundle, tmp_path / "odd")
+    (folder / file).write_text(json.dumps(content))
+    capabilities = read_bundle(latent_bundle).capabilities
+    write_bundle(folder, name="odd", version="1", kinds=("text_to_video",), capabilities=capabilities, provenance={})
+    options = [["plan", "--model"], ["generate", "-o", str(tmp_path / "out.mp4"), "--prompt", "a cup", "--bundle"]]
+    for option in options:
+        assert command_line.main([*option, str(folder)]) == 2
+        assert f"odd cannot be used: {file} is not what its manifest says" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("latents", [[1], {"frames": "many"}])
+def test_a_bundle_that_does_not_say_what_it_makes_is_told(latent_bundle, tmp_path, capsys, latents):
+    folder = shutil.copytree(latent_bundle, tmp_path / "odd")
+    capabilities = read_bundle(latent_bundle).capabilities | {"latents": latents}
+    write_bundle(folder, name="odd", version="1", kinds=("text_to_video",), capabilities=capabilities, provenance={})
+    assert command_line.main(["generate", "-o", str(tmp_path / "out.mp4"), "--bundle", str(folder)]) == 2
+    assert "odd cannot be used: capabilities.latents is not what its manifest says" in capsys.readouterr().err
+
+
 def test_a_bundle_without_guidance_has_no_halves_to_lay_out(latent_bundle, tmp_path, capsys):
     folder = shutil.copytree(latent_bundle, tmp_path / "whole")
     capabilities = {"sampling": {"shift": 1.0, "guidance": 1.0}}
