@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torch import nn
 
-from engine.bundles import MANIFEST, Bundle, read_bundle, write_bundle
+from engine.bundles import MANIFEST, Bundle, explained, read_bundle, write_bundle
 from engine.cache.apply import Cache, Report
 from engine.cache.budget import FILE, Calibration, of_bundle
 from engine.cache.policies import Exact
@@ -52,16 +52,19 @@ def _shared(source: str, target: str) -> None:
 class BundledCache:
     """`budget` is the error that it may cost, as a share of the final latents; 0 computes everything.
 
-    BundleError where there is a budget and no calibration, ValueError for what is no budget. A calibration is for one
-    number of steps: at others a request raises ValueError or, not `strict`, computes everything, as `saved` then tells.
-    `mesh`: that of `Parallel`.
+    BundleError where there is a budget and no calibration of use, ValueError for what is no budget. A calibration is
+    for one number of steps: at others a request raises ValueError or, not `strict`, computes everything, as `saved`
+    then tells. `mesh`: that of `Parallel`.
     """
 
     def __init__(self, bundle: Bundle, budget: float, mesh: Mesh | None = None, *, strict: bool = True) -> None:
         self.budget, self.mesh, self.strict = budget, mesh, strict
         self.calibration = of_bundle(bundle) if budget else None
-        if self.calibration:
-            self.calibration.setting(budget)  # refused here, and not by the first request
+        if self.calibration:  # what is wrong is refused here, and not by the first request
+            self.calibration.setting(budget)
+            apart = mesh is not None and mesh.cfg.size * mesh.data.size > 1  # then half of guidance takes a whole call
+            with explained(bundle, FILE):
+                self.policy = self.calibration.policy(budget, 1.0 if apart else 0.5)
         self.report = Report()
 
     @property
@@ -77,10 +80,6 @@ class BundledCache:
             return
         if self.strict:
             self.calibration.check(times)
-        mesh = self.mesh
-        apart = mesh is not None and mesh.cfg.size * mesh.data.size > 1  # then half of guidance takes a whole call
-        policy = (
-            self.calibration.policy(self.budget, 1.0 if apart else 0.5) if self.calibration.fits(times) else Exact()
-        )
-        with Cache(dit, policy, mesh) as cache, cache.request(times) as self.report:
+        policy = self.policy if self.calibration.fits(times) else Exact()
+        with Cache(dit, policy, self.mesh) as cache, cache.request(times) as self.report:
             yield

@@ -7,8 +7,10 @@ import math
 import pytest
 import torch
 
+from engine.bundles import BundleError, write_bundle
 from engine.cache.apply import Cache, relative_change
-from engine.cache.budget import Calibration, Setting, load, psnr_of
+from engine.cache.budget import FILE, Calibration, Setting, load, psnr_of
+from engine.cache.bundled import BundledCache
 from engine.cache.calibrate import calibrate, recorded
 from engine.cache.policies import Compute, Exact, FirstBlock, Guidance, Magnitude, Taylor
 from engine.parallel.mesh import MeshShape
@@ -265,6 +267,19 @@ def test_a_cache_refuses_gradients_and_calls_that_no_request_announced(model):
                 model(**inputs)
                 model(**inputs)
     assert "forward" not in vars(model)
+
+
+@pytest.mark.parametrize(
+    ("policy", "arguments"),
+    [("teacache", {}), ("taylor", {"often": 2}), ("schedule", {"steps": ["sometimes"]}), ("schedule", {})],
+)
+def test_a_calibration_that_no_policy_can_be_built_of_is_told_before_any_request(tmp_path, policy, arguments):
+    Calibration((1.0, 0.5), 2.0, 1, (Setting(policy, arguments, 0.01, 0.01, 0.5, 0.0),)).save(tmp_path / FILE)
+    about = {"kinds": ("text_to_video",), "capabilities": {}, "provenance": {}}
+    bundle = write_bundle(tmp_path, name="odd", version="1", **about)
+    with pytest.raises(BundleError, match=r"odd cannot be used: cache\.json is not what its manifest says"):
+        BundledCache(bundle, 0.05)
+    BundledCache(bundle, 0.001)  # the control: within this budget it is not chosen
 
 
 def test_policies_refuse_what_they_were_not_calibrated_for(model):
