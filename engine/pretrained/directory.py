@@ -91,14 +91,14 @@ def _components(path: Path, family: Family, index: dict[str, Any]) -> Iterator[t
         if value == [None, None]:
             continue
         library, classes = family.components.get(name, ("", frozenset()))
-        if len(value) != 2 or value[0] != library or value[1] not in classes:
+        if value not in [[library, one] for one in classes]:
             raise BundleError(
                 f"{path / INDEX} wants {value!r} as {name}, and {family.name} knows "
                 f"{', '.join(sorted(classes)) or 'no such component'}: nothing else is loaded."
             )
         yield name, value[1]
     for name in ("transformer", "vae", "scheduler", "text_encoder", "tokenizer"):
-        if index.get(name) in (None, [None, None]):
+        if not isinstance(index.get(name), list) or index[name] == [None, None]:
             raise BundleError(f"{path / INDEX} names no {name}: without it no video can be made.")
 
 

@@ -111,6 +111,18 @@ def other_component(source):
     edit(source / "model_index.json", lambda index: index | {"extra": ["diffusers", "AutoencoderKLWan"]})
 
 
+def a_list_for_a_class(source):
+    edit(source / "model_index.json", lambda index: index | {"vae": ["diffusers", ["AutoencoderKLWan"]]})
+
+
+def a_word_for_the_transformer(source):
+    edit(source / "model_index.json", lambda index: index | {"transformer": "x"})
+
+
+def a_word_for_the_vae(source):
+    edit(source / "model_index.json", lambda index: index | {"vae": "x"})
+
+
 def code(source):
     (source / "vae" / "diffusers.py").write_text("raise SystemExit")
 
@@ -197,6 +209,9 @@ BAD = {
     class_of_its_own: "nothing else is loaded",
     other_class: "nothing else is loaded",
     other_component: "no such component",
+    a_list_for_a_class: "nothing else is loaded",
+    a_word_for_the_transformer: "names no transformer",
+    a_word_for_the_vae: "names no vae",
     code: "code of its own",
     code_by_name: "code of its own",
     half_a_file: "is not whole",
