@@ -49,8 +49,9 @@ class LongVideo:
                 raise ValueError(f"`{name}` is 1 + {TIME}n frames, not {getattr(self, name)}.")
         if self.overlap >= self.chunk:
             raise ValueError(f"An overlap of {self.overlap} leaves nothing new in a chunk of {self.chunk} frames.")
-        if self.frames < 1:
-            raise ValueError(f"{self.frames} frames: a video has at least one.")
+        for name, count in (("frames", self.frames), ("steps", self.steps)):
+            if count is not None and count < 1:
+                raise ValueError(f"{count} {name}: a video takes at least one.")
 
     @property
     def chunks(self) -> int:
@@ -153,12 +154,12 @@ def _claim(folder: Path, video: LongVideo, model: LatentVideo, known: np.ndarray
         return
     try:
         before = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError) as error:
+        other = sorted(name for name in request if before.get(name) != request[name])
+    except (FileNotFoundError, ValueError, AttributeError) as error:
         raise ValueError(
             f"{folder} holds chunks, and no {REQUEST} that can be read says of which video. Use another folder, or "
             f"remove it."
         ) from error
-    other = sorted(name for name in request if before.get(name) != request[name])
     if other:
         raise ValueError(
             f"{folder} holds chunks of another video (other: {', '.join(other)}). Use another folder, or remove it."

@@ -128,7 +128,7 @@ def test_what_a_crash_left_of_a_chunk_is_made_again(model, tmp_path, left):
     assert chunk.read_bytes() == before
 
 
-@pytest.mark.parametrize("left", [None, '{"prompt"'])
+@pytest.mark.parametrize("left", [None, '{"prompt"', "[]"])
 def test_chunks_that_do_not_say_of_what_are_not_taken(model, tmp_path, left):
     whole(model, VIDEO, tmp_path)
     request = tmp_path / "request.json"
@@ -165,8 +165,13 @@ def test_steps_are_the_bundles_own_unless_they_are_chosen(model, tmp_path, monke
 
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
-    [({"chunk": 8}, "`chunk` is 1"), ({"overlap": 9}, "leaves nothing new"), ({"frames": 0}, "at least one")],
-    ids=["chunk", "overlap", "frames"],
+    [
+        ({"chunk": 8}, "`chunk` is 1"),
+        ({"overlap": 9}, "leaves nothing new"),
+        ({"frames": 0}, "0 frames: a video takes at least one"),
+        ({"steps": 0}, "0 steps: a video takes at least one"),
+    ],
+    ids=["chunk", "overlap", "frames", "steps"],
 )
 def test_numbers_that_do_not_go_together_are_refused(wrong, sentence):
     with pytest.raises(ValueError, match=sentence):
