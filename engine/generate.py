@@ -140,6 +140,8 @@ class Engine:
         for notice in told:
             prepared.notices.append(notice)
             task.on_event(notice)
+        prompt = task.request.prompt  # ranks answer before there is a file: one that dies leaves none
+        said = self.understood(prompt) if prompt.strip() else {}
         clock.enter("render", task.request.frames)
         render_video(
             prepared.layers,
@@ -150,7 +152,7 @@ class Engine:
             on_frame=lambda done, total: clock.step(done),
             is_canceled=task.is_canceled,
         )
-        return self._report(film, made, fitted)
+        return self._report(film, made, fitted, said)
 
     def prepare(
         self, request: ImageToVideo, photo_path: Path, mask_path: Path | None = None, visit: Visit = lambda: None
@@ -252,7 +254,7 @@ class Engine:
         """End the ranks of the denoiser, where it has any."""
         self.denoiser.close()
 
-    def _report(self, film: Film, fields: MotionFields, fitted: float) -> Generated:
+    def _report(self, film: Film, fields: MotionFields, fitted: float, said: dict[str, str]) -> Generated:
         """`settings`: the request with its seed, which makes the same video again, and beside it what came of it."""
         request, prepared = film.task.request, film.prepared
         width, height = request.size
@@ -260,7 +262,6 @@ class Engine:
         free = {"camera": request.camera.move == "auto", "subject": request.subject.motion == "auto"}
         # The model reads no strength where it chooses the move itself: there is nothing that this could be a share of.
         settings["applied_strength"] = None if free["camera"] else round(prepared.camera.strength * fitted, 4)
-        said = self.understood(request.prompt) if request.prompt.strip() else {}
         settings["understood"] = {name: choice for name, choice in said.items() if free[name]}
         settings["decided_by"] = {name: _decided_by(is_free, said.get(name)) for name, is_free in free.items()}
         settings["measured"] = describe_motion(fields, prepared.picture_BCHW[0, 3].numpy(), ASPECTS[request.format])

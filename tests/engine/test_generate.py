@@ -14,14 +14,16 @@ from safetensors.torch import load_file
 from engine import generate, seen
 from engine.batches import generate_many
 from engine.bundles import SHIPPED, BundleError, read_bundle, write_bundle
+from engine.clock import Clock
 from engine.conditions import CAMERA_IDS, SUBJECT_IDS
 from engine.denoise import USUAL_STRENGTH
 from engine.events import Canceled, Notice
-from engine.film import Task
+from engine.film import Film, Task
 from engine.generate import Engine, Prepared
 from engine.media.fields import MotionFields
 from engine.media.masks import read_mask
 from engine.requests import Camera, ImageToVideo, Subject
+from engine.runtime.errors import RankDied
 from tests.engine.media.pictures import make_fields, make_shot
 
 SHORT = {"seconds": 3, "short_side": 540, "steps": 4, "seed": 5}
@@ -203,6 +205,19 @@ def test_who_decided_is_reported(
     assert made.settings["understood"] == understood
     # A move that nobody asked for has no strength that could be told.
     assert (made.settings["applied_strength"] is None) == (decided_by["camera"] != "control")
+
+
+def test_ranks_that_die_before_the_report_leave_no_file(tmp_path: Path, filmed: list[MotionFields]) -> None:
+    def dies(prompt: str) -> dict[str, str]:
+        raise RankDied("ended with -9: rank 1.")
+
+    engine = Engine.__new__(Engine)  # no models: the film is denoised
+    engine.denoiser = SimpleNamespace(understood=dies)
+    prepared = SimpleNamespace(layers=None, notices=[], fit=lambda fields: (fields, 1.0), share_kept=lambda made: 1.0)
+    task = Task(ImageToVideo(**SHORT, prompt="some words"), tmp_path / "photo.png", tmp_path / "a.mp4")
+    with pytest.raises(RankDied):
+        engine.finish(Film(task, 5, Clock(task.on_event), prepared, None, make_fields("pan")))
+    assert not filmed
 
 
 def sampled_otherwise(tmp_path: Path, **sampling: float) -> Engine:
