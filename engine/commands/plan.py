@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -70,6 +69,8 @@ def plan(options: Options) -> None:
 def _model(name: str, dit: str | None) -> tuple[Model, Bundle | None]:
     """And the bundle, where it is no preset."""
     if name in PRESETS:
+        if dit:
+            raise ValueError(f"The preset {name} is one transformer: leave --dit out, or name another preset.")
         return Model(name, PRESETS[name], WAN_VAE, T5_XXL_GB), None
     if not Path(name).is_dir():
         raise ValueError(f"There is no model {name!r}: name a preset ({', '.join(PRESETS)}) or the folder of a bundle.")
@@ -122,8 +123,8 @@ def _cache(model: Model, bundle: Bundle | None, options: Options) -> tuple[str, 
 def _machine(options: Options) -> timing.Machine:
     given = {"memory_gb": options.memory, "tflops": options.tflops, "link_gb_s": options.link}
     for name, value in given.items():
-        if value is not None and not 0 < value < math.inf:
-            raise ValueError(f"The machine's {name} has to be more than 0, not {value}.")
+        if value is not None and not 0 < value < 1e9:
+            raise ValueError(f"The machine's {name} has to be above 0 and below 1e9, not {value}.")
     if options.machine in timing.published()["machines"]:
         known = timing.machine_of(options.machine, options.devices)
         return dataclasses.replace(known, **{name: value for name, value in given.items() if value is not None})
