@@ -11,6 +11,7 @@ from engine.conditions import CAMERA_IDS, GRIDS, SUBJECT_IDS
 from engine.requests import ImageToVideo
 from trainer import motion_latents, nano, tiny_video
 from trainer.bundling import Card, check_folders, check_trained, provenance_of, write_models, write_whole
+from trainer.encoders import check_encoder
 from trainer.export_mask import (
     MASK_FILES,
     bundle_with_mask,
@@ -21,7 +22,7 @@ from trainer.export_mask import (
     tell_mask,
 )
 from trainer.export_relief import exchange_relief
-from trainer.film_latents import STATISTICS, check_encoder, statistics
+from trainer.film_latents import STATISTICS, statistics
 from trainer.films import open_films
 from trainer.objectives.video_flow import TASKS
 from trainer.parallel.layout import Layout
@@ -67,9 +68,11 @@ def export_nano(
     if not kept:
         runs["product_mask"] = recorded_mask(mask) if mask else nano.product_mask_run(config, folder)
     check_trained(folder, runs, {nano.TOKENIZER: "single_dit", motion_latents.STATISTICS: "single_dit"}, unfinished)
+    vae = nano.averaged_vae(runs["motion_vae"])
+    check_encoder(folder / motion_latents.FOLDER, vae, "Motion VAE")
 
     def write_parts(made: Path) -> None:
-        motion_latents.use_statistics(nano.averaged_vae(runs["motion_vae"]), folder)
+        motion_latents.use_statistics(vae, folder)
         go_back(runs, mask_share)
         write_models(made, runs, but=("motion_vae", *(("product_mask",) if mask_share < 1 else ())))
         shutil.copyfile(folder / nano.TOKENIZER, made / nano.TOKENIZER)
@@ -96,7 +99,7 @@ def export_tiny_video(
     latents = f"{tiny_video.LATENTS}/{STATISTICS}"
     check_trained(folder, runs, {tiny_video.TOKENIZER: "text", latents: "latents"}, unfinished)
     found, vae = statistics(folder / tiny_video.LATENTS), tiny_video.averaged_vae(runs["video_vae"])
-    check_encoder(folder / tiny_video.LATENTS, vae)
+    check_encoder(folder / tiny_video.LATENTS, vae, "video VAE")
 
     def write_parts(made: Path) -> None:
         vae.register_to_config(latents_mean=found["mean"], latents_std=found["std"])  # as diffusers' pipelines read it

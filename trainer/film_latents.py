@@ -5,7 +5,6 @@ In chunks, on a CPU by as many processes as film; what is there is not made agai
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
@@ -25,6 +24,7 @@ from engine.device import CPU, mixed
 from engine.latent_video import HIDDEN_GREY, SPACE
 from trainer.chunks import build_chunks
 from trainer.claim import check_claim, claim
+from trainer.encoders import CLAIM, digest_of, encoder_of
 from trainer.films import FilmBank, open_films
 from trainer.objectives.video_vae import moments, video_tensor, whole, wide_layout
 from trainer.recipes.tiny_video import TinyVideoConfig
@@ -32,7 +32,7 @@ from trainer.recipes.tiny_video import TinyVideoConfig
 # Inpainting is a quarter of what is learnt, and boxes cost as much to encode as films.
 BOXED_EVERY = 3
 CHUNK, TOGETHER = 8 * BOXED_EVERY, 8  # films that are marked as done, and that are encoded, together
-CLAIM, WHOLE, BOXED, STATISTICS, VAE = "latents.json", "latents.npy", "boxed.npy", "statistics.json", "vae"
+WHOLE, BOXED, STATISTICS, VAE = "latents.npy", "boxed.npy", "statistics.json", "vae"
 
 
 @dataclass(frozen=True)
@@ -73,23 +73,6 @@ def open_latents(config: TinyVideoConfig, folder: Path) -> FilmLatents:
     films, boxed = (np.load(folder / name, mmap_mode="r") for name in (WHOLE, BOXED))
     mean, std = (torch.tensor(part).reshape(-1, 1, 1, 1) for part in statistics(folder).values())
     return FilmLatents(films, boxed, boxes_of(config, len(films)), mean, std)
-
-
-def encoder_of(folder: Path) -> str | None:
-    """The digest of the video VAE whose latents lie in `folder`; None where there are none."""
-    path = folder / CLAIM
-    found: str | None = json.loads(path.read_text()).get("vae") if path.exists() else None
-    return found
-
-
-def check_encoder(folder: Path, vae: nn.Module) -> None:
-    """ValueError where the latents in `folder` are not those of this video VAE, with its averaged weights."""
-    if encoder_of(folder) not in (None, digest_of(vae)):
-        raise ValueError(
-            f"The latents in {folder} are of another video VAE than {folder.parent} has now: it was trained on after "
-            f"they were made. Remove {folder}, and the transformers that have learnt on them, and run these stages "
-            f"again."
-        )
 
 
 def statistics(folder: Path) -> dict[str, list[float]]:
@@ -155,14 +138,6 @@ def boxes_in(size: tuple[int, int], count: int, *seed: int) -> np.ndarray:
 
 def _made_of(config: TinyVideoConfig, vae: str | None) -> dict[str, Any]:
     return {"films": config.films.described, "vae": vae, "boxed_every": BOXED_EVERY}
-
-
-def digest_of(module: nn.Module) -> str:
-    """Of the weights, in the order of their names."""
-    digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return f"sha256:{digest.hexdigest()}"
 
 
 def _make_room(config: TinyVideoConfig, folder: Path, count: int) -> None:

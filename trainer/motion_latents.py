@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +18,11 @@ from engine.models.motion_vae import MotionVAE
 from trainer.batches import motion_batch
 from trainer.claim import claim
 from trainer.data import FormatBank
+from trainer.encoders import CLAIM, digest_of, encoder_of
 from trainer.recipes.nano import NanoConfig
 
 ENCODED_TOGETHER = 128  # clips
-STATISTICS = "latents/statistics.pt"  # within a run's folder
+FOLDER, STATISTICS = "latents", "latents/statistics.pt"  # within a run's folder
 
 
 def use_statistics(vae: MotionVAE, folder: Path) -> None:
@@ -38,11 +40,14 @@ def encode_bank(
 
     True when all are encoded, False when the deadline came first. ValueError where latents of another Motion VAE lie.
     """
-    home, total = folder / "latents", config.bank.scenes * config.bank.motions
-    made_of = {"bank": config.bank.described, "motion_vae_steps": config.vae.steps}
-    if (home / "statistics.pt").exists() and not (home / "latents.json").exists():
+    home, total = folder / FOLDER, config.bank.scenes * config.bank.motions
+    made_of: dict[str, Any] = {"bank": config.bank.described, "motion_vae_steps": config.vae.steps}
+    is_noted = (home / CLAIM).exists()
+    if (home / "statistics.pt").exists() and not is_noted:
         return True  # made by an earlier version, which noted nothing
-    claim(home / "latents.json", made_of, "set of latents")
+    if not is_noted or encoder_of(home):  # one before this noted the steps alone: another Motion VAE may have as many
+        made_of["vae"] = digest_of(vae)
+    claim(home / CLAIM, made_of, "set of latents")
     if (home / "statistics.pt").exists():
         return True
     for format, bank in banks.items():
@@ -81,7 +86,7 @@ def _write_statistics(home: Path, formats: list[str]) -> None:
 
 def open_latents(folder: Path, format: str) -> np.ndarray:
     """[items, C, 4, H/8, W/8] float16, memory-mapped."""
-    latents: np.ndarray = np.load(folder / "latents" / f"{_name(format)}.npy", mmap_mode="r")
+    latents: np.ndarray = np.load(folder / FOLDER / f"{_name(format)}.npy", mmap_mode="r")
     return latents
 
 

@@ -25,6 +25,7 @@ from engine.models.single_dit import SingleDiT
 from trainer.batches import motion_batch, photo_tensor
 from trainer.data import batch_indices, build_bank, check_batches, open_bank
 from trainer.draws import Draws
+from trainer.encoders import digest_of
 from trainer.loop import LossValue, Run, train
 from trainer.motion_held_out import check_apart, motion_validation
 from trainer.motion_latents import encode_bank, open_latents, use_statistics
@@ -194,6 +195,7 @@ def train_single_dit(config: NanoConfig, folder: Path, deadline: float = math.in
 
 def single_dit_run(config: NanoConfig, folder: Path, device: torch.device = CPU) -> Run:
     """Single-DiT and text encoder, which learn together."""
+    learnt_on = _learnt_on(config, folder)
     torch.manual_seed(config.seed + 1)
     dit = SingleDiT(
         condition_channels=CONDITION_CHANNELS,
@@ -213,8 +215,20 @@ def single_dit_run(config: NanoConfig, folder: Path, device: torch.device = CPU)
         "relief_steps": config.relief.steps,
         "captions": config.captions,
         "extra_captions": config.extra_captions,
+        **learnt_on,
     }
     return Run(folder / "single_dit", modules, config.dit, data, device=device)
+
+
+def _learnt_on(config: NanoConfig, folder: Path) -> dict[str, str]:
+    """Digests of what the Single-DiT learns on, once it is finished: as many steps make another one elsewhere."""
+    found = {}
+    for name, run in (("latents_of", motion_vae_run(config, folder)), ("relief_of", relief_run(config, folder))):
+        if run.finished and (run.step or run.start):
+            run.use_average()
+            (module,) = run.modules.values()
+            found[name] = digest_of(module)
+    return found
 
 
 def finished_vae(config: NanoConfig, folder: Path, device: torch.device = CPU) -> MotionVAE:

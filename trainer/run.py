@@ -26,7 +26,7 @@ from trainer.replicas import Replicas, Spreading
 from trainer.start import load_start, start_of
 
 # What a run's data say only since some version: asked of a checkpoint that notes it too.
-NOTED_LATER = ("text_steps", "video_vae_steps", "latents_of")
+NOTED_LATER = ("text_steps", "video_vae_steps", "latents_of", "text_of", "relief_of")
 
 
 class Stopped(RuntimeError):

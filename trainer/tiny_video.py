@@ -26,15 +26,9 @@ from engine.models.video_dit import VideoDiT
 from trainer.checkpoint import saved_files
 from trainer.data import batch_indices, check_batches
 from trainer.draws import Draws
+from trainer.encoders import check_encoder, digest_of, encoder_of
 from trainer.film_held_out import check_apart, film_validation
-from trainer.film_latents import (
-    BOXED_EVERY,
-    check_encoder,
-    encode_bank,
-    encoder_of,
-    open_latents,
-    with_boxes,
-)
+from trainer.film_latents import BOXED_EVERY, encode_bank, open_latents, with_boxes
 from trainer.films import FilmBank, build_films, open_films
 from trainer.loop import LossValue, Run, train
 from trainer.objectives.text_facts import FactHeads, facts_of, text_facts_loss
@@ -224,6 +218,7 @@ def multimodal_dit_run(config: TinyVideoConfig, folder: Path, device: torch.devi
 def _dit_run(
     config: TinyVideoConfig, folder: Path, kind: type[SingleDiT | MultimodalDiT], name: str, device: torch.device
 ) -> Run:
+    text_of = _text_of(config, folder)
     torch.manual_seed(config.seed + 2)
     channels = config.latent_channels
     sizes = {"in_channels": channels, "condition_channels": channels + config.mask_channels}
@@ -231,7 +226,17 @@ def _dit_run(
     data = {"seed": config.seed, "films": config.films.described, "captions": config.captions, "boxed": BOXED_EVERY}
     data |= {"text_steps": config.text_loop.steps, "video_vae_steps": config.vae_loop.steps}
     data |= {"latents_of": encoder} if (encoder := encoder_of(folder / LATENTS)) else {}
+    data |= {"text_of": text_of} if text_of else {}
     return Run(folder / name, {name: dit}, config.dit_loop, data, spread_over(config.layout, config.memory), device)
+
+
+def _text_of(config: TinyVideoConfig, folder: Path) -> str | None:
+    """The digest of the text encoder, once it is finished: as many steps make another one elsewhere."""
+    if not saved_files(folder / "text"):
+        return None
+    run = text_run(config, folder, open_films(folder / "bank", config.films))
+    run.use_average()
+    return digest_of(run.modules["text"]) if run.finished else None
 
 
 def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadline: float) -> bool:
@@ -239,7 +244,7 @@ def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadl
         return True
     latents = open_latents(config, folder / LATENTS)
     vae = averaged_vae(video_vae_run(config, folder, run.device))
-    check_encoder(folder / LATENTS, vae)
+    check_encoder(folder / LATENTS, vae, "video VAE")
     films = open_films(folder / "bank", config.films)
     text = trained_text(config, folder, films, run.device)
     tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config["max_tokens"])

@@ -295,6 +295,44 @@ def test_a_stage_that_stopped_early_is_exported_only_when_asked_and_the_bundle_s
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
+@pytest.mark.parametrize(
+    ("stage", "loop", "noted"), [("motion_vae", "vae", "latents_of"), ("relief", "relief", "relief_of")]
+)
+def test_what_the_single_dit_learnt_on_is_not_exchanged_for_another_of_as_many_steps(
+    run_folder, tmp_path, stage, loop, noted
+):
+    folder = copy_of(run_folder, tmp_path, *PARTS)
+    shutil.rmtree(folder / stage)
+    other = replace(CONFIG, **{loop: replace(getattr(CONFIG, loop), learning_rate=5e-4)})
+    assert run_nano(other, folder, (stage,))
+    with pytest.raises(ValueError, match=rf"data\.{noted} is sha256"):
+        run_nano(other, folder, ("single_dit",))
+    with pytest.raises(ValueError, match=rf"data\.{noted} is sha256"):
+        export_nano(other, folder, tmp_path / "bundle", version="0", command="test")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_latents_of_another_motion_vae_of_as_many_steps_are_not_learnt_from(run_folder, tmp_path):
+    folder = copy_of(run_folder, tmp_path, "bank", "relief", "latents", "tokenizer.json")
+    other = replace(CONFIG, vae=replace(CONFIG.vae, learning_rate=5e-4))
+    assert run_nano(other, folder, ("motion_vae",))
+    with pytest.raises(ValueError, match="holds another set of latents: vae is sha256"):
+        run_nano(other, folder, ("single_dit",))
+
+
+def test_a_run_from_before_digests_were_noted_is_exported(run_folder, tmp_path):
+    folder = copy_of(run_folder, tmp_path, *PARTS)
+    path, claimed = folder / "single_dit" / "checkpoint.pt", folder / "latents" / "latents.json"
+    state = torch.load(path, weights_only=True)
+    assert all(state["recipe"]["data"].pop(name).startswith("sha256:") for name in ("latents_of", "relief_of"))
+    torch.save(state, path)
+    claimed.write_text(
+        json.dumps({key: value for key, value in json.loads(claimed.read_text()).items() if key != "vae"})
+    )
+    assert run_nano(CONFIG, folder, ("single_dit",))
+    assert export_nano(CONFIG, folder, tmp_path / "bundle", version="0", command="test").path.exists()
+
+
 def test_an_export_that_fails_leaves_nothing(run_folder, tmp_path, monkeypatch):
     def fails(*args, **kwargs):
         raise OSError("no space left")

@@ -176,7 +176,8 @@ def test_latents_of_another_video_vae_are_neither_learnt_from_nor_exported(run_f
         path = tmp_path / "run" / name / "checkpoint.pt"
         state = torch.load(path, weights_only=True)
         assert state["recipe"]["data"].pop("latents_of").startswith("sha256:")
-        del state["recipe"]["data"]["text_steps"], state["recipe"]["data"]["video_vae_steps"]
+        for noted in ("text_steps", "text_of", "video_vae_steps"):
+            del state["recipe"]["data"][noted]
         torch.save(state, path)
     words = ["export", "tiny_video_smoke", "--out", str(tmp_path / "run"), "--bundle"]
     assert main([*words, str(tmp_path / "whole")]) == 0, "the control: they stay readable"
@@ -188,6 +189,27 @@ def test_latents_of_another_video_vae_are_neither_learnt_from_nor_exported(run_f
     shutil.rmtree(tmp_path / "run" / "single_dit")
     with pytest.raises(ValueError, match="are of another video VAE"):
         run_tiny_video(longer, tmp_path / "run", ("single_dit",))
+
+
+def test_a_text_encoder_of_as_many_steps_is_another_one_too(run_folder, tmp_path, capsys):
+    shutil.copytree(run_folder, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "text")
+    other = replace(CONFIG, text_loop=replace(CONFIG.text_loop, learning_rate=0.01))
+    assert run_tiny_video(other, tmp_path / "run", ("text",))
+    for stage in ("single_dit", "multimodal_dit"):
+        with pytest.raises(ValueError, match=r"data\.text_of is sha256"):
+            run_tiny_video(other, tmp_path / "run", (stage,))
+    words = [
+        "--out",
+        str(tmp_path / "run"),
+        "--bundle",
+        str(tmp_path / "mixed"),
+        "--set",
+        "text_loop.learning_rate=0.01",
+    ]
+    assert main(["export", "tiny_video_smoke", *words]) == 2
+    assert "data.text_of is sha256" in capsys.readouterr().err
+    assert not (tmp_path / "mixed").exists()
 
 
 def films_made(folder: str) -> bool:
