@@ -130,7 +130,7 @@ class Record:
 
 
 def code() -> dict[str, Any]:
-    """`commit` and `dirty` of the code that runs; "unknown" and None outside a checkout."""
+    """`commit` and `dirty` of the code that runs; "unknown" and None outside a checkout, or without git."""
     commit = _git("rev-parse", "HEAD")
     changed = _git("status", "--porcelain", "--", "engine", "datapipe", "trainer", "pyproject.toml", "constraints.txt")
     return {"commit": commit or "unknown", "dirty": None if changed is None else bool(changed)}
@@ -170,5 +170,8 @@ def _version(name: str) -> str | None:
 
 
 def _git(*words: str) -> str | None:
-    result = subprocess.run(["git", *words], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    try:
+        result = subprocess.run(["git", *words], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    except OSError:  # there is no git on this machine, as in many an image that only trains
+        return None
     return result.stdout.strip() if result.returncode == 0 else None

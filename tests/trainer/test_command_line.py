@@ -106,6 +106,13 @@ def test_a_run_is_recorded_and_resumed_from_its_record_alone(tmp_path, capsys):
     assert record(tmp_path)["calls"][1]["changed"] == ["loop.steps is 6, asked for 8"]
 
 
+def test_a_machine_without_git_trains_and_does_not_know_the_commit(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert call("run", "tiny", "--out", tmp_path / "run", "--set", "loop.steps=2") == 0
+    assert call("resume", tmp_path / "run", "--set", "loop.steps=3") == 0
+    assert (record(tmp_path / "run")["commit"], record(tmp_path / "run")["dirty"]) == ("unknown", None)
+
+
 def test_two_processes_of_a_run_keep_each_others_calls(tmp_path):
     """As the transformers of tiny_video are trained side by side; a call that is refused takes only itself back."""
     first, second, refused = Record(tmp_path), Record(tmp_path), Record(tmp_path)
