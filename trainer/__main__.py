@@ -121,15 +121,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def resume(options: argparse.Namespace) -> int:
-    """Go on with the run in a folder: its record knows recipe, settings, device and threads."""
+    """Go on with the run in a folder: its record knows recipe, settings, device, threads and the last call's stages."""
     record = Record(options.run)
     if not record.kept:
-        raise ValueError(f"{options.run} holds no record of a run: begin one with `run RECIPE --out {options.run}`.")
+        begin = f"run RECIPE --out {shlex.quote(str(options.run))}"
+        raise ValueError(f"{options.run} holds no record of a run: begin one with `{begin}`.")
     name = record.kept["recipe"]
     if name not in RECIPES:
         raise ValueError(f"{options.run} holds a run of {name}, which is no recipe: there are {', '.join(RECIPES)}.")
     config = override(configuration(type(RECIPES[name].part("config")()), record.kept["config"]), options.set)
     torch.set_num_threads(options.threads or record.kept["environment"]["threads"])
+    options.stage = options.stage or record.kept["calls"][-1].get("stages")
     return _train(name, config, options.run, options, options.device or record.kept.get("device", AUTO))
 
 
@@ -194,13 +196,18 @@ def _train(name: str, config: Any, folder: Path, options: argparse.Namespace, as
         with in_turn():  # a rank that leaves early may have the others ended
             if ranks.rank == 0:
                 record.end()
-                print("finished" if finished else f"paused: {_again(folder)} goes on")
+                print("finished" if finished else f"paused: {_again(folder, options.stage)} goes on")
     return 0 if finished or dist.is_torchelastic_launched() else 3
 
 
-def _again(folder: Path) -> str:
-    """What goes on with a paused run; under torchrun as many processes as there were, which one cannot stand in for."""
-    return "the same torchrun call" if dist.is_torchelastic_launched() else f"`python -m trainer resume {folder}`"
+def _again(folder: Path, stages: list[str] | None) -> str:
+    """What goes on with a paused run; under torchrun as many processes as there were, which one cannot stand in for.
+
+    It names the stages: another process that trains beside may have been called last.
+    """
+    words = ["python", "-m", "trainer", "resume", str(folder)]
+    words += [word for stage in stages or () for word in ("--stage", stage)]
+    return "the same torchrun call" if dist.is_torchelastic_launched() else f"`{shlex.join(words)}`"
 
 
 def _worked(folder: Path, began: float, others: set[str]) -> bool:
@@ -228,7 +235,9 @@ def _begin(
     with in_turn():
         if ranks.rank == 0:
             start = begin_at(record.path.parent, options.start) if options.start else None
-            changes = record.begin(name, config, options.command, options.set, ranks.world, start, asked, device)
+            changes = record.begin(
+                name, config, options.command, options.set, ranks.world, start, asked, device, options.stage
+            )
             for change in changes:
                 print(f"changed since the last call: {change}")
 
@@ -276,7 +285,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, as dit.steps=500")
     for sub in (begin, again):
         sub.add_argument("--minutes", type=float, help="pause the whole call after this long")
-        sub.add_argument("--stage", action="append", help="only this stage (may be repeated)")
+        sub.add_argument("--stage", action="append", help="only this stage, or several (all, or as last called)")
         sub.add_argument("--device", help="auto, cpu, or an accelerator as torch names it (auto, or as the run began)")
         # One thread: the models are small, and a barrier that waits for a busy core costs more than it gains.
         sub.add_argument("--threads", type=count, help="CPU threads of torch (1, or as the run began)")

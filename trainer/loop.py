@@ -7,6 +7,7 @@ a resumed run continues bit for bit on the same machine, and needs no saved rand
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Callable
 
@@ -145,7 +146,7 @@ def _what_helps(run: Run) -> str:
     """Against a loss that is not finite, of which going on meets the same batch."""
     anew = "or begin anew at a lower `learning_rate` in another folder"
     if run.saved and "base" not in run.recipe["data"]:  # what has a base begins there, and at no run's weights
-        anew += f", at these weights with `--from {run.folder.parent}`"
+        anew += f", at these weights with `--from {shlex.quote(str(run.folder.parent))}`"
     kept = "The last checkpoint is whole, and going" if run.saved else "Going"
     return f"{kept} on meets the same batch. Leave such batches out, with the stage's `faults.non_finite=skip`, {anew}."
 

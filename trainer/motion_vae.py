@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -43,7 +44,8 @@ def export_motion_vae(
     """
     run = motion_vae_run(config.of_nano, folder)
     where = f"{folder} has {run.step} of {run.config.steps} steps of it" if run.step else f"{folder} has none trained"
+    start = shlex.quote(str(folder))
     raise ValueError(
         f"A Motion VAE alone is no bundle: a Single-DiT has to learn its latents first ({where}). Begin a run of nano "
-        f"at it, `python -m trainer run nano --from {folder} --set vae.steps=0 --out RUN`, and export that."
+        f"at it, `python -m trainer run nano --from {start} --set vae.steps=0 --out RUN`, and export that."
     )

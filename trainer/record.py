@@ -47,10 +47,12 @@ class Record:
         start: dict[str, Any] | None = None,
         asked: str = AUTO,
         device: torch.device = CPU,
+        stages: Sequence[str] | None = None,
     ) -> list[str]:
         """Note a call of this recipe; what differs from the last call, one line each: empty for a new run.
 
-        `asked` is which device was asked for, which `resume` goes on by; `device` which one that is here.
+        `asked` is which device was asked for, which `resume` goes on by, as by `stages`, None for all; `device` which
+        one that is here.
         Whether a stage may go on under a changed setting its checkpoint decides. ValueError where the folder holds a
         run of another recipe.
         """
@@ -59,6 +61,7 @@ class Record:
         here["computes_in"] = "bfloat16" if narrow(device) else "float32"
         now = {**code(), "environment": here, "data": data_digest(self.path.parent)}
         call = {"time": round(time.time()), "restart": restarts(), "command": command, "set": list(assignments)}
+        call["stages"] = list(stages) if stages else None
         with self._alone():
             return self._begin(recipe, {"config": settings, "device": asked}, call, now, start)
 

@@ -1,6 +1,7 @@
 """`run`, `resume` and `compare`: typed settings, the record of a run, a warm start. The recipe is a toy."""
 
 import json
+import shlex
 import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -200,6 +201,26 @@ def test_minutes_pause_and_resume_goes_on(tmp_path, capsys):
     assert call("run", "tiny", "--out", tmp_path, "--minutes", "0") == 3
     assert f"resume {tmp_path}` goes on" in capsys.readouterr().out
     assert call("resume", tmp_path) == 0
+
+
+def test_what_goes_on_with_a_pause_runs_the_stages_that_were_asked_for(tmp_path, capsys, monkeypatch):
+    folder, asked = tmp_path / "a run", []
+
+    def run_some(config, folder, stages, minutes=None, device=None):
+        asked.append(stages)
+        return minutes is None
+
+    monkeypatch.setattr(tiny_run, "STAGES", ("one", "two", "three"))
+    monkeypatch.setattr(tiny_run, "run_tiny", run_some)
+    assert call("run", "tiny", "--out", folder, "--stage", "one", "--stage", "three", "--minutes", "0") == 3
+    printed = capsys.readouterr().out.split("`")[1]
+    assert shlex.split(printed)[3:] == ["resume", str(folder), "--stage", "one", "--stage", "three"]
+    assert call("resume", folder) == 0
+    assert call(*shlex.split(printed)[3:]) == 0
+    assert call("resume", folder, "--stage", "two") == 0
+    assert call("run", "tiny", "--out", folder) == 0
+    assert call("resume", folder) == 0
+    assert asked == [*[("one", "three")] * 3, ("two",), *[("one", "two", "three")] * 2]
 
 
 def test_a_pause_is_no_failure_to_torchrun(tmp_path, capsys, monkeypatch):
