@@ -5,7 +5,11 @@ A folder is claimed when nothing refuses the request any more: whoever corrects 
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +35,23 @@ def check_claim(path: Path, config: Described, what: str) -> None:
             f"{path.parent} holds another {what}: {', '.join(off)}. Use a new folder, or remove {path.parent} to "
             f"have it made anew."
         )
+
+
+@contextmanager
+def alone(folder: Path, does: str) -> Iterator[None]:
+    """Have the folder to this process alone. ValueError where another one has it, which `does` something to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    place = os.open(folder, os.O_RDONLY)  # the folder itself: a file of its own would lie there for ever
+    try:
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"Another process {does} {folder}: wait for it, or end it.") from None
+        except OSError:
+            pass  # there are network file systems that lock no folder
+        yield
+    finally:
+        os.close(place)
 
 
 def differences(there: Any, asked: Any, name: str = "") -> list[str]:

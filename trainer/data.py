@@ -21,7 +21,7 @@ from numpy.lib.format import open_memmap
 from datapipe.worlds.clip import GRIDS, make_clips
 from datapipe.worlds.motion import KEYS, Motion
 from trainer.chunks import build_chunks
-from trainer.claim import check_claim, claim
+from trainer.claim import alone, check_claim, claim
 
 CHUNK = 32  # scenes that are built, and marked as built, together
 
@@ -70,10 +70,11 @@ def build_bank(folder: Path, config: BankConfig, deadline: float = math.inf) -> 
     ValueError where another bank lies there.
     """
     claim(folder / "bank.json", config.described, "bank")
-    for format in GRIDS:
-        _allocate(folder / _name(format), format, config)
-    tasks = sorted(_missing(folder, config), key=lambda task: task[3])  # all formats grow together
-    return build_chunks(_build_chunk, tasks, config.processes, "clips", deadline)
+    with alone(folder, "makes clips in"):
+        for format in GRIDS:
+            _allocate(folder / _name(format), format, config)
+        tasks = sorted(_missing(folder, config), key=lambda task: task[3])  # all formats grow together
+        return build_chunks(_build_chunk, tasks, config.processes, "clips", deadline)
 
 
 def open_bank(folder: Path, config: BankConfig) -> dict[str, FormatBank]:

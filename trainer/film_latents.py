@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from engine.device import CPU, mixed
 from engine.latent_video import HIDDEN_GREY, SPACE
 from trainer.chunks import build_chunks
-from trainer.claim import check_claim, claim
+from trainer.claim import alone, check_claim, claim
 from trainer.encoders import CLAIM, digest_of, encoder_of
 from trainer.films import FilmBank, open_films
 from trainer.objectives.video_vae import moments, video_tensor, whole, wide_layout
@@ -92,11 +92,16 @@ def encode_bank(
 
     ValueError where latents of another VAE, or of other films, lie in `folder`.
     """
-    bank = folder.parent / "bank"
-    count = len(open_films(bank, config.films))
+    count = len(open_films(folder.parent / "bank", config.films))
     claim(folder / CLAIM, _made_of(config, digest_of(vae)), "set of latents")
-    if (folder / STATISTICS).exists():
-        return True
+    with alone(folder, "encodes films in"):
+        return (folder / STATISTICS).exists() or _encode_missing(config, folder, vae, count, deadline, device)
+
+
+def _encode_missing(
+    config: TinyVideoConfig, folder: Path, vae: AutoencoderKLWan, count: int, deadline: float, device: torch.device
+) -> bool:
+    bank = folder.parent / "bank"
     vae.save_pretrained(folder / VAE)
     _make_room(config, folder, count)
     missing = [start for start in range(0, count, CHUNK) if not _mark(folder, start).exists()]

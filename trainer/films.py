@@ -17,7 +17,7 @@ from numpy.lib.format import open_memmap
 from datapipe.worlds.film import SAYS, make_films, shown_words
 from datapipe.worlds.motion import KEYS, Motion
 from trainer.chunks import build_chunks
-from trainer.claim import check_claim, claim
+from trainer.claim import alone, check_claim, claim
 
 CHUNK = 16  # scenes that are filmed, and marked as filmed, together
 
@@ -65,11 +65,12 @@ def build_films(folder: Path, config: FilmsConfig, deadline: float = math.inf) -
     ValueError where other films lie in `folder`.
     """
     claim(folder / "films.json", config.described, "set of films")
-    (folder / "chunks").mkdir(exist_ok=True)
-    if not (folder / "frames.npy").exists():
-        shape = (config.scenes * config.motions, KEYS, config.height, config.width, 3)
-        open_memmap(folder / "frames.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
-    return build_chunks(_film_chunk, _missing(folder, config), config.processes, "films", deadline)
+    with alone(folder, "makes films in"):
+        (folder / "chunks").mkdir(exist_ok=True)
+        if not (folder / "frames.npy").exists():
+            shape = (config.scenes * config.motions, KEYS, config.height, config.width, 3)
+            open_memmap(folder / "frames.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
+        return build_chunks(_film_chunk, _missing(folder, config), config.processes, "films", deadline)
 
 
 def open_films(folder: Path, config: FilmsConfig) -> FilmBank:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from torch import Tensor
 
+from trainer.claim import alone
 from trainer.draws import Draws
 from trainer.kernels import kernels
 from trainer.optimisation import FREE, LoopConfig
@@ -47,8 +49,7 @@ def train(
     """
     if run.finished:
         return True
-    config, saved = run.config, run.step if run.saved else None
-    run.forget_later()
+    config = run.config
     if config.validate_every and validation is None:
         raise ValueError(f"The stage {run.folder.name} has no held-out samples: set its validate_every to 0.")
     if config.faults.spike and config.checkpoints == "file":
@@ -56,6 +57,32 @@ def train(
             "A single file holds no earlier state to go back to at a spike: set `checkpoints` to auto, async or sync, "
             "or `faults.spike` to 0."
         )
+    with _alone(run):
+        run.forget_later()
+        _loop(run, loss, deadline, size or (lambda _: config.batch), validation)
+    return run.finished
+
+
+@contextmanager
+def _alone(run: Run) -> Iterator[None]:
+    """Rank 0 has the stage's folder to itself; every rank is told where another process trains there: both would keep
+    their checkpoints under one name, and log into the same files.
+    """
+    with ExitStack() as held:
+        refused = None
+        try:
+            if run.ranks.rank == 0:
+                held.enter_context(alone(run.folder, "trains in"))
+        except ValueError as error:
+            refused = error
+        if run.ranks.any(refused is not None):
+            raise refused or ValueError(f"Another process trains in {run.folder}.")
+        yield
+
+
+def _loop(run: Run, loss: Loss, deadline: float, size: Callable[[int], int], validation: Validation | None) -> None:
+    """Step after step, until the stage is finished or the deadline has come; then all is kept."""
+    config, saved = run.config, run.step if run.saved else None
     if config.faults.spike and run.saved != "folder":
         run.save()  # something to go back to
         saved = run.step
@@ -63,7 +90,7 @@ def train(
     with Report(run) as report, watch:
         while not run.finished and not _late(run, deadline):
             before = run.step
-            _train_step(run, loss, size or (lambda _: config.batch), watch, report)
+            _train_step(run, loss, size, watch, report)
             # Before the step is kept: what goes on from there has its row.
             if validation is not None and run.step > before and _is_measured(run):
                 watch.enter("validation", run.step)
@@ -78,7 +105,6 @@ def train(
         if saved != run.step:
             run.save()
         run.kept.settle()
-    return run.finished
 
 
 def _train_step(run: Run, loss: Loss, size: Callable[[int], int], watch: Watch, report: Report) -> None:

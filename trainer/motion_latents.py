@@ -16,7 +16,7 @@ from engine.conditions import GRIDS
 from engine.device import device_of, mixed
 from engine.models.motion_vae import MotionVAE
 from trainer.batches import motion_batch
-from trainer.claim import claim
+from trainer.claim import alone, claim
 from trainer.data import FormatBank
 from trainer.encoders import CLAIM, digest_of, encoder_of
 from trainer.recipes.nano import NanoConfig
@@ -48,8 +48,11 @@ def encode_bank(
     if not is_noted or encoder_of(home):  # one before this noted the steps alone: another Motion VAE may have as many
         made_of["vae"] = digest_of(vae)
     claim(home / CLAIM, made_of, "set of latents")
-    if (home / "statistics.pt").exists():
-        return True
+    with alone(home, "encodes clips in"):
+        return (home / "statistics.pt").exists() or _encode_missing(home, banks, total, vae, deadline)
+
+
+def _encode_missing(home: Path, banks: dict[str, FormatBank], total: int, vae: MotionVAE, deadline: float) -> bool:
     for format, bank in banks.items():
         for start in track(range(0, total, ENCODED_TOGETHER), f"latents {format}"):
             mark = home / "chunks" / f"{_name(format)}-{start}"

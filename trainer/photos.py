@@ -17,7 +17,7 @@ from datapipe.worlds.scene import sample_scene
 from datapipe.worlds.snapshots import draw_snapshot
 from engine.models.product_mask import SIDE
 from trainer.chunks import build_chunks
-from trainer.claim import claim
+from trainer.claim import alone, claim
 
 CHUNK = 32
 KIND = 1  # the stream, beside that of the photograph itself, which tells snapshots, collages and scenes apart
@@ -75,10 +75,11 @@ def build_photos(folder: Path, config: PhotosConfig, deadline: float = math.inf)
     ValueError where other photographs lie in `folder`.
     """
     _claim(folder, config)
-    (folder / "chunks").mkdir(parents=True, exist_ok=True)
-    if not (folder / "photos.npy").exists():
-        open_memmap(folder / "photos.npy", mode="w+", dtype=np.uint8, shape=(config.count, SIDE, SIDE, 4)).flush()
-    return build_chunks(_draw_chunk, _missing(folder, config), config.processes, "photographs", deadline)
+    with alone(folder, "draws photographs in"):
+        (folder / "chunks").mkdir(parents=True, exist_ok=True)
+        if not (folder / "photos.npy").exists():
+            open_memmap(folder / "photos.npy", mode="w+", dtype=np.uint8, shape=(config.count, SIDE, SIDE, 4)).flush()
+        return build_chunks(_draw_chunk, _missing(folder, config), config.processes, "photographs", deadline)
 
 
 def open_photos(folder: Path, config: PhotosConfig) -> np.ndarray:

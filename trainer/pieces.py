@@ -20,6 +20,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from trainer.claim import alone
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -41,17 +43,17 @@ def make_pieces(
     folder: Path, keys: Sequence[str], make: Callable[[int], Piece], title: str, deadline: float = math.inf
 ) -> bool:
     """Make those that are missing, by number: True when none is, False when the deadline came first."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for index, key in enumerate(track(keys, title)):
-        if _place(folder, key).exists():
-            continue
-        if time.monotonic() >= deadline:
-            return False
-        piece = make(index)
-        temporary = _place(folder, key).with_suffix(".tmp")
-        tensors = {name: value.contiguous() for name, value in piece.tensors.items()}
-        save_file(tensors, temporary, {"about": json.dumps(piece.about)})
-        temporary.replace(_place(folder, key))
+    with alone(folder, f"makes {title} in"):
+        for index, key in enumerate(track(keys, title)):
+            if _place(folder, key).exists():
+                continue
+            if time.monotonic() >= deadline:
+                return False
+            piece = make(index)
+            temporary = _place(folder, key).with_suffix(".tmp")
+            tensors = {name: value.contiguous() for name, value in piece.tensors.items()}
+            save_file(tensors, temporary, {"about": json.dumps(piece.about)})
+            temporary.replace(_place(folder, key))
     return True
 
 

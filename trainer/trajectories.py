@@ -20,7 +20,7 @@ from rich.progress import track
 from torch import Tensor
 
 from engine.samplers import euler, shifted_times
-from trainer.claim import check_claim, claim
+from trainer.claim import alone, check_claim, claim
 from trainer.recipes.distil import TrajectoriesConfig
 from trainer.teachers import BETWEEN_KINDS, Inputs, Teacher, Wish, noise_of, sampled_by
 
@@ -44,11 +44,12 @@ def build_trajectories(folder: Path, config: TrajectoriesConfig, teacher: Teache
     if config.points < 1 or config.steps % config.points:
         raise ValueError(f"{config.points} points cannot be kept evenly of {config.steps} steps: choose a divisor.")
     claim(folder / "trajectories.json", _described(config, teacher), "set of trajectories")
-    (folder / "chunks").mkdir(exist_ok=True)
-    for kind, start in track(_missing(folder, config, teacher), "trajectories"):
-        if time.monotonic() >= deadline:
-            return False
-        _solve_chunk(folder, config, teacher, kind, start)
+    with alone(folder, "solves trajectories in"):
+        (folder / "chunks").mkdir(exist_ok=True)
+        for kind, start in track(_missing(folder, config, teacher), "trajectories"):
+            if time.monotonic() >= deadline:
+                return False
+            _solve_chunk(folder, config, teacher, kind, start)
     return True
 
 

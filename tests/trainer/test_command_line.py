@@ -3,6 +3,8 @@
 import json
 import shlex
 import shutil
+import subprocess
+import sys
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,6 +22,8 @@ from tests.trainer.tiny_run import make, tiny
 from trainer.__main__ import _worked, main
 from trainer.record import Record
 from trainer.settings import configuration, override
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,23 @@ def test_two_processes_of_a_run_keep_each_others_calls(tmp_path):
     kept = record(tmp_path)
     assert [one["command"] for one in kept["calls"]] == ["first", "second"] and kept["config"]["items"] == 25
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_two_processes_do_not_train_one_stage(tmp_path, capsys):
+    words = ["run", "tiny", "--out", str(tmp_path), "--set", "slow=0.1", "--set", "loop.steps=1000"]
+    first = subprocess.Popen([sys.executable, "-m", "tests.trainer.tiny_run", *words], cwd=ROOT)
+    try:
+        while not list(tmp_path.glob("samples/*")):
+            assert first.poll() is None
+            time.sleep(0.05)
+        before = record(tmp_path)
+        assert call(*words, "--minutes", "0") == 2
+        assert f"Another process trains in {tmp_path / 'stage'}: wait for it, or end it" in capsys.readouterr().err
+        assert first.poll() is None and record(tmp_path)["calls"][0] == before["calls"][0]
+    finally:
+        first.kill()
+        first.wait()
+    assert call(*words, "--minutes", "0") == 3, "a process that was killed holds nothing"
 
 
 def test_what_may_not_change_is_refused_and_the_record_stays(tmp_path, capsys):

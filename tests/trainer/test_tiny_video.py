@@ -19,6 +19,7 @@ from engine.bundles import SHIPPED, BundleError, read_bundle, write_bundle
 from engine.generate import Engine
 from engine.latent_video import LatentVideo
 from trainer.__main__ import main
+from trainer.claim import alone
 from trainer.evaluate.films import prepare
 from trainer.evaluate.plan import plan_clips
 from trainer.evaluate.scenes import make_world
@@ -210,6 +211,16 @@ def test_a_text_encoder_of_as_many_steps_is_another_one_too(run_folder, tmp_path
     assert main(["export", "tiny_video_smoke", *words]) == 2
     assert "data.text_of is sha256" in capsys.readouterr().err
     assert not (tmp_path / "mixed").exists()
+
+
+def test_the_transformers_are_trained_side_by_side(run_folder, tmp_path):
+    shutil.copytree(run_folder, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "single_dit")
+    with alone(tmp_path / "run" / "multimodal_dit", "trains in"):
+        assert run_tiny_video(CONFIG, tmp_path / "run", ("single_dit",))
+    with alone(tmp_path / "run" / "single_dit", "trains in"), pytest.raises(ValueError, match="Another process trains"):
+        longer = replace(CONFIG, dit_loop=replace(CONFIG.dit_loop, steps=3))
+        run_tiny_video(longer, tmp_path / "run", ("single_dit",))
 
 
 def films_made(folder: str) -> bool:
