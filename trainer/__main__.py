@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from rich.console import Console
 
 from engine.bundles import MANIFEST
 from engine.device import AUTO
+from trainer.catalogue import RECIPES
 from trainer.compare import compare, held_out_table, plot, table
 from trainer.data_options import add_encode, add_films, add_published_mask
 from trainer.evaluate.command import add_evaluate, evaluate
@@ -31,56 +31,9 @@ from trainer.ranks import Ranks, in_turn, joined, own_device
 from trainer.record import Record
 from trainer.run import Stopped
 from trainer.settings import PLACES, configuration, override
-from trainer.start import begin_at, bring_back, kept_start
+from trainer.start import begin_at, bring_back, kept_start, told
 
 RUNS = Path("var/runs")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A configuration and what runs and exports it, as `module:function`: imported when it is needed."""
-
-    config: str
-    run: str
-    export: str
-    stages: str
-
-    def part(self, name: str) -> Any:
-        module, _, function = getattr(self, name).partition(":")
-        return getattr(import_module(module), function)
-
-
-MOTION_VAE = (
-    "trainer.motion_vae:run_motion_vae",
-    "trainer.motion_vae:export_motion_vae",
-    "trainer.motion_vae:STAGES",
-)
-NANO = ("trainer.nano:run_nano", "trainer.export:export_nano", "trainer.nano:STAGES")
-TINY = ("trainer.tiny_video:run_tiny_video", "trainer.export:export_tiny_video", "trainer.tiny_video:STAGES")
-DISTIL = ("trainer.distil:run_distil", "trainer.distil:export_distil", "trainer.distil:STAGES")
-DPO = ("trainer.dpo:run_dpo", "trainer.dpo:export_dpo", "trainer.dpo:STAGES")
-LORA = ("trainer.lora:run_lora", "trainer.lora:export_lora", "trainer.lora:STAGES")
-LARGE = ("trainer.large:run_large", "trainer.large_export:export_large", "trainer.large:STAGES")
-SFT = ("trainer.sft:run_sft", "trainer.sft:export_sft", "trainer.sft:STAGES")
-RECIPES = {
-    "distil": Recipe("trainer.recipes.distil:distil", *DISTIL),
-    "distil_smoke": Recipe("trainer.recipes.distil:distil_smoke", *DISTIL),
-    "dpo": Recipe("trainer.recipes.dpo:dpo", *DPO),
-    "dpo_smoke": Recipe("trainer.recipes.dpo:dpo_smoke", *DPO),
-    "lora": Recipe("trainer.recipes.lora:lora", *LORA),
-    "motion_vae": Recipe("trainer.recipes.motion_vae:motion_vae", *MOTION_VAE),
-    "motion_vae_smoke": Recipe("trainer.recipes.motion_vae:motion_vae_smoke", *MOTION_VAE),
-    "multimodal_dit_13b": Recipe("trainer.recipes.multimodal_dit_13b:multimodal_dit_13b", *LARGE),
-    "multimodal_dit_13b_smoke": Recipe("trainer.recipes.multimodal_dit_13b:multimodal_dit_13b_smoke", *LARGE),
-    "multimodal_dit_300b": Recipe("trainer.recipes.multimodal_dit_300b:multimodal_dit_300b", *LARGE),
-    "nano": Recipe("trainer.recipes.nano:nano", *NANO),
-    "nano_smoke": Recipe("trainer.recipes.nano:nano_smoke", *NANO),
-    "single_dit_2b": Recipe("trainer.recipes.single_dit_2b:single_dit_2b", *LARGE),
-    "single_dit_2b_smoke": Recipe("trainer.recipes.single_dit_2b:single_dit_2b_smoke", *LARGE),
-    "sft": Recipe("trainer.recipes.sft:sft", *SFT),
-    "tiny_video": Recipe("trainer.recipes.tiny_video:tiny_video", *TINY),
-    "tiny_video_smoke": Recipe("trainer.recipes.tiny_video:tiny_video_smoke", *TINY),
-}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -234,10 +187,13 @@ def _begin(
     """Record the call on rank 0, before any rank goes on, and list what it changes."""
     with in_turn():
         if ranks.rank == 0:
-            start = begin_at(record.path.parent, options.start) if options.start else None
+            modules = RECIPES[name].part("modules")(config) if options.start else ()
+            start = begin_at(record.path.parent, options.start, modules) if options.start else None
             changes = record.begin(
                 name, config, options.command, options.set, ranks.world, start, asked, device, options.stage
             )
+            if start:
+                print(told(start, modules))
             for change in changes:
                 print(f"changed since the last call: {change}")
 

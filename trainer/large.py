@@ -83,6 +83,11 @@ def run_large(
     return train(run, loss, deadline=deadline, size=schedule.size, validation=validation)
 
 
+def modules_of(config: LargeVideoConfig) -> tuple[str, ...]:
+    """What a run trains, as a bundle names it: what may begin at another's weights."""
+    return (config.part,)
+
+
 def flow_loss(
     dit: VideoDiT, samples: list[Record], tasks: list[str], text: list[Tensor], shift: float, draws: Draws
 ) -> LossValue:

@@ -36,6 +36,11 @@ def run_motion_vae(
     return "motion_vae" not in stages or train_motion_vae(config.of_nano, folder, deadline, device)
 
 
+def modules_of(config: MotionVaeConfig) -> tuple[str, ...]:
+    """What a run trains, as a bundle names it: what may begin at another's weights."""
+    return ("motion_vae",)
+
+
 def export_motion_vae(
     config: MotionVaeConfig, folder: Path, out: Path, *, version: str, command: str, unfinished: bool = False
 ) -> NoReturn:

@@ -80,6 +80,11 @@ def run_nano(
     return all(makers[stage](config, folder, deadline) for stage in STAGES if stage in stages)
 
 
+def modules_of(config: NanoConfig) -> tuple[str, ...]:
+    """What a run trains, as a bundle names it: what may begin at another's weights."""
+    return "motion_vae", "relief", "single_dit", "text", "product_mask"
+
+
 def make_data(config: NanoConfig, folder: Path, deadline: float = math.inf) -> bool:
     """The clip bank and the photographs for the mask."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,18 @@ NAME, TOKENIZER = "start.json", "tokenizer.json"
 BEFORE = {now: before for before, now in RENAMED.items()}
 
 
-def begin_at(folder: Path, source: Path) -> dict[str, Any]:
-    """Have the new run in `folder` begin at the weights of `source`; what is recorded of it.
+def begin_at(folder: Path, source: Path, modules: Sequence[str] | None = None) -> dict[str, Any]:
+    """Have the new run in `folder`, of these modules, begin at the weights of `source`; what is recorded of it.
 
     The tokenizer comes along: a text encoder knows no other. ValueError where the source is neither a bundle nor a run
-    with checkpoints, or the run has learnt from another beginning.
+    with checkpoints, or has none of the modules, or the run has learnt from another beginning.
     """
     found = _described(source)
+    if modules is not None and not set(modules) & set(found["modules"]):
+        raise ValueError(
+            f"Nothing would begin at {source}: it holds {', '.join(found['modules']) or 'no weights'}, and this recipe "
+            f"trains {', '.join(modules)}. Give a run or a bundle of one of these, or leave out --from."
+        )
     kept = Record(folder).kept
     if not _stages(folder):
         forget(folder)
@@ -44,6 +50,13 @@ def begin_at(folder: Path, source: Path) -> dict[str, Any]:
     if (source / TOKENIZER).exists() and not (folder / TOKENIZER).exists():
         shutil.copyfile(source / TOKENIZER, folder / TOKENIZER)
     return found
+
+
+def told(start: dict[str, Any], modules: Sequence[str]) -> str:
+    """Which of a recipe's modules begin at the start, and which do not."""
+    begun = [name for name in modules if name in start["modules"]]
+    others = [name for name in modules if name not in begun]
+    return f"at {start['path']} begin: {', '.join(begun)}" + (f"; at nothing: {', '.join(others)}" if others else "")
 
 
 def forget(folder: Path) -> None:

@@ -90,6 +90,11 @@ def _check_begun(config: TinyVideoConfig, folder: Path, device: torch.device) ->
             made(config, folder, device)
 
 
+def modules_of(config: TinyVideoConfig) -> tuple[str, ...]:
+    """What a run trains, as a bundle names it: what may begin at another's weights."""
+    return "text", "heads", "vae", "single_dit", "multimodal_dit"
+
+
 def make_films_bank(config: TinyVideoConfig, folder: Path, deadline: float = math.inf) -> bool:
     return by_first(lambda: build_films(folder / "bank", config.films, deadline))
 

@@ -20,6 +20,7 @@ from engine.bundles import SHIPPED, write_bundle
 from tests.trainer import tiny_run
 from tests.trainer.tiny_run import make, tiny
 from trainer.__main__ import _worked, main
+from trainer.catalogue import RECIPES
 from trainer.record import Record
 from trainer.settings import configuration, override
 
@@ -308,6 +309,25 @@ def test_a_stage_begins_at_a_bundles_weights(tmp_path, capsys):
     assert "do not fit this recipe" in capsys.readouterr().err
     assert call("run", "tiny", "--out", tmp_path / "none", "--from", tmp_path / "nowhere") == 2
     assert "neither a bundle nor the folder of a run" in capsys.readouterr().err
+
+
+def test_a_start_that_has_nothing_of_the_recipe_is_refused_and_what_begins_is_told(tmp_path, capsys, monkeypatch):
+    made = tmp_path / "bundle"
+    made.mkdir()
+    save_file({"weight": torch.zeros(2)}, made / "vae.safetensors")
+    write_bundle(made, name="b", version="1", kinds=("image_to_video",), capabilities={}, provenance={})
+    assert call("run", "tiny", "--out", tmp_path / "run", "--from", made) == 2
+    assert f"Nothing would begin at {made}: it holds vae, and this recipe trains model" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert call("run", "tiny", "--out", tmp_path / "first", "--set", "loop.steps=2") == 0
+    monkeypatch.setattr(tiny_run, "modules_of", lambda config: ("model", "critic"))
+    assert call("run", "tiny", "--out", tmp_path / "run", "--from", tmp_path / "first", "--minutes", "0") == 3
+    assert f"at {tmp_path / 'first'} begin: model; at nothing: critic" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("recipe", [name for name, recipe in RECIPES.items() if recipe.modules and name != "tiny"])
+def test_every_recipe_that_begins_at_weights_knows_its_modules(recipe):
+    assert RECIPES[recipe].part("modules")(RECIPES[recipe].part("config")())
 
 
 def test_who_began_at_the_wrong_weights_may_begin_again(tmp_path, capsys):

@@ -24,6 +24,7 @@ from torch import nn
 
 from engine.device import CPU
 from trainer import __main__ as command_line
+from trainer.catalogue import RECIPES, Recipe
 from trainer.data import batch_indices
 from trainer.loop import LoopConfig, LossValue, Run, train
 from trainer.ranks import Ranks
@@ -59,6 +60,10 @@ def run_tiny(
     run = make(config, folder, device)
     measured = validation_of(run) if config.loop.validate_every else None
     return train(run, loss_of(config, folder, run), deadline=deadline, validation=measured)
+
+
+def modules_of(config: TinyConfig) -> tuple[str, ...]:
+    return ("model",)
 
 
 def make(config: TinyConfig, folder: Path, device: torch.device = CPU) -> Run:
@@ -172,7 +177,7 @@ def with_loop(config: TinyConfig = TinyConfig(), **changes) -> TinyConfig:
 
 
 HERE = "tests.trainer.tiny_run"
-command_line.RECIPES["tiny"] = command_line.Recipe(f"{HERE}:tiny", f"{HERE}:run_tiny", "", f"{HERE}:STAGES")
+RECIPES["tiny"] = Recipe(f"{HERE}:tiny", f"{HERE}:run_tiny", "", f"{HERE}:STAGES", f"{HERE}:modules_of")
 STAGES = ("stage",)
 
 if __name__ == "__main__":
