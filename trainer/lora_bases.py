@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.bundles import Bundle, read_bundle
+from engine.costs import check_size
 from engine.latent_video import LatentVideo, condition_of, pixels_of
 from engine.pretrained.wan import TEXT_TOKENS
 from trainer.recipes.lora import SamplesConfig
@@ -85,7 +86,8 @@ class OwnBase:
         asked = (config.frames, config.height, config.width)
         usual = (native.get("frames", 17), native.get("height", 64), native.get("width", 64))
         frames, height, width = (one or other for one, other in zip(asked, usual, strict=True))
-        return _fitting(frames, height, width, 8)
+        check_size(self.video.config, self.video.vae.config, frames, height, width)
+        return frames, height, width
 
     @torch.no_grad()
     def encode(self, frames_THW3: np.ndarray, prompt: str) -> Sample:
@@ -140,8 +142,9 @@ class WanBase:
         )
 
     def size(self, config: SamplesConfig) -> tuple[int, int, int]:
-        multiple = self.pipe.vae_scale_factor_spatial * self.model.config.patch_size[1]  # type: ignore[union-attr, index]
-        return _fitting(config.frames or 81, config.height or 480, config.width or 832, int(multiple))
+        frames, height, width = config.frames or 81, config.height or 480, config.width or 832
+        check_size(cast(Any, self.model).config, self.pipe.vae.config, frames, height, width)
+        return frames, height, width
 
     @torch.no_grad()
     def encode(self, frames_THW3: np.ndarray, prompt: str) -> Sample:
@@ -168,11 +171,3 @@ class WanBase:
             )[0][0]
             for x, time, sample in zip(noisy, time_B, samples, strict=True)
         ]
-
-
-def _fitting(frames: int, height: int, width: int, multiple: int) -> tuple[int, int, int]:
-    if (frames - 1) % 4:
-        raise ValueError(f"{frames} frames: the base makes 1 + 4n of them, such as 17.")
-    if height % multiple or width % multiple:
-        raise ValueError(f"{height} x {width} pixels: both sides have to be multiples of {multiple}.")
-    return frames, height, width

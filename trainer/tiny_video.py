@@ -17,6 +17,8 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 
 from datapipe.worlds.film import caption
+from datapipe.worlds.motion import KEYS
+from engine.costs import check_size
 from engine.device import CPU
 from engine.latent_video import SPACE, TIME
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
@@ -49,6 +51,7 @@ from trainer.validation import check_unmeasured
 
 STAGES = ("bank", "text", "video_vae", "latents", "single_dit", "multimodal_dit")
 TOKENIZER, LATENTS = "tokenizer.json", "latents"  # within a run's folder
+TIME_HALVINGS = [True, True]  # of the video VAE, at each level
 
 
 def run_tiny_video(
@@ -64,6 +67,7 @@ def run_tiny_video(
     stage lacks what an earlier one makes, or where the folder holds another recipe's work.
     """
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    _check_size(config)
     films, dit = config.films.scenes * config.films.motions, config.dit_loop.batch
     batches = {"video_vae": config.vae_loop.batch, "single_dit": dit, "multimodal_dit": dit}
     check_batches({name: (batch, films) for name, batch in batches.items()}, stages)
@@ -81,6 +85,13 @@ def run_tiny_video(
     if {"text", "video_vae"} & {*stages}:
         _check_begun(config, folder, device)
     return all(makers[stage](config, folder, deadline) for stage in STAGES if stage in stages)
+
+
+def _check_size(config: TinyVideoConfig) -> None:
+    """ValueError where a transformer could not make the films: before they are made."""
+    vae = {"temperal_downsample": TIME_HALVINGS, **config.video_vae}
+    for dit in (config.single_dit, config.multimodal_dit):
+        check_size(dit, vae, KEYS, config.films.height, config.films.width)
 
 
 def _check_begun(config: TinyVideoConfig, folder: Path, device: torch.device) -> None:
@@ -167,7 +178,7 @@ def make_vae(config: TinyVideoConfig) -> AutoencoderKLWan:
     vae = AutoencoderKLWan(
         **config.video_vae,
         z_dim=channels,
-        temperal_downsample=[True, True],
+        temperal_downsample=TIME_HALVINGS,
         in_channels=3 * patch * patch,
         out_channels=3 * patch * patch,
         latents_mean=[0.0] * channels,

@@ -212,6 +212,23 @@ def test_too_few_items_for_a_batch_are_refused_before_any_is_made(tmp_path, caps
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("recipe", "setting", "says"),
+    [
+        (
+            "tiny_video",
+            "films.height=72",
+            "64x72 pixels: widths have to be multiples of 16",
+        ),
+        ("tiny_video_smoke", "films.width=60", "60x32 pixels: widths have to be multiples of 8"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_made(tmp_path, capsys, recipe, setting, says):
+    assert call("run", recipe, "--out", tmp_path, "--set", setting) == 2
+    assert says in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_of_another_recipe_is_not_taken(tmp_path, capsys):
     assert call("run", "tiny", "--out", tmp_path, "--set", "loop.steps=2") == 0
     (tmp_path / "record.json").write_text(json.dumps({**record(tmp_path), "recipe": "nano"}))

@@ -11,13 +11,15 @@ import torch
 
 from engine.__main__ import main as engine_main
 from engine.adapters import put_on
-from engine.bundles import BundleError, read_bundle
+from engine.bundles import SHIPPED, BundleError, read_bundle
 from engine.latent_video import LatentVideo
 from engine.media.video import write_frames
 from tests.trainer.tiny_bundle import write_photos, write_tiny_bundle
 from trainer.lora import adapter_run, export_lora, flow_error, read_samples, run_lora
 from trainer.lora_bases import OwnBase, load_base
 from trainer.recipes.lora import LoraConfig, lora_smoke
+from trainer.recipes.sft import sft
+from trainer.sft import run_sft
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +167,26 @@ def test_other_photos_and_too_few_of_them_are_refused(tiny_bundle, photos, run_f
         run_lora(replace(config, data=str(more), prompt=""), tmp_path / "run")
     with pytest.raises(ValueError, match="--set base=FOLDER"):
         run_lora(lora_smoke(), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"height": 72}, "heights multiples of 16"),
+        ({"width": 60}, "widths have to be multiples of 16"),
+        ({"frames": 16}, "the model makes 1 \\+ 4n of them"),
+        ({"frames": -3}, "the model makes 1 \\+ 4n of them"),
+    ],
+)
+@pytest.mark.parametrize("recipe", ["lora", "sft"])
+def test_a_size_that_the_transformer_has_no_patches_for_is_refused_before_anything_is_encoded(
+    photos, tmp_path, recipe, asked, says
+):
+    config, run = {"lora": (lora_smoke(), run_lora), "sft": (sft(), run_sft)}[recipe]
+    config = replace(config, base=str(SHIPPED.parent / "tiny-video"), data=str(photos), prompt="a red cup", **asked)
+    with pytest.raises(ValueError, match=says):
+        run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_file_that_is_no_photo_may_be_taken_out(tiny_bundle, tmp_path):
