@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -100,11 +100,13 @@ def batch_indices(seed: int, step: int, sizes: dict[str, int], batch: int) -> tu
     return format, order[at : at + batch]
 
 
-def check_batches(needs: dict[str, tuple[int, int]], stages: Sequence[str]) -> None:
+def check_batches(needs: Mapping[str, tuple[int, float]], stages: Sequence[str]) -> None:
     """`needs`: of a stage the size of its batches, and how many items there will be. ValueError where one of `stages`
-    would find too few: before any is made, since what is made is not gone on with in another number.
+    would find too few, or takes none: before any is made, since what is made is not gone on with in another number.
     """
     for stage, (batch, items) in needs.items():
+        if stage in stages and batch < 1:
+            raise ValueError(f"A batch of the stage {stage} takes at least 1 item, and {batch} were asked for.")
         if stage in stages and batch > items:
             raise ValueError(f"A batch of the stage {stage} takes {batch} items, and there will be {items}.")
 

@@ -23,6 +23,7 @@ from engine.device import CPU
 from engine.models.video_dit import VideoDiT
 from trainer.bundling import check_folders, check_trained, provenance_of
 from trainer.claim import check_claim, claim
+from trainer.data import check_batches
 from trainer.derived import Change, changed_card, write_derived
 from trainer.draws import Draws
 from trainer.loop import LossValue, Run, train
@@ -46,6 +47,7 @@ def run_dpo(
 ) -> bool:
     """Run the stages; True when all of them are finished. ValueError says what is missing or wrong."""
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    check_batches({"transformer": (config.loop.batch, math.inf)}, stages)
     teacher = load_teacher(config.base, config.dit, device)
     if "pairs" in stages:
         encoded = by_first(lambda: encode_pairs(config, folder, teacher, deadline))

@@ -31,8 +31,10 @@ class FaultsConfig:
         for name in ("in_a_row", "window", "offending"):
             if getattr(self, name) < 1:
                 raise ValueError(f"faults.{name} is at least 1, and {getattr(self, name)} was asked for.")
-        if self.spike < 0 or min(self.beat, self.patience) <= 0:
-            raise ValueError("faults.spike is 0 or more, and faults.beat and faults.patience are above 0.")
+        if self.spike and not self.spike > 1:  # every other loss is as large as the median of those before
+            raise ValueError(f"faults.spike is so many times the usual loss, above 1, or 0: not {self.spike}.")
+        if not (self.beat > 0 and self.patience > 0):
+            raise ValueError("faults.beat and faults.patience are above 0.")
 
 
 class FaultLog:

@@ -30,7 +30,7 @@ from engine.media.video import decode_frames
 from engine.pretrained import fitting
 from trainer.bundling import Card, check_folders, check_trained, provenance_of, write_whole
 from trainer.claim import check_claim, claim
-from trainer.data import batch_indices
+from trainer.data import batch_indices, check_batches
 from trainer.draws import Draws
 from trainer.loop import LossValue, Run, train
 from trainer.lora_bases import Base, OwnBase, Sample, load_base
@@ -56,6 +56,7 @@ def run_lora(
 ) -> bool:
     """Run the stages; True when all of them are finished. ValueError says what is missing or wrong."""
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    check_batches({"adapter": (config.loop.batch, math.inf)}, stages)
     base = load_base(config)
     if "samples" in stages:
         encoded = by_first(lambda: encode_samples(config, folder, base, deadline))

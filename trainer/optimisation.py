@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -39,6 +40,18 @@ class LoopConfig:
         for name in ("save_every", "log_every", "microbatches"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, and {getattr(self, name)} was asked for.")
+        for name in ("steps", "batch", "warmup"):  # no batch: of a recipe that says it elsewhere, as the large ones do
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is a whole number from 0 on, and {getattr(self, name)} was asked for.")
+        for name in ("learning_rate", "clip"):  # at a clip of 0 nothing is learnt, and below it the loss is climbed
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is above 0, and {getattr(self, name)} was asked for.")
+        if self.learning_rate == math.inf or not 0 <= self.weight_decay < math.inf:
+            raise ValueError("learning_rate and weight_decay are finite, and weight_decay is 0 or more.")
+        if not 0 <= self.ema <= 1:
+            raise ValueError(f"ema is the share of the average that stays at a step, from 0 to 1: not {self.ema}.")
+        if self.peak_tflops is not None and not self.peak_tflops > 0:
+            raise ValueError(f"peak_tflops is above 0, and {self.peak_tflops} was asked for.")
         if self.validate_every < 0:
             raise ValueError(f"validate_every is a number of steps, or 0 for never: not {self.validate_every}.")
 

@@ -6,7 +6,7 @@ import json
 import types
 import typing
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import MISSING, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast
 
@@ -59,6 +59,9 @@ def configuration(kind: type[Config], values: dict[str, Any], path: str = "") ->
     unknown = sorted(set(values) - names)
     if unknown:
         raise ValueError(_unknown(f"{path}.{unknown[0]}".strip("."), path, names))
+    needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}  # type: ignore[arg-type]
+    if needed - set(values):
+        raise ValueError(f"{path or 'The recipe'} lacks {_listed(needed - set(values))}: give all of these.")
     found = {name: _typed(hints[name], value, f"{path}.{name}".strip(".")) for name, value in values.items()}
     return kind(**found)
 

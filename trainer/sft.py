@@ -15,7 +15,7 @@ from engine.bundles import Bundle
 from engine.device import CPU
 from trainer.bundling import check_folders, check_trained, provenance_of
 from trainer.claim import check_claim
-from trainer.data import batch_indices
+from trainer.data import batch_indices, check_batches
 from trainer.derived import Change, changed_card, write_derived
 from trainer.draws import Draws
 from trainer.loop import LossValue, Run, train
@@ -36,6 +36,7 @@ def run_sft(
 ) -> bool:
     """Run the stages; True when all of them are finished. ValueError says what is missing or wrong."""
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    check_batches({"transformer": (config.loop.batch, math.inf)}, stages)
     base = own_base(config)
     if "samples" in stages:
         encoded = by_first(lambda: encode_samples(config, folder, base, deadline))

@@ -70,6 +70,7 @@ def run_tiny_video(
     _check_size(config)
     films, dit = config.films.scenes * config.films.motions, config.dit_loop.batch
     batches = {"video_vae": config.vae_loop.batch, "single_dit": dit, "multimodal_dit": dit}
+    check_batches({"text": (config.text_loop.batch, math.inf)}, stages)  # captions without end
     check_batches({name: (batch, films) for name, batch in batches.items()}, stages)
     makers: dict[str, Callable[..., bool]] = {
         "bank": make_films_bank,

@@ -37,6 +37,10 @@ class Stage:
     samples: int
     buckets: tuple[Grid, ...] = ()
 
+    def __post_init__(self) -> None:
+        if min(self.batch, *(side for grid in self.grids for side in grid)) < 1 or self.samples < 0:
+            raise ValueError(f"The stage {self.name} has a batch and sides of grids from 1 on, and samples from 0 on.")
+
     @property
     def grids(self) -> tuple[Grid, ...]:
         return tuple(dict.fromkeys((self.grid, *self.buckets)))
@@ -71,6 +75,12 @@ class LargeVideoConfig:
         default_factory=lambda: LoopConfig(steps=0, batch=0, learning_rate=1e-4, warmup=2000, ema=0.9999)
     )
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise ValueError(f"{self.name} has at least one stage: set stages to a list of them.")
+        if self.multiple < 1 or self.text_tokens < 1 or min(self.held_out, self.shift_from) < 0:
+            raise ValueError("multiple and text_tokens are from 1 on, held_out and shift_from from 0 on.")
 
     @classmethod
     def measured(cls, name: str, model: dict[str, Any], stages: tuple[Stage, ...], **settings: Any) -> LargeVideoConfig:
