@@ -47,7 +47,7 @@ def check_trained(folder: Path, runs: dict[str, Run], needed: dict[str, str], un
     """A sentence where a stage of the run in `folder` cannot be exported; `needed`: files, and the stages of each."""
     stands = {stage: f"{stage} has {run.step} of {run.config.steps} steps" for stage, run in runs.items()}
     # A stage of no steps that began at another's weights is those, as they are.
-    untrained = [stands[stage] for stage, run in runs.items() if run.step == 0 and not (run.finished and run.start)]
+    untrained = [stands[stage] for stage, run in runs.items() if run.step == 0 and not run.learnt]
     if untrained:
         raise ValueError(f"The run in {folder} is not trained: {', '.join(untrained)}. Run these stages first.")
     open_ones = [stands[stage] for stage, run in runs.items() if not run.finished]

@@ -152,7 +152,7 @@ def relief_run(config: NanoConfig, folder: Path, device: torch.device = CPU) -> 
 def finished_relief(config: NanoConfig, folder: Path, device: torch.device = CPU) -> Relief:
     """The averaged relief model, frozen; ValueError where it is not trained to its end."""
     run = relief_run(config, folder, device)
-    if not run.finished:
+    if not run.learnt:
         raise ValueError(
             f"The Single-DiT is told the relief by a finished model; {run.folder} has {run.step} of {run.config.steps} "
             f"steps. Run the stage `relief` to its end first."
@@ -229,7 +229,7 @@ def _learnt_on(config: NanoConfig, folder: Path) -> dict[str, str]:
     """Digests of what the Single-DiT learns on, once it is finished: as many steps make another one elsewhere."""
     found = {}
     for name, run in (("latents_of", motion_vae_run(config, folder)), ("relief_of", relief_run(config, folder))):
-        if run.finished and (run.step or run.start):
+        if run.learnt:
             run.use_average()
             (module,) = run.modules.values()
             found[name] = digest_of(module)
@@ -239,7 +239,7 @@ def _learnt_on(config: NanoConfig, folder: Path) -> dict[str, str]:
 def finished_vae(config: NanoConfig, folder: Path, device: torch.device = CPU) -> MotionVAE:
     """The averaged Motion VAE, frozen; ValueError where it is not trained to its end: latents of it would be kept."""
     run = motion_vae_run(config, folder, device)
-    if not run.finished or not (run.step or run.start):
+    if not run.learnt:
         raise ValueError(
             f"The Single-DiT learns on the latents of a finished Motion VAE; {run.folder} has {run.step} of "
             f"{run.config.steps} steps. Run the stage `motion_vae` to its end first."

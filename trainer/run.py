@@ -98,6 +98,11 @@ class Run:
         return self.step >= self.config.steps
 
     @property
+    def learnt(self) -> bool:
+        """Finished, and something: a stage of no steps that began at nothing holds random weights."""
+        return self.finished and bool(self.step or self.start)
+
+    @property
     def log(self) -> Log:
         return Log(self.folder / "log.jsonl")
 

@@ -195,7 +195,7 @@ def encode_films(config: TinyVideoConfig, folder: Path, deadline: float = math.i
     """The films as latents; True when all are encoded, False when the deadline came first."""
     open_films(folder / "bank", config.films)
     run = video_vae_run(config, folder, device)  # by all ranks: a checkpoint of several is read together
-    if not run.finished:
+    if not run.learnt:
         raise ValueError(
             f"Latents are of a finished video VAE; {run.folder} has {run.step} of {run.config.steps} steps. Run the "
             f"stage `video_vae` to its end first."
@@ -291,7 +291,7 @@ def _train_dit(config: TinyVideoConfig, folder: Path, run: Run, name: str, deadl
 def trained_text(config: TinyVideoConfig, folder: Path, films: FilmBank, device: torch.device = CPU) -> ErnieEncoder:
     """The averaged text encoder, frozen; ValueError where it is not trained to its end: both transformers share it."""
     run = text_run(config, folder, films, device)
-    if not run.finished:
+    if not run.learnt:
         raise ValueError(
             f"The transformers learn on a finished text encoder; {run.folder} has {run.step} of {run.config.steps} "
             f"steps. Run the stage `text` to its end first."

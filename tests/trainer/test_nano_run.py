@@ -152,6 +152,16 @@ def test_the_single_dit_does_not_learn_on_an_unfinished_motion_vae(run_folder, t
         run_nano(longer, folder, ("single_dit",))
 
 
+@pytest.mark.parametrize(
+    ("stage", "loop", "says"), [("motion_vae", "vae", "finished Motion VAE"), ("relief", "relief", "finished model")]
+)
+def test_a_stage_of_no_steps_that_began_at_nothing_is_not_learnt_on(run_folder, tmp_path, stage, loop, says):
+    folder = copy_of(run_folder, tmp_path, "bank", *({"motion_vae", "relief"} - {stage}))
+    none = replace(CONFIG, **{loop: replace(getattr(CONFIG, loop), steps=0)})
+    with pytest.raises(ValueError, match=rf"{says}; .* 0 of 0 steps"):
+        run_nano(none, folder, ("single_dit",))
+
+
 @pytest.mark.parametrize(("held", "missing"), [(None, "disparity.npy"), (2, "round.npy")])
 def test_a_bank_from_before_the_relief_is_another_bank(run_folder, tmp_path, held, missing):
     folder = copy_of(run_folder, tmp_path, "bank")

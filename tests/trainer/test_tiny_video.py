@@ -170,6 +170,18 @@ def test_latents_are_not_begun_on_an_unfinished_video_vae(run_folder, tmp_path):
     assert not (tmp_path / "latents").exists()
 
 
+@pytest.mark.parametrize(
+    ("stage", "loop", "next_one"), [("video_vae", "vae_loop", "latents"), ("text", "text_loop", "single_dit")]
+)
+def test_a_stage_of_no_steps_that_began_at_nothing_is_not_learnt_on(run_folder, tmp_path, stage, loop, next_one):
+    shutil.copytree(run_folder, tmp_path / "run")
+    for part in (stage, next_one):
+        shutil.rmtree(tmp_path / "run" / part)
+    none = replace(CONFIG, **{loop: replace(getattr(CONFIG, loop), steps=0)})
+    with pytest.raises(ValueError, match=rf"has 0 of 0 steps\. Run the stage `{stage}` to its end"):
+        run_tiny_video(none, tmp_path / "run", (next_one,))
+
+
 def test_latents_of_another_video_vae_are_neither_learnt_from_nor_exported(run_folder, tmp_path, capsys):
     """The transformers' checkpoints are as earlier versions wrote them, which did not note what they learnt on."""
     shutil.copytree(run_folder, tmp_path / "run")
