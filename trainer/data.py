@@ -89,15 +89,17 @@ def open_bank(folder: Path, config: BankConfig) -> dict[str, FormatBank]:
 
 
 def batch_indices(seed: int, step: int, sizes: dict[str, int], batch: int) -> tuple[str, np.ndarray]:
-    """Format and item indices of one step. Each epoch is a permutation of its format; nothing is drawn twice in it."""
+    """Format and item indices of one step. Each epoch is a permutation of its format; nothing is drawn twice in it, and
+    nothing left out: one follows the other without a gap, also within a batch.
+    """
     formats = list(sizes)
     format = formats[(step + step // len(formats)) % len(formats)]
-    size = sizes[format]
-    per_epoch = size // batch
-    turn = step // len(formats)
-    order = np.random.default_rng((seed, formats.index(format), turn // per_epoch)).permutation(size)
-    at = (turn % per_epoch) * batch
-    return format, order[at : at + batch]
+    size, number, turn = sizes[format], formats.index(format), step // len(formats)
+    epochs, places = np.divmod(turn * batch + np.arange(batch), size)
+    orders = [
+        np.random.default_rng((seed, number, epoch)).permutation(size) for epoch in range(epochs[0], epochs[-1] + 1)
+    ]
+    return format, np.stack(orders)[epochs - epochs[0], places]
 
 
 def check_batches(needs: Mapping[str, tuple[int, float]], stages: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -218,6 +219,25 @@ def test_an_epoch_draws_each_item_once_and_depends_on_seed_and_step_alone():
     first, again = batch_indices(5, 42, sizes, 4), batch_indices(5, 42, sizes, 4)
     assert first[0] == again[0] and first[1].tolist() == again[1].tolist()
     assert batch_indices(6, 42, sizes, 4)[1].tolist() != first[1].tolist()
+
+
+def test_an_epoch_that_is_no_whole_number_of_batches_draws_each_item_once_too():
+    sizes = {"a": 7, "b": 9}
+    seen: dict[str, list[int]] = {"a": [], "b": []}
+    for step in range(126):
+        format, items = batch_indices(5, step, sizes, 4)
+        seen[format] += items.tolist()
+    for name, size in sizes.items():
+        epochs = [seen[name][start : start + size] for start in range(0, len(seen[name]), size)]
+        assert len(epochs) == 252 // size and all(sorted(epoch) == list(range(size)) for epoch in epochs)
+        assert len({tuple(epoch) for epoch in epochs}) > 10, "each in another order"
+
+
+def test_whole_epochs_are_in_the_order_that_they_always_had():
+    """Runs that were begun before epochs of any length go on with the same bits where theirs had no tail."""
+    for step in range(40):
+        order = np.random.default_rng((5, 0, step // 5)).permutation(20)
+        assert batch_indices(5, step, {"all": 20}, 4)[1].tolist() == order[step % 5 * 4 :][:4].tolist()
 
 
 def test_parts_of_a_batch_draw_what_the_whole_draws():
