@@ -10,7 +10,7 @@ import numpy as np
 from rich.progress import track
 
 from datapipe.shards import ShardWriter
-from datapipe.worlds.film import SAYS, caption, make_films, shown_words
+from datapipe.worlds.film import SAYS, caption, check_frame, make_films, shown_words
 from trainer.data_options import FILMS_SEED
 
 
@@ -27,6 +27,8 @@ def write_films(
     """
     if min(scenes, motions, captions, *(side for size in sizes for side in size)) < 1:
         raise ValueError("Films are of one scene, motion, caption and pixel a side at least.")
+    for size in sizes:
+        check_frame(*size)
     about = {
         "kind": "films",
         "sizes": [list(size) for size in sizes],

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from datapipe.worlds.film import SAYS, make_films, shown_words
+from datapipe.worlds.film import SAYS, check_frame, make_films, shown_words
 from datapipe.worlds.motion import KEYS, Motion
 from trainer.chunks import build_chunks
 from trainer.claim import alone, check_claim, claim
@@ -62,8 +62,9 @@ class FilmBank:
 def build_films(folder: Path, config: FilmsConfig, deadline: float = math.inf) -> bool:
     """Film what is missing: True when nothing is, False when the deadline came first.
 
-    ValueError where other films lie in `folder`.
+    ValueError where other films lie in `folder`, or none are made in this size.
     """
+    check_frame(config.height, config.width)
     claim(folder / "films.json", config.described, "set of films")
     with alone(folder, "makes films in"):
         (folder / "chunks").mkdir(exist_ok=True)

@@ -33,7 +33,7 @@ from trainer.objectives.motion_vae import fit_linear, motion_vae_loss
 from trainer.objectives.product_mask import product_mask_loss
 from trainer.objectives.rectified_flow import rectified_flow_loss, sample_captions, sample_conditions
 from trainer.objectives.relief import relief_loss
-from trainer.photos import build_photos, open_photos
+from trainer.photos import build_photos, check_pictures, open_photos
 from trainer.ranks import by_first
 from trainer.recipes.nano import NanoConfig
 from trainer.tokenizer import motion_prompts, train_tokenizer
@@ -89,6 +89,7 @@ def make_data(config: NanoConfig, folder: Path, deadline: float = math.inf) -> b
     """The clip bank and the photographs for the mask."""
 
     def make() -> bool:
+        check_pictures(folder / "photos", config.photos)  # before minutes are spent on clips
         bank = build_bank(folder / "bank", config.bank, deadline)
         return build_photos(folder / "photos", config.photos, deadline) and bank
 

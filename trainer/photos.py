@@ -72,14 +72,25 @@ class PhotosConfig:
 def build_photos(folder: Path, config: PhotosConfig, deadline: float = math.inf) -> bool:
     """Draw what is missing: True when nothing is, False when the deadline came first.
 
-    ValueError where other photographs lie in `folder`.
+    ValueError where other photographs lie in `folder`, or collages cannot be made of the pictures.
     """
+    check_pictures(folder, config)
+    open_album.cache_clear()  # processes that draw read it themselves, and this one goes on to train
     _claim(folder, config)
     with alone(folder, "draws photographs in"):
         (folder / "chunks").mkdir(parents=True, exist_ok=True)
         if not (folder / "photos.npy").exists():
             open_memmap(folder / "photos.npy", mode="w+", dtype=np.uint8, shape=(config.count, SIDE, SIDE, 4)).flush()
         return build_chunks(_draw_chunk, _missing(folder, config), config.processes, "photographs", deadline)
+
+
+def check_pictures(folder: Path, config: PhotosConfig) -> None:
+    """ValueError where what is missing in `folder` cannot be drawn: a picture is none, or nothing is cut out. Before
+    anything is claimed: with other pictures it is another set.
+    """
+    config.check()
+    if config.collages and _missing(folder, config):
+        open_album(Path(config.cutouts), Path(config.grounds))
 
 
 def open_photos(folder: Path, config: PhotosConfig) -> np.ndarray:

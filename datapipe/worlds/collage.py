@@ -52,7 +52,9 @@ class Album:
 
 @lru_cache(maxsize=1)
 def open_album(cutouts: Path, grounds: Path) -> Album:
-    """Read two folders and what is under them. ValueError: a folder is missing, or has nothing of use."""
+    """Read two folders and what is under them. ValueError: a folder is missing, has nothing of use, or has a file that
+    is no picture.
+    """
     things = tuple(thing for path in pictures(cutouts) if (thing := _thing(path)) is not None)
     places = tuple(_reduced(_opened(path, "RGB"), PLACE_SIDE) for path in pictures(grounds))
     if not things:
@@ -290,8 +292,11 @@ def _thing(path: Path) -> np.ndarray | None:
 
 
 def _opened(path: Path, mode: str) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image.convert(mode))
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert(mode))
+    except (OSError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be read as a picture: take it out of the folder. {error}") from error
 
 
 def _reduced(picture: np.ndarray, side: int) -> np.ndarray:

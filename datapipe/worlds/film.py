@@ -11,11 +11,18 @@ from datapipe.worlds import captions
 from datapipe.worlds.clip import draw_picture, plane_equation, sample_canvas, sweep_light_from_start
 from datapipe.worlds.motion import KEYS, Motion, grid_points, plane_map, product_map, sample_motion, world_pose
 from datapipe.worlds.render import Layers
-from datapipe.worlds.scene import Scene, sample_scene
+from datapipe.worlds.scene import Scene, check_aspect, sample_scene
 from datapipe.worlds.tones import backdrop_tone
 
 BACKDROP_SAID = 0.7  # of captions
 SAYS = 2  # what captions say, by number: sets whose captions were made by an older one are not gone on with
+
+
+def check_frame(height: int, width: int) -> None:
+    """ValueError: a size that no film is made in."""
+    if min(height, width) < 8:
+        raise ValueError(f"A frame is at least 8 pixels high and wide, not {height} x {width}.")
+    check_aspect(width / height)
 
 
 def make_films(seed: int, height: int, width: int, films: int) -> tuple[Scene, list[tuple[Motion, np.ndarray]]]:

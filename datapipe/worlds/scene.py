@@ -104,10 +104,15 @@ class Scene:
         return {"product": self.product.kind, "colour": self.product.colour, "place": self.place, "style": self.style}
 
 
-def sample_scene(rng: np.random.Generator, aspect: float) -> Scene:
-    """A random scene for a frame of this aspect (width / height). ValueError: an aspect outside 0.25..4."""
+def check_aspect(aspect: float) -> None:
+    """ValueError: an aspect that no scene is drawn for."""
     if not 0.25 <= aspect <= 4:
         raise ValueError("The aspect of a frame lies between 0.25 and 4.")
+
+
+def sample_scene(rng: np.random.Generator, aspect: float) -> Scene:
+    """A random scene for a frame of this aspect (width / height). ValueError: an aspect outside 0.25..4."""
+    check_aspect(aspect)
     ax, ay = float(np.sqrt(aspect)), float(1 / np.sqrt(aspect))
     seed = int(rng.integers(2**31))
     light = sample_light(rng)

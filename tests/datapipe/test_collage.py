@@ -14,7 +14,9 @@ from datapipe.worlds import collage
 from datapipe.worlds.collage import Album, digest_of, draw_collage, open_album
 from datapipe.worlds.drawing import Grid
 from datapipe.worlds.snapshots import LEAST, MOST
+from trainer.nano import run_nano
 from trainer.photos import PhotosConfig, build_photos, open_photos
+from trainer.recipes.nano import nano_smoke
 from trainer.settings import names_for_places, without_places
 
 SIDE = 96
@@ -173,6 +175,21 @@ def test_a_set_of_photographs_knows_its_pictures(folders: tuple[Path, Path], tmp
     with pytest.raises(ValueError, match="together at most 1"):
         build_photos(tmp_path / "photos", replace(config, snapshots=0.5))
     assert PhotosConfig(snapshots=0.5).described == {"count": 6000, "seed": 500_000_000, "snapshots": 0.5}
+
+
+def test_pictures_that_are_refused_leave_the_folder_unclaimed(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    cutouts, grounds = folders
+    opaque = PhotosConfig(count=4, snapshots=0.0, collages=1.0, cutouts=str(grounds), grounds=str(grounds), processes=1)
+    config = replace(opaque, cutouts=str(cutouts))
+    (cutouts / "torn.png").write_bytes((cutouts / "a.png").read_bytes()[:200])
+    for wrong, says in ((opaque, "is a cut-out"), (config, r"torn\.png cannot be read as a picture: take it out")):
+        with pytest.raises(ValueError, match=says):
+            build_photos(tmp_path / "photos", wrong)
+        with pytest.raises(ValueError, match=says):
+            run_nano(replace(nano_smoke(), photos=wrong), tmp_path / "run", ("bank",))
+        assert not (tmp_path / "photos").exists() and not (tmp_path / "run").exists()
+    (cutouts / "torn.png").unlink()
+    assert build_photos(tmp_path / "photos", config)
 
 
 def test_what_is_kept_of_a_run_names_no_folder_of_the_machine() -> None:

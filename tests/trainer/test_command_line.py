@@ -247,6 +247,7 @@ def test_too_few_items_for_a_batch_are_refused_before_any_is_made(tmp_path, caps
             "films.height=72",
             "64x72 pixels: widths have to be multiples of 16",
         ),
+        ("tiny_video_smoke", "films.width=136", "The aspect of a frame lies between 0.25 and 4"),
         ("tiny_video_smoke", "films.width=60", "60x32 pixels: widths have to be multiples of 8"),
     ],
 )
@@ -254,6 +255,13 @@ def test_what_cannot_be_is_refused_before_anything_is_made(tmp_path, capsys, rec
     assert call("run", recipe, "--out", tmp_path, "--set", setting) == 2
     assert says in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_films_of_a_size_that_no_film_is_made_in_leave_the_folder_unclaimed(tmp_path, capsys):
+    for sizes, says in (("32x32,16x80", "lies between 0.25 and 4"), ("4x8", "at least 8 pixels high and wide")):
+        assert call("films", "--out", tmp_path / "films", "--scenes", "1", "--sizes", sizes) == 2
+        assert says in capsys.readouterr().err
+    assert not (tmp_path / "films").exists()
 
 
 def test_a_folder_of_another_recipe_is_not_taken(tmp_path, capsys):
