@@ -170,6 +170,8 @@ def dit_run(config: LargeVideoConfig, folder: Path, shards: ShardSet, device: to
         raise ValueError(
             "states.optimiser is what plans count with; a run has moments of 8 bits by loop.optimiser=8bit."
         )
+    if not config.states.ema:
+        raise ValueError("states.ema is what plans count with; a run always averages its weights, by loop.ema.")
     if config.loop.steps or config.loop.batch:
         raise ValueError(
             "Steps and batches are those of the recipe's stages: set stages, not loop.steps or loop.batch."

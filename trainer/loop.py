@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 
 from torch import Tensor
 
+from trainer.checks import check_loop
 from trainer.claim import alone
 from trainer.draws import Draws
 from trainer.kernels import kernels
@@ -52,11 +53,7 @@ def train(
     config = run.config
     if config.validate_every and validation is None:
         raise ValueError(f"The stage {run.folder.name} has no held-out samples: set its validate_every to 0.")
-    if config.faults.spike and config.checkpoints == "file":
-        raise ValueError(
-            "A single file holds no earlier state to go back to at a spike: set `checkpoints` to auto, async or sync, "
-            "or `faults.spike` to 0."
-        )
+    check_loop(config, run.ranks.world, is_in_folders=run.saved == "folder")
     with _alone(run):
         run.forget_later()
         _loop(run, loss, deadline, size or (lambda _: config.batch), validation)

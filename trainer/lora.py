@@ -32,7 +32,7 @@ from trainer.bundling import Card, check_folders, check_trained, provenance_of, 
 from trainer.claim import check_claim, claim
 from trainer.data import batch_indices, check_batches
 from trainer.draws import Draws
-from trainer.loop import LossValue, Run, train
+from trainer.loop import LoopConfig, LossValue, Run, train
 from trainer.lora_bases import Base, OwnBase, Sample, load_base
 from trainer.objectives.times import shifted
 from trainer.objectives.video_flow import TIME_SHIFT, TIME_SPREAD
@@ -128,6 +128,7 @@ def train_adapter(config: LoraConfig, folder: Path, base: Base, deadline: float 
     run = adapter_run(config, folder, base)
     if run.finished:
         return True
+    tell_batch(run, config.loop)
     *samples, unsaid = read_samples(folder)
     adapter = run.modules["adapter"]
     assert isinstance(adapter, Adapter)
@@ -155,6 +156,12 @@ def adapter_run(config: LoraConfig, folder: Path, base: Base) -> Run:
     adapter = Adapter(base.model, config.low_rank)
     loop = replace(config.loop, batch=min(config.loop.batch, len(items_of(config))))
     return Run(folder / "adapter", {"adapter": adapter}, loop, {"seed": config.seed, **about})
+
+
+def tell_batch(run: Run, asked: LoopConfig) -> None:
+    """Say where there are fewer photos and clips than a batch was asked to hold."""
+    if run.config.batch < asked.batch and run.ranks.rank == 0:
+        print(f"batches of {run.config.batch}, not {asked.batch}: there are no more photos and clips")
 
 
 def adapter_loss(

@@ -62,6 +62,8 @@ def load_base(config: SamplesConfig) -> Base:
         raise ValueError(f"The base's weights can be float32 or bfloat16, not {config.dtype!r}.")
     bundle, dtype = read_bundle(config.base), getattr(torch, config.dtype)
     if bundle.layout == "diffusers":
+        if config.dit != "single":
+            raise ValueError(f"{bundle.name} is an imported bundle of one transformer: leave out dit={config.dit}.")
         return WanBase(bundle, dtype)
     if "vae.json" in bundle.files:
         return OwnBase(bundle, config.dit, dtype)

@@ -85,10 +85,13 @@ def build_photos(folder: Path, config: PhotosConfig, deadline: float = math.inf)
 
 
 def check_pictures(folder: Path, config: PhotosConfig) -> None:
-    """ValueError where what is missing in `folder` cannot be drawn: a picture is none, or nothing is cut out. Before
+    """ValueError where what is missing in `folder` cannot be drawn: a picture is none, or nothing is cut out, or no
+    share of it is asked for. Before
     anything is claimed: with other pictures it is another set.
     """
     config.check()
+    if (config.cutouts or config.grounds) and not config.collages:
+        raise ValueError("photos.cutouts and photos.grounds are for collages: set photos.collages to their share too.")
     if config.collages and _missing(folder, config):
         open_album(Path(config.cutouts), Path(config.grounds))
 

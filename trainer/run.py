@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from engine.device import device_of
 from trainer.checkpoint import FILE, Checkpoints, last_good, read_file, save_file
+from trainer.checks import way_of
 from trainer.claim import differences
 from trainer.ema import Average
 from trainer.faults import FaultLog, Spikes
@@ -56,7 +57,7 @@ class Run:
         self.folder, self.modules, self.config, self.ranks = folder, modules, config, Ranks()
         self.start = start_of(folder.parent, modules)
         self.recipe = _recipe(modules, config, data or {}, self.start)
-        self.kept = Checkpoints(folder, config.keep, _way(config, self.ranks.world) == "async")
+        self.kept = Checkpoints(folder, config.keep, way_of(config, self.ranks.world) == "async")
         if self.start and self.saved is None:
             load_start(self.start, modules)
         for module in modules.values() if device is not None else ():
@@ -124,7 +125,7 @@ class Run:
             "recent": self.spikes.recent,
         }
         # Where ranks have kept folders, one process goes on with folders: a file beside them would not be found.
-        if _way(self.config, self.ranks.world) != "file" or self.saved == "folder":
+        if way_of(self.config, self.ranks.world) != "file" or self.saved == "folder":
             self.kept.save(self.step, self._tensors(), {**facts, "world": self.ranks.world})
             return
         state = {"net": self.net.state_dict(), "average": self.average, "optimiser": self.optimiser.state_dict()}
@@ -291,14 +292,6 @@ def learning_rate(config: LoopConfig, step: int) -> float:
         return config.learning_rate * (step + 1) / config.warmup
     done = (step - config.warmup) / max(1, config.steps - config.warmup)
     return config.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
-
-
-def _way(config: LoopConfig, world: int) -> str:
-    if config.checkpoints == "file" and world > 1:
-        raise ValueError("Several ranks cannot keep one file: set checkpoints to async, sync or auto.")
-    if config.checkpoints == "auto":
-        return "file" if world == 1 and not config.faults.spike else "async"
-    return config.checkpoints
 
 
 def _recipe(

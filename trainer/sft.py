@@ -19,7 +19,7 @@ from trainer.data import batch_indices, check_batches
 from trainer.derived import Change, changed_card, write_derived
 from trainer.draws import Draws
 from trainer.loop import LossValue, Run, train
-from trainer.lora import CLAIM, SAMPLES, adapter_loss, described, encode_samples, items_of, read_samples
+from trainer.lora import CLAIM, SAMPLES, adapter_loss, described, encode_samples, items_of, read_samples, tell_batch
 from trainer.lora_bases import OwnBase, Sample, load_base
 from trainer.ranks import by_first
 from trainer.recipes.sft import SftConfig
@@ -61,6 +61,7 @@ def train_transformer(config: SftConfig, folder: Path, base: OwnBase, deadline: 
     run = transformer_run(config, folder, base)
     if run.finished:
         return True
+    tell_batch(run, config.loop)
     *samples, unsaid = read_samples(folder)
     learning = copy.copy(base)
     learning.model = run.modules[base.part]

@@ -100,11 +100,13 @@ class Teacher(Protocol):
 
 
 def load_teacher(path: str, dit: str = "single", device: torch.device = CPU) -> Teacher:
-    """ValueError where no bundle is named, or one that is not ours."""
+    """ValueError where no bundle is named, or one that is not ours, or has no such transformer."""
     if not path:
         raise ValueError("Say which bundle is meant: --set base=FOLDER.")
     bundle = read_bundle(Path(path))
     if "motion_vae.json" in bundle.files:
+        if dit != "single":
+            raise ValueError(f"{bundle.name} moves a photo, by its Single-DiT alone: leave out dit={dit}.")
         return MotionTeacher(bundle, device)
     if "vae.json" in bundle.files:
         return LatentTeacher(bundle, dit, device)

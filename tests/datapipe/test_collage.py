@@ -192,6 +192,13 @@ def test_pictures_that_are_refused_leave_the_folder_unclaimed(folders: tuple[Pat
     assert build_photos(tmp_path / "photos", config)
 
 
+def test_pictures_without_a_share_of_collages_are_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    for unused in (PhotosConfig(cutouts=str(folders[0])), PhotosConfig(grounds=str(folders[1]))):
+        with pytest.raises(ValueError, match=r"set photos\.collages to their share too"):
+            build_photos(tmp_path / "photos", unused)
+    assert not (tmp_path / "photos").exists()
+
+
 def test_what_is_kept_of_a_run_names_no_folder_of_the_machine() -> None:
     config = {"base": "/a/b", "seed": 1, "photos": {"cutouts": "/a/things", "grounds": "", "count": 2}}
     told = {"base": "b", "seed": 1, "photos": {"cutouts": "things", "grounds": "", "count": 2}}

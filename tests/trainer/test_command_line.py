@@ -197,6 +197,8 @@ def test_what_may_not_change_is_refused_and_the_record_stays(tmp_path, capsys):
             "The stage a has a batch and sides of grids from 1 on",
         ),
         (("evaluate", SHIPPED, "--out", "NEW", "--dit", "multimodal"), "leave out --dit multimodal"),
+        (("run", "distil", "--set", f"base={SHIPPED}", "--set", "dit=multimodal"), "leave out dit=multimodal"),
+        (("run", "dpo", "--set", f"base={SHIPPED}", "--set", "dit=multimodal"), "leave out dit=multimodal"),
         (("compare", "NOWHERE", "NOWHERE"), "There is no run in"),
     ],
 )

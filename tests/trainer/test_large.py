@@ -266,6 +266,7 @@ def test_two_ranks_learn_what_one_does(home, trained, ranks, tmp_path, axis):
         (["data="], "--set data=SHARDS"),
         (["data={films}"], "holds no latents"),
         (["data={data}", "states.optimiser=adamw8bit"], "loop.optimiser=8bit"),
+        (["data={data}", "states.ema=false"], "a run always averages its weights, by loop.ema"),
         (["data={data}", "loop.steps=5"], "set stages"),
         (["data={data}", 'stages=[{{"name":"x","grid":[9,9,9],"batch":2,"samples":4}}]'], "stage x has no samples"),
         (["data={data}", "model.text_dim=16"], "text 32 wide"),

@@ -221,6 +221,16 @@ def test_an_epoch_draws_each_item_once_and_depends_on_seed_and_step_alone():
     assert batch_indices(6, 42, sizes, 4)[1].tolist() != first[1].tolist()
 
 
+def test_more_checkpoints_than_the_one_file_are_no_single_process_s(tmp_path):
+    run, loss = make(tmp_path / "file", replace(CONFIG, keep=3))
+    with pytest.raises(ValueError, match=r"a single file, and not 3 checkpoints: set `checkpoints` to async or sync"):
+        train(run, loss)
+    assert not (tmp_path / "file").exists()
+    run, loss = make(tmp_path / "folders", replace(CONFIG, keep=3, checkpoints="sync", save_every=2))
+    assert train(run, loss) and len(run.kept.steps()) == 3
+    assert make(tmp_path / "folders", replace(CONFIG, keep=3))[0].finished, "the control: folders go on"
+
+
 def test_an_epoch_that_is_no_whole_number_of_batches_draws_each_item_once_too():
     sizes = {"a": 7, "b": 9}
     seen: dict[str, list[int]] = {"a": [], "b": []}

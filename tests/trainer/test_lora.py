@@ -154,6 +154,8 @@ def test_an_imported_bundle_of_another_kind_is_refused_before_it_is_loaded(photo
     monkeypatch.setattr(PretrainedEngine, "load", lambda *given, **words: pytest.fail("weights are loaded"))
     with pytest.raises(ValueError, match="with one transformer, not LTXPipeline"):
         load_base(config_of(bundle.path, photos))
+    with pytest.raises(ValueError, match="of one transformer: leave out dit=multimodal"):
+        load_base(replace(config_of(bundle.path, photos), dit="multimodal"))
 
 
 def test_other_photos_and_too_few_of_them_are_refused(tiny_bundle, photos, run_folder, tmp_path):
@@ -187,6 +189,17 @@ def test_a_size_that_the_transformer_has_no_patches_for_is_refused_before_anythi
     with pytest.raises(ValueError, match=says):
         run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_batches_that_the_photos_do_not_fill_are_told(tiny_bundle, photos, tmp_path, capsys):
+    config = config_of(tiny_bundle, photos)
+    assert run_lora(replace(config, loop=replace(config.loop, steps=1)), tmp_path / "four")
+    assert "batches of" not in capsys.readouterr().out
+    assert run_lora(replace(config, loop=replace(config.loop, steps=1, batch=9)), tmp_path / "nine")
+    assert "batches of 5, not 9: there are no more photos and clips" in capsys.readouterr().out
+    tuned = replace(sft(), base=str(tiny_bundle), data=str(photos), prompt="a red cup")
+    assert run_sft(replace(tuned, loop=replace(tuned.loop, steps=1, batch=9)), tmp_path / "tuned")
+    assert "batches of 5, not 9" in capsys.readouterr().out
 
 
 def test_a_file_that_is_no_photo_may_be_taken_out(tiny_bundle, tmp_path):
