@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from trainer.checkpoint import last_good
 from trainer.optimisation import LoopConfig
+from trainer.ranks import Ranks
+
+
+def check_loops(loops: Mapping[str, LoopConfig], stages: Sequence[str], folder: Path) -> None:
+    """ValueError where one of `stages`, which keeps its checkpoints under its name in `folder`, would be refused when
+    its turn comes: before hours of others are trained.
+    """
+    for stage, loop in loops.items():
+        if stage in stages:
+            check_loop(loop, Ranks().world, is_in_folders=last_good(folder / stage) is not None)
 
 
 def way_of(config: LoopConfig, world: int) -> str:

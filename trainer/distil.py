@@ -21,6 +21,7 @@ from engine.device import CPU, device_of
 from engine.models.video_dit import VideoDiT
 from engine.samplers import shifted_times
 from trainer.bundling import check_folders, check_trained, provenance_of
+from trainer.checks import check_loops
 from trainer.data import batch_indices, check_batches
 from trainer.derived import Change, changed_card, write_derived
 from trainer.distil_figures import compare_students, comparison_of, markdown_of
@@ -31,6 +32,7 @@ from trainer.ranks import by_first
 from trainer.recipes.distil import DistilConfig
 from trainer.teachers import Inputs, Teacher, load_teacher
 from trainer.trajectories import Trajectories, build_trajectories, open_trajectories
+from trainer.validation import check_unmeasured
 
 STAGES = ("trajectories", "guidance", "few_steps", "comparison")
 
@@ -44,6 +46,9 @@ def run_distil(
 ) -> bool:
     """Run the stages; True when all of them are finished. ValueError says what is missing or wrong."""
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    loops = {"guidance": config.guidance, "few_steps": config.few_steps}
+    check_unmeasured(loops, stages)
+    check_loops(loops, stages, folder)
     teacher = load_teacher(config.base, config.dit, device)
     check_sizes(config, teacher)
     makers = {

@@ -22,6 +22,7 @@ from engine.bundles import Bundle
 from engine.device import CPU
 from engine.models.video_dit import VideoDiT
 from trainer.bundling import check_folders, check_trained, provenance_of
+from trainer.checks import check_loops
 from trainer.claim import check_claim, claim
 from trainer.data import check_batches
 from trainer.derived import Change, changed_card, write_derived
@@ -33,6 +34,7 @@ from trainer.preferences import LatentPair, Pair, encode_pair, read_preferences
 from trainer.ranks import by_first
 from trainer.recipes.dpo import DpoConfig
 from trainer.teachers import Teacher, load_teacher
+from trainer.validation import check_unmeasured
 
 STAGES = ("pairs", "transformer")
 PAIRS, CLAIM, PIECES = "pairs/pairs.safetensors", "pairs/pairs.json", "pairs/pieces"  # within a run's folder
@@ -48,6 +50,8 @@ def run_dpo(
     """Run the stages; True when all of them are finished. ValueError says what is missing or wrong."""
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     check_batches({"transformer": (config.loop.batch, math.inf)}, stages)
+    check_unmeasured({"transformer": config.loop}, stages)
+    check_loops({"transformer": config.loop}, stages, folder)
     teacher = load_teacher(config.base, config.dit, device)
     if "pairs" in stages:
         encoded = by_first(lambda: encode_pairs(config, folder, teacher, deadline))

@@ -29,6 +29,7 @@ from engine.media.photo import open_photo
 from engine.media.video import decode_frames
 from engine.pretrained import fitting
 from trainer.bundling import Card, check_folders, check_trained, provenance_of, write_whole
+from trainer.checks import check_loops
 from trainer.claim import check_claim, claim
 from trainer.data import batch_indices, check_batches
 from trainer.draws import Draws
@@ -39,6 +40,7 @@ from trainer.objectives.video_flow import TIME_SHIFT, TIME_SPREAD
 from trainer.pieces import Piece, finish, gathered, key_of, make_pieces
 from trainer.ranks import by_first
 from trainer.recipes.lora import LoraConfig, SamplesConfig
+from trainer.validation import check_unmeasured
 
 STAGES = ("samples", "adapter")
 PHOTOS, CLIPS = {".jpg", ".jpeg", ".png", ".webp"}, {".mp4", ".mov", ".m4v"}
@@ -57,6 +59,8 @@ def run_lora(
     """Run the stages; True when all of them are finished. ValueError says what is missing or wrong."""
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     check_batches({"adapter": (config.loop.batch, math.inf)}, stages)
+    check_unmeasured({"adapter": config.loop}, stages)
+    check_loops({"adapter": config.loop}, stages, folder)
     base = load_base(config)
     if "samples" in stages:
         encoded = by_first(lambda: encode_samples(config, folder, base, deadline))

@@ -11,6 +11,7 @@ from typing import NoReturn
 import torch
 
 from engine.device import CPU
+from trainer.checks import check_loops
 from trainer.data import build_bank, check_batches
 from trainer.nano import motion_vae_run, train_motion_vae
 from trainer.ranks import by_first
@@ -31,6 +32,7 @@ def run_motion_vae(
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     check_batches({"motion_vae": (config.vae.batch, config.bank.scenes * config.bank.motions)}, stages)
     check_unmeasured({"motion_vae": config.vae}, stages)
+    check_loops({"motion_vae": config.vae}, stages, folder)
     if "bank" in stages and not by_first(lambda: build_bank(folder / "bank", config.bank, deadline)):
         return False
     return "motion_vae" not in stages or train_motion_vae(config.of_nano, folder, deadline, device)

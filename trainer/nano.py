@@ -23,6 +23,7 @@ from engine.models.product_mask import ProductMask
 from engine.models.relief import Relief
 from engine.models.single_dit import SingleDiT
 from trainer.batches import motion_batch, photo_tensor
+from trainer.checks import check_loops
 from trainer.data import batch_indices, build_bank, check_batches, open_bank
 from trainer.draws import Draws
 from trainer.encoders import digest_of
@@ -56,7 +57,9 @@ def run_nano(
     stage lacks what an earlier one makes, or where the folder holds another recipe's work.
     """
     config.photos.check()
-    check_unmeasured({"motion_vae": config.vae, "relief": config.relief, "product_mask": config.mask}, stages)
+    unmeasured = {"motion_vae": config.vae, "relief": config.relief, "product_mask": config.mask}
+    check_unmeasured(unmeasured, stages)
+    check_loops({**unmeasured, "single_dit": config.dit}, stages, folder)
     if config.dit.validate_every and "single_dit" in stages:
         check_apart(config.bank)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes

@@ -37,7 +37,7 @@ class LoopConfig:
     faults: FaultsConfig = field(default_factory=FaultsConfig)
 
     def __post_init__(self) -> None:
-        for name in ("save_every", "log_every", "microbatches"):
+        for name in ("save_every", "log_every", "microbatches", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, and {getattr(self, name)} was asked for.")
         for name in ("steps", "batch", "warmup"):  # no batch: of a recipe that says it elsewhere, as the large ones do

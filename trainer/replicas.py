@@ -128,6 +128,16 @@ def spread_over(layout: Layout, memory: Memory = KEEP) -> Callable[[dict[str, nn
     return spread
 
 
+def check_layout(layout: Layout, memory: Memory = KEEP) -> None:
+    """ValueError where `spread_over` would find another number of ranks: before anything is made."""
+    world = dist.get_world_size() if dist.is_initialized() else 1
+    if (layout != Layout() or memory != KEEP) and layout.world != world:
+        raise ValueError(
+            f"The layout {layout} is for {layout.world} ranks, and there are {world}: start as many with torchrun, or "
+            f"set layout to their number, as layout.shard={world}."
+        )
+
+
 def _sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Every gradient, summed over the ranks; a parameter without one on this rank counts as zero, and one that no rank
     has used has none.

@@ -14,6 +14,7 @@ import torch
 from engine.bundles import Bundle
 from engine.device import CPU
 from trainer.bundling import check_folders, check_trained, provenance_of
+from trainer.checks import check_loops
 from trainer.claim import check_claim
 from trainer.data import batch_indices, check_batches
 from trainer.derived import Change, changed_card, write_derived
@@ -23,6 +24,7 @@ from trainer.lora import CLAIM, SAMPLES, adapter_loss, described, encode_samples
 from trainer.lora_bases import OwnBase, Sample, load_base
 from trainer.ranks import by_first
 from trainer.recipes.sft import SftConfig
+from trainer.validation import check_unmeasured
 
 STAGES = ("samples", "transformer")
 
@@ -37,6 +39,8 @@ def run_sft(
     """Run the stages; True when all of them are finished. ValueError says what is missing or wrong."""
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     check_batches({"transformer": (config.loop.batch, math.inf)}, stages)
+    check_unmeasured({"transformer": config.loop}, stages)
+    check_loops({"transformer": config.loop}, stages, folder)
     base = own_base(config)
     if "samples" in stages:
         encoded = by_first(lambda: encode_samples(config, folder, base, deadline))

@@ -26,6 +26,7 @@ from engine.models.multimodal_dit import MultimodalDiT
 from engine.models.single_dit import SingleDiT
 from engine.models.video_dit import VideoDiT
 from trainer.checkpoint import saved_files
+from trainer.checks import check_loops
 from trainer.data import batch_indices, check_batches
 from trainer.draws import Draws
 from trainer.encoders import check_encoder, digest_of, encoder_of
@@ -45,7 +46,7 @@ from trainer.objectives.video_vae import (
 )
 from trainer.ranks import by_first, in_turn
 from trainer.recipes.tiny_video import TinyVideoConfig
-from trainer.replicas import spread_over
+from trainer.replicas import check_layout, spread_over
 from trainer.tokenizer import train_tokenizer
 from trainer.validation import check_unmeasured
 
@@ -80,9 +81,13 @@ def run_tiny_video(
         "single_dit": partial(train_single_dit, device=device),
         "multimodal_dit": partial(train_multimodal_dit, device=device),
     }
-    check_unmeasured({"text": config.text_loop, "video_vae": config.vae_loop}, stages)
-    if config.dit_loop.validate_every and {"single_dit", "multimodal_dit"} & {*stages}:
-        check_apart(config.films)
+    parts = {"text": config.text_loop, "video_vae": config.vae_loop}
+    check_unmeasured(parts, stages)
+    check_loops({**parts, "single_dit": config.dit_loop, "multimodal_dit": config.dit_loop}, stages, folder)
+    if {"single_dit", "multimodal_dit"} & {*stages}:
+        check_layout(config.layout, config.memory)
+        if config.dit_loop.validate_every:
+            check_apart(config.films)
     if {"text", "video_vae"} & {*stages}:
         _check_begun(config, folder, device)
     return all(makers[stage](config, folder, deadline) for stage in STAGES if stage in stages)

@@ -242,19 +242,27 @@ def test_too_few_items_for_a_batch_are_refused_before_any_is_made(tmp_path, caps
 
 
 @pytest.mark.parametrize(
-    ("recipe", "setting", "says"),
+    ("recipe", "settings", "says"),
     [
-        (
-            "tiny_video",
-            "films.height=72",
-            "64x72 pixels: widths have to be multiples of 16",
-        ),
-        ("tiny_video_smoke", "films.width=136", "The aspect of a frame lies between 0.25 and 4"),
+        ("tiny_video", "films.height=72", "64x72 pixels: widths have to be multiples of 16"),
         ("tiny_video_smoke", "films.width=60", "60x32 pixels: widths have to be multiples of 8"),
+        ("tiny_video_smoke", "films.width=136", "The aspect of a frame lies between 0.25 and 4"),
+        ("tiny_video_smoke", "layout.shard=2", "is for 2 ranks, and there are 1: start as many with torchrun"),
+        ("tiny_video_smoke", "dit_loop.keep=0", "keep is at least 1, and 0 was asked for"),
+        ("tiny_video_smoke", "dit_loop.keep=3", "One process keeps a single file, and not 3 checkpoints"),
+        ("tiny_video_smoke", "vae_loop.checkpoints=file vae_loop.faults.spike=9", "holds no earlier state to go back"),
+        ("nano_smoke", "dit.checkpoints=file dit.faults.spike=9", "holds no earlier state to go back to"),
+        ("motion_vae_smoke", "vae.keep=9", "One process keeps a single file, and not 9 checkpoints"),
+        ("lora", "loop.validate_every=5", "The stage adapter has no held-out samples"),
+        ("sft", "loop.validate_every=5", "The stage transformer has no held-out samples"),
+        ("dpo", "loop.validate_every=5", "The stage transformer has no held-out samples"),
+        ("distil", "few_steps.validate_every=5", "The stage few_steps has no held-out samples"),
+        ("distil", "guidance.keep=5", "One process keeps a single file"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_made(tmp_path, capsys, recipe, setting, says):
-    assert call("run", recipe, "--out", tmp_path, "--set", setting) == 2
+def test_what_cannot_be_is_refused_before_anything_is_made(tmp_path, capsys, recipe, settings, says):
+    words = [word for one in settings.split() for word in ("--set", one)]
+    assert call("run", recipe, "--out", tmp_path, *words) == 2
     assert says in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 

@@ -25,6 +25,7 @@ from trainer.evaluate.plan import plan_clips
 from trainer.evaluate.scenes import make_world
 from trainer.objectives.video_flow import known_mask
 from trainer.objectives.video_vae import moments, reconstructed, whole
+from trainer.parallel.policy import Memory
 from trainer.ranks import Ranks
 from trainer.recipes.tiny_video import tiny_video, tiny_video_smoke
 from trainer.record import Record
@@ -243,6 +244,19 @@ def films_made(folder: str) -> bool:
 def test_ranks_agree_on_a_pause_whatever_their_deadlines(ranks, tmp_path):
     assert ranks(2).run(films_made, str(tmp_path)) == [False, False]
     assert not list((tmp_path / "bank" / "chunks").iterdir()), "nobody goes on with what the first rank has paused"
+
+
+def refused(folder: str) -> str:
+    """What a run over the ranks is told that is to keep fewer activations, and names no layout."""
+    try:
+        return str(run_tiny_video(replace(CONFIG, memory=Memory("full")), Path(folder)))
+    except ValueError as error:
+        return str(error)
+
+
+def test_ranks_without_a_layout_are_refused_at_once_where_activations_are_not_kept(ranks, tmp_path):
+    assert all("is for 1 ranks, and there are 2" in told for told in ranks(2).run(refused, str(tmp_path)))
+    assert not list(tmp_path.iterdir())
 
 
 def test_stages_out_of_order_say_what_to_run_first(tmp_path):
