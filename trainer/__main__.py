@@ -104,8 +104,8 @@ def compare_runs(options: argparse.Namespace) -> int:
 def export(options: argparse.Namespace) -> int:
     """Write a run's bundle. The settings are those that it was trained with."""
     recipe = RECIPES[options.recipe]
-    config, kept = recipe.part("config")(), Record(options.out).kept
-    settings = [setting for call in kept.get("calls", []) for setting in call["set"]] + options.set
+    config, record = recipe.part("config")(), Record(options.out)
+    kept, settings = record.kept, record.settings + options.set
     if kept and kept["recipe"] == options.recipe:
         config = configuration(type(config), kept["config"])
     config = override(config, options.set)

@@ -121,8 +121,8 @@ def recorded_config(folder: Path, what: str) -> NanoConfig:
 
 def recorded(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
     """How a stage that comes from another run was made: the settings `names`, its code, what it began at."""
-    kept = Record(folder).kept
+    record = Record(folder)
+    kept, settings = record.kept, [without_places(setting) for setting in record.settings]
     began = {"from": kept["from"]["digest"]} if kept["from"] else {}
-    settings = [without_places(setting) for call in kept["calls"] for setting in call["set"]]
     config = names_for_places({name: kept["config"][name] for name in names})
     return {"settings": list(dict.fromkeys(settings)), "config": config, "commit": kept["commit"], **began}

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -70,6 +71,15 @@ class Record:
         data = data_digest(self.path.parent)
         with self._alone():
             self._write({**self.kept, "data": data})
+
+    @property
+    def settings(self) -> list[str]:
+        """What was set to come to the configuration: a `run` begins at its recipe's defaults again, a `resume` adds."""
+        found: list[str] = []
+        for call in self.kept.get("calls", []):
+            is_resumed = shlex.split(call["command"])[3:4] == ["resume"]
+            found = [*found, *call["set"]] if is_resumed else [*call["set"]]
+        return found
 
     def take_back(self) -> None:
         """Forget the call that began: it was refused. What another process has noted since then stays."""

@@ -58,6 +58,18 @@ def test_a_run_over_a_layout_is_exported_by_one_process(run_folder, tmp_path):
     assert provenance["config"]["layout"]["shard"] == 2 and "--set layout.shard=2" in provenance["command"]
 
 
+def test_the_command_in_a_card_sets_what_holds_and_no_more(run_folder, tmp_path):
+    """A `run` begins at the defaults again, whatever earlier ones were given; a `resume` adds."""
+    shutil.copytree(run_folder, tmp_path / "run")
+    record = Record(tmp_path / "run")
+    for verb, setting in (("run", "dit_loop.log_every=7"), ("run", "text_loop.log_every=8"), ("resume", "captions=9")):
+        record.begin("tiny_video_smoke", CONFIG, f"python -m trainer {verb} x --set {setting}", [setting])
+    words = ["export", "tiny_video_smoke", "--out", str(tmp_path / "run"), "--bundle", str(tmp_path / "bundle")]
+    assert main([*words, "--set", "sampling.guidance=2"]) == 0
+    told = read_bundle(tmp_path / "bundle").provenance["command"].split(" && ")[0]
+    assert told.endswith("--out RUN --set text_loop.log_every=8 --set captions=9 --set sampling.guidance=2")
+
+
 @pytest.mark.parametrize("dit", ["single", "multimodal"])
 def test_a_bundle_of_the_run_makes_a_film_of_any_size(bundle, dit):
     model = LatentVideo.load(bundle, dit)
