@@ -6,6 +6,7 @@ Alone, or as a rank of `torchrun -m trainer`.
 from __future__ import annotations
 
 import argparse
+import errno
 import shlex
 import sys
 import time
@@ -37,7 +38,7 @@ RUNS = Path("var/runs")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0: finished; 3: the minutes were over, `resume` goes on; 2: a mistake, or a loss gone wrong.
+    """Exit status 0: finished; 3: the minutes were over, `resume` goes on; 2: a mistake, a loss gone wrong, or a disk.
 
     Under torchrun a pause is 0 too: it takes any other for a failure, and would start the ranks again.
     """
@@ -62,6 +63,17 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, Stopped) as error:
         print(f"trainer: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"trainer: {_of_the_disk(error)}", file=sys.stderr)
+        return 2
+
+
+def _of_the_disk(error: OSError) -> str:
+    """Where, and why; and that a full disk has spoiled nothing."""
+    where = f"{error.filename}: " if error.filename else ""
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    kept = " What was kept before, as the last checkpoint, is whole: make room, and the same call goes on."
+    return f"{where}{error.strerror or error}.{kept if is_full else ''}"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -132,6 +144,8 @@ def export(options: argparse.Namespace) -> int:
 
 
 def _train(name: str, config: Any, folder: Path, options: argparse.Namespace, asked: str) -> int:
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: a run takes a folder, choose another with --out.")
     stages, began, start = _stages(name, options.stage), time.time(), kept_start(folder)
     device = own_device(asked)
     with joined(device) as ranks:

@@ -23,6 +23,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 FILE, FOLDER, POINTER, FACTS = "checkpoint.pt", "checkpoints", "last_good.json", "facts.json"
+BEFORE_IT = "most often for want of room; the one before it is whole"
 Tensors = dict[str, Any]  # name -> Tensor or DTensor, possibly nested; every rank has its part of each
 Facts = dict[str, Any]  # what JSON can hold: step, recipe ...
 
@@ -73,7 +74,7 @@ class Checkpoints:
         try:
             future.result()
         except dcp_error() as error:
-            raise RuntimeError(f"The checkpoint of step {step} could not be written: {error}") from error
+            raise OSError(f"The checkpoint of step {step} could not be written, {BEFORE_IT}: {error}") from error
         if _rank() == 0:
             self._publish(step)
 
@@ -193,13 +194,19 @@ def read_average(stage: Path) -> dict[str, Tensor]:
 
 
 def save_file(stage: Path, state: dict[str, Any]) -> None:
-    """Write `checkpoint.pt` beside the last one, then replace it: a kill leaves one that is whole.
+    """Write `checkpoint.pt` beside the last one, then replace it: a kill leaves one that is whole, and so does a full
+    disk (OSError).
 
     Its tensors are those of the CPU, whatever device trains, and can be read where there is no other.
     """
     stage.mkdir(parents=True, exist_ok=True)
-    temporary = (stage / FILE).with_suffix(".tmp")
-    torch.save(_on_host(state), temporary)
+    temporary, on_host = (stage / FILE).with_suffix(".tmp"), _on_host(state)
+    try:
+        torch.save(on_host, temporary)
+    except (OSError, RuntimeError) as error:  # torch's own writer raises the latter for want of room
+        temporary.unlink(missing_ok=True)
+        why = str(error).splitlines()[0]
+        raise OSError(f"{temporary} could not be written, {BEFORE_IT}: {why}") from error
     temporary.replace(stage / FILE)
 
 

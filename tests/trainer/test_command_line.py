@@ -1,5 +1,6 @@
 """`run`, `resume` and `compare`: typed settings, the record of a run, a warm start. The recipe is a toy."""
 
+import errno
 import json
 import shlex
 import shutil
@@ -272,6 +273,44 @@ def test_films_of_a_size_that_no_film_is_made_in_leave_the_folder_unclaimed(tmp_
         assert call("films", "--out", tmp_path / "films", "--scenes", "1", "--sizes", sizes) == 2
         assert says in capsys.readouterr().err
     assert not (tmp_path / "films").exists()
+
+
+def test_what_a_disk_does_not_take_is_a_sentence(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").touch()
+    assert call("run", "tiny", "--out", tmp_path / "file") == 2
+    assert f"{tmp_path / 'file'} is a file: a run takes a folder" in capsys.readouterr().err
+    assert call("run", "tiny", "--out", tmp_path / "file" / "run") == 2
+    assert f"{tmp_path / 'file' / 'run'}: Not a directory." in capsys.readouterr().err
+
+    def fails(*given, **words):
+        raise OSError(errno.ENOSPC, "No space left on device", "frames.npy")
+
+    monkeypatch.setattr(tiny_run, "run_tiny", fails)
+    assert call("run", "tiny", "--out", tmp_path / "run") == 2
+    assert "frames.npy: No space left on device. What was kept before" in capsys.readouterr().err
+
+
+# No file of this process may be larger than 20,000 bytes, as on a disk with as little room: a checkpoint is.
+NARROW = """
+import resource, sys
+from tests.trainer.tiny_run import command_line
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+sys.exit(command_line.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("way", ["file", "sync", "async"])
+def test_a_checkpoint_that_has_no_room_leaves_the_one_before(tmp_path, way):
+    words = ["--set", "width=512", "--set", f"loop.checkpoints={way}"]
+    assert call("run", "tiny", "--out", tmp_path, "--set", "loop.steps=4", *words) == 0
+    asked = ["resume", str(tmp_path), "--set", "loop.steps=8"]
+    done = subprocess.run([sys.executable, "-c", NARROW, *asked], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "could not be written, most often for want of room; the one before it is whole" in done.stderr
+    assert "Traceback" not in done.stderr and not list(tmp_path.glob("stage/*.tmp"))
+    wide = tiny_run.with_loop(replace(tiny(), width=512), steps=8, checkpoints=way)
+    assert make(wide, tmp_path).step == 4
+    assert call(*asked) == 0
 
 
 def test_a_folder_of_another_recipe_is_not_taken(tmp_path, capsys):
