@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,8 +40,12 @@ class Log:
 
     def append(self, row: dict[str, Any]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        with self.path.open("ab+") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # of a row that a kill left half-written: it must not swallow this one
+                    file.write(b"\n")
+            file.write(json.dumps(row).encode() + b"\n")
 
     def rows(self) -> list[dict[str, Any]]:
         """Every whole row; what a kill left half-written is none."""

@@ -17,6 +17,17 @@ def count(text: str) -> int:
     return number
 
 
+def not_negative(text: str) -> float:
+    """A number from 0 on."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"give a number from 0 on, not {text}")
+    return number
+
+
 def positive(text: str) -> float:
     """A number above 0."""
     try:

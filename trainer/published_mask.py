@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from trainer.bundling import Card, check_new, write_model, write_whole
 from trainer.record import code
 
 DATA = "the automatic mask has the published weights of the small U2-Net, learnt from the photographs of DUTS"
+COMMAND = ("python", "-m", "trainer", "published-mask")
 ORIGIN = {
     "weights": "U2-Net, the small one (Qin et al., arXiv 2005.09007)",
     "source": "https://github.com/xuebinqin/U-2-Net",
@@ -28,12 +30,12 @@ ORIGIN = {
 
 
 def run_published_mask(options: argparse.Namespace) -> int:
-    bundle = published_mask(options.onnx, options.out, options.version, options.command)
+    bundle = published_mask(options.onnx, options.out, options.version)
     print(f"{bundle.name} {bundle.version} {bundle.digest} in {bundle.path}")
     return 0
 
 
-def published_mask(onnx: Path, out: Path, version: str, command: str) -> Bundle:
+def published_mask(onnx: Path, out: Path, version: str) -> Bundle:
     """Write the bundle. ValueError where `out` holds files, or `onnx` is no such network."""
     check_new(out)
     model = ProductMask()
@@ -41,7 +43,7 @@ def published_mask(onnx: Path, out: Path, version: str, command: str) -> Bundle:
     content = onnx.read_bytes()
     stage = {"steps": 0, "of": 0, "losses": {}, **ORIGIN, "sha256": hashlib.sha256(content).hexdigest()}
     provenance = {
-        "command": command.replace(str(onnx), onnx.name).replace(str(out), "MASK"),
+        "command": shlex.join([*COMMAND, onnx.name, "--out", "MASK", "--version", version]),
         **code(),
         "seed": 0,
         "stages": {"product_mask": stage},

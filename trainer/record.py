@@ -67,10 +67,11 @@ class Record:
             return self._begin(recipe, {"config": settings, "device": asked}, call, now, start)
 
     def end(self) -> None:
-        """Note the data as they are now: the first call makes them."""
-        data = data_digest(self.path.parent)
+        """Note the data as they are now: the first call makes them. And that this call was not killed."""
+        data, own = data_digest(self.path.parent), self.ours["calls"][-1]
         with self._alone():
-            self._write({**self.kept, "data": data})
+            calls = [{**call, "ended": True} if call == own else call for call in self.kept["calls"]]
+            self._write({**self.kept, "data": data, "calls": calls})
 
     @property
     def settings(self) -> list[str]:
@@ -111,7 +112,7 @@ class Record:
             )
         self.before = self.kept
         changes = differences(self.kept["config"], asked["config"]) if self.kept else []
-        changes += differences(_compared(self.kept), _compared(now)) if self.kept else []
+        changes += differences(_compared(self.kept), _compared(now, self.kept)) if self.kept else []
         calls = [*self.kept.get("calls", []), {**call, **now, "changed": changes}]
         first = {"recipe": recipe, "config": asked["config"], "from": start or self.kept.get("from")}
         self._write({**first, "device": asked["device"], **now, "command": calls[0]["command"], "calls": calls})
@@ -171,8 +172,12 @@ def data_digest(folder: Path) -> dict[str, Any]:
     return {"digest": digest.hexdigest(), "manifests": len(files)}
 
 
-def _compared(noted: dict[str, Any]) -> dict[str, Any]:
-    return {name: noted.get(name) for name in ("commit", "dirty", "environment", "data")}
+def _compared(noted: dict[str, Any], before: dict[str, Any] | None = None) -> dict[str, Any]:
+    """`before`: what was noted earlier. Where its last call was killed, it noted nothing of the data that it made."""
+    found = {name: noted.get(name) for name in ("commit", "dirty", "environment", "data")}
+    if before is not None and not before["calls"][-1].get("ended"):
+        found["data"] = before.get("data")
+    return found
 
 
 def _version(name: str) -> str | None:

@@ -152,6 +152,21 @@ def test_two_processes_do_not_train_one_stage(tmp_path, capsys):
     assert call(*words, "--minutes", "0") == 3, "a process that was killed holds nothing"
 
 
+def test_what_a_killed_call_had_made_is_no_change_of_the_next(tmp_path):
+    first, second, third = (Record(tmp_path) for _ in range(3))
+    first.begin("tiny", tiny(), "run")
+    (tmp_path / "bank").mkdir()
+    (tmp_path / "bank" / "bank.json").write_text("1")
+    assert Record(tmp_path).begin("tiny", tiny(), "resume") == [], "the first was killed before it noted its bank"
+    second.begin("tiny", tiny(), "resume")
+    second.end()
+    assert third.begin("tiny", tiny(), "resume") == []
+    third.end()
+    (tmp_path / "bank" / "bank.json").write_text("2")
+    changed = Record(tmp_path).begin("tiny", tiny(), "resume")
+    assert len(changed) == 1 and changed[0].startswith("data.digest is"), "the control"
+
+
 def test_what_may_not_change_is_refused_and_the_record_stays(tmp_path, capsys):
     assert call("run", "tiny", "--out", tmp_path, "--set", "loop.steps=4") == 0
     before = (tmp_path / "record.json").read_bytes()
@@ -201,6 +216,8 @@ def test_what_may_not_change_is_refused_and_the_record_stays(tmp_path, capsys):
         (("run", "distil", "--set", f"base={SHIPPED}", "--set", "dit=multimodal"), "leave out dit=multimodal"),
         (("run", "dpo", "--set", f"base={SHIPPED}", "--set", "dit=multimodal"), "leave out dit=multimodal"),
         (("compare", "NOWHERE", "NOWHERE"), "There is no run in"),
+        (("plan", "--failures", "--restart", "1e6"), "and a restart takes 1e+06: hardly one succeeds"),
+        (("plan", "single_dit_2b", "--restart", "1e9"), "and a restart takes 1e+09: hardly one succeeds"),
     ],
 )
 def test_mistakes_are_sentences(tmp_path, capsys, monkeypatch, words, says):
@@ -217,6 +234,8 @@ def test_mistakes_are_sentences(tmp_path, capsys, monkeypatch, words, says):
         (("evaluate", "BUNDLE", "--out", "NEW", "--training-scenes", "0"), "--training-scenes: give a whole number"),
         (("evaluate", "BUNDLE", "--out", "NEW", "--steps", "0"), "--steps: give a whole number"),
         (("plan", "--failures", "--rate", "0"), "--rate: give a number above 0, not 0"),
+        (("plan", "--failures", "--restart", "-1"), "--restart: give a number from 0 on, not -1"),
+        (("plan", "--failures", "--restart", "nan"), "--restart: give a number from 0 on"),
         (("plan", "--failures", "--storage", "0"), "--storage: give a number above 0"),
         (("plan", "--failures", "--shape", "nan"), "--shape: give a number above 0"),
         (("plan", "single_dit_2b", "--gpus", "0"), "--gpus: give a whole number from 1 on, not 0"),

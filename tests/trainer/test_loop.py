@@ -15,6 +15,7 @@ from torch import nn
 
 from trainer.data import batch_indices
 from trainer.draws import Draws, normal_like_whole
+from trainer.log import Log
 from trainer.loop import LoopConfig, Run, learning_rate, train
 
 CONFIG = LoopConfig(steps=12, batch=4, learning_rate=1e-2, warmup=3, save_every=5, log_every=2, seed=7)
@@ -229,6 +230,16 @@ def test_more_checkpoints_than_the_one_file_are_no_single_process_s(tmp_path):
     run, loss = make(tmp_path / "folders", replace(CONFIG, keep=3, checkpoints="sync", save_every=2))
     assert train(run, loss) and len(run.kept.steps()) == 3
     assert make(tmp_path / "folders", replace(CONFIG, keep=3))[0].finished, "the control: folders go on"
+
+
+def test_a_row_that_a_kill_left_half_written_does_not_swallow_the_next(tmp_path):
+    log = Log(tmp_path / "faults.jsonl")
+    log.append({"left_out": [1]})
+    with log.path.open("a") as file:
+        file.write('{"left_out": [2')
+    log.append({"left_out": [3]})
+    log.append({"left_out": [4]})
+    assert [row["left_out"] for row in log.rows()] == [[1], [3], [4]]
 
 
 def test_an_epoch_that_is_no_whole_number_of_batches_draws_each_item_once_too():

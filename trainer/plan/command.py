@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from engine.planner import HOST_LINK
-from trainer.numbers import count, positive
+from trainer.numbers import count, not_negative, positive
 from trainer.plan import report
 from trainer.plan.choose import Choice, Plan, make_plan
 from trainer.plan.devices import fitted_share, gpu_of, not_comparable, predictions
@@ -57,7 +57,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--published", action="store_true", help="predictions beside published runs")
     parser.add_argument("--failures", action="store_true", help="effective training time when nodes fail")
     parser.add_argument("--rate", type=positive, default=Faults.rate * 1000, help="failures in 1,000 node days (3.79)")
-    parser.add_argument("--restart", type=float, default=Faults.restart, help="seconds to be at work again (600)")
+    parser.add_argument(
+        "--restart", type=not_negative, default=Faults.restart, help="seconds to be at work again (600)"
+    )
     parser.add_argument("--shape", type=positive, default=Faults.shape, help="of the Weibull gaps; 1: no memory")
     parser.add_argument(
         "--storage", type=positive, default=STORAGE / GB, help="GB/s at which checkpoints are written (100)"

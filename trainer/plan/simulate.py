@@ -20,6 +20,7 @@ DAY = 86400.0
 # https://direct.datacenterdynamics.com/en/news/meta-report-details-hundreds-of-gpu-and-hbm3-related-interruptions-to-llama-3-training-run
 NODE_DAYS = 54 * 16384 / 8
 RATE = 419 / NODE_DAYS
+HOPELESS = 5.0  # a restart succeeds once in e^5: simulating more of them takes hours
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,17 @@ class Faults:
     shape: float = 1.0
 
     def between(self, devices: int) -> float:
-        """Mean seconds between two failures of a run on so many devices."""
-        return DAY / (self.rate * math.ceil(devices / self.node))
+        """Mean seconds between two failures of a run on so many devices. ValueError where of a hundred and fifty
+        restarts one succeeds, or fewer: such a run is never at work.
+        """
+        between = DAY / (self.rate * math.ceil(devices / self.node))
+        tries = (self.restart / between * math.gamma(1 + 1 / self.shape)) ** self.shape
+        if tries > HOPELESS:
+            raise ValueError(
+                f"On {devices:,} devices something fails every {between:,.0f} s, and a restart takes {self.restart:g}: "
+                f"hardly one succeeds. Give a shorter --restart or a lower --rate, or plan for fewer devices."
+            )
+        return between
 
 
 @dataclass(frozen=True)
