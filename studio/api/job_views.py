@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -163,6 +164,7 @@ class EventsView(WorkspaceView):
         if isinstance(request.accepted_renderer, EventStreamRenderer):
             if State(job.state).is_terminal and after >= job.last_seq:
                 return Response(status=204)  # nothing will come: an EventSource then does not connect again
+            _hand_connection_back()
             return event_stream(stream_events(self.actor, job, after))
         found = events_after(job, after, limit=EVENTS_OF_A_PAGE)
         return Response({"results": found, "next_seq": found[-1]["seq"] if found else after})
@@ -172,6 +174,16 @@ def event_stream(events: AsyncIterator[bytes]) -> StreamingHttpResponse:
     """Server-sent events that no proxy holds back."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingHttpResponse(events, content_type="text/event-stream", headers=headers)
+
+
+def _hand_connection_back() -> None:
+    """The one that this request has asked with: a stream reads through the feed's own, and may last for hours.
+
+    Django would keep it until the answer is over, and a hundred streams or two would leave PostgreSQL none to give.
+    It is closed whatever its age: `close_old_connections` spares those that are to be used again.
+    """
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def _idempotency_key(request: Request) -> str | None:

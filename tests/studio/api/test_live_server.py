@@ -3,8 +3,9 @@
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,40 @@ def test_events_stream_from_the_last_one_seen_until_the_end(http: httpx.Client) 
     headers = {"Accept": "text/event-stream", "Last-Event-ID": "2"}
     with http.stream("GET", job["urls"]["events"], headers=headers) as answer:
         assert [event["seq"] for event in events_of(answer)] == [3, 4]
+
+
+def test_a_stream_that_waits_holds_no_connection_to_the_database(http: httpx.Client) -> None:
+    job = ask(http, upload(http))
+    with ExitStack() as streams:
+        follow(streams, http, job)
+        with_one = connections_held()
+        for _ in range(8):
+            follow(streams, http, job)
+        assert soon(lambda: connections_held() <= with_one)
+
+
+def follow(streams: ExitStack, http: httpx.Client, job: dict[str, Any]) -> None:
+    """A stream that has told what there is, and waits for more."""
+    answer = streams.enter_context(http.stream("GET", job["urls"]["events"], headers={"Accept": "text/event-stream"}))
+    assert next(events_of(answer))["type"] == "queued"
+
+
+def connections_held() -> int:
+    """To the test's database, but for the feed's own that listens, which may come later than the first stream."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name <> 'aquarius feed'"
+        )
+        return int(cursor.fetchone()[0])
+
+
+def soon(holds: Callable[[], bool]) -> bool:
+    """Whether it holds within five seconds: PostgreSQL takes a moment to let go of a connection that was closed."""
+    until = time.monotonic() + 5
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.1)
+    return holds()
 
 
 def test_uploads_at_once_are_all_stored(http: httpx.Client) -> None:
