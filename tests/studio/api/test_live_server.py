@@ -22,7 +22,7 @@ from studio.jobs.models import Job
 from studio.media import path_of
 from studio.workspaces.models import Workspace
 from studio.workspaces.services import create_api_key
-from tests.studio.rest import jpeg
+from tests.studio.rest import encoded, jpeg, picture
 from tests.studio.servers import serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -166,6 +166,35 @@ def test_uploads_at_once_are_all_stored(http: httpx.Client) -> None:
         thread.join()
     assert len({answer["id"] for answer in answers}) == Asset.objects.count() == 6
     assert Job.objects.filter(kind="product_mask").count() == 6
+
+
+def test_a_body_of_unknown_length_is_read_as_any_other(http: httpx.Client) -> None:
+    photo = send_chunked(http, "POST", "/api/v1/assets", files={"file": ("lamp.jpg", jpeg(), "image/jpeg")})
+    assert photo.status_code == 201, photo.text
+    asset = photo.json()
+    mask = encoded(picture(mode="L"), "PNG")
+    painted = send_chunked(
+        http, "PUT", f"/api/v1/assets/{asset['id']}/mask", content=mask, headers={"Content-Type": "image/png"}
+    )
+    assert (painted.status_code, painted.json()["mask"]["source"]) == (200, "brush")
+    body = {"kind": "image_to_video", "settings": {"asset_id": asset["id"], "seconds": 4}}
+    job = send_chunked(http, "POST", "/api/v1/jobs", json=body)
+    assert (job.status_code, job.json()["settings"]["seconds"]) == (202, 4.0)
+    brand = http.post("/api/v1/brands", json={"name": "Northlight"}).json()
+    renamed = send_chunked(http, "PATCH", f"/api/v1/brands/{brand['id']}", json={"name": "Southlight"})
+    assert (renamed.status_code, renamed.json()["name"]) == (200, "Southlight")
+    nothing = send_chunked(http, "POST", "/api/v1/brands", content=b"")
+    assert (nothing.status_code, nothing.json()["code"]) == (422, "validation_failed")
+
+
+def send_chunked(http: httpx.Client, method: str, path: str, **what: Any) -> httpx.Response:
+    """The request that httpx makes of it, without its Content-Length."""
+    whole = http.build_request(method, path, **what)
+    kind = {"Content-Type": whole.headers["Content-Type"]} if "Content-Type" in whole.headers else {}
+    body = whole.read()
+    chunked = http.build_request(method, path, content=iter([body[:100], body[100:]]), headers=kind)
+    assert "Content-Length" not in chunked.headers
+    return http.send(chunked)
 
 
 def test_a_guess_counts_for_whom_the_proxy_asks_for(http: httpx.Client) -> None:
