@@ -29,14 +29,15 @@ def add_photo(actor: Actor, upload: Path, name: str, product: Product | None = N
     """Store an uploaded photo and start the search for its product. Raises MediaError for what is no usable photo."""
     asset_id = new_id()
     stored = store_photo(upload, actor.workspace.id, asset_id)
-    try:
-        return _write_photo(actor, asset_id, stored.__dict__, clean_name(name), product)
-    except BaseException:
-        files.remove_asset_folder(actor.workspace.id, asset_id)
-        raise
+    with transaction.atomic():
+        try:
+            return _write_photo(actor, asset_id, stored.__dict__, clean_name(name), product)
+        except BaseException:
+            # Nothing is committed yet. Where the commit itself fails nobody knows: the sweeper sees what is left.
+            files.remove_asset_folder(actor.workspace.id, asset_id)
+            raise
 
 
-@transaction.atomic
 def _write_photo(actor: Actor, asset_id: UUID, stored: dict[str, Any], name: str, product: Product | None) -> Asset:
     alpha_mask = stored.pop("alpha_mask")
     asset = Asset(

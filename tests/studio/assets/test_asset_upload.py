@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from django.db import OperationalError, connection
 from PIL import Image
 
 from studio.assets.models import Asset
@@ -201,6 +202,22 @@ def test_files_go_when_the_row_cannot_be_written(api: Api, media_dir: Path, monk
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "database said no" not in answer.content.decode()
     assert [path for path in media_dir.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_photo_whose_commit_was_not_heard_keeps_its_files(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control is the test above: what fails before the commit leaves no files."""
+    commit = connection.commit
+
+    def cut_off_after_it() -> None:
+        commit()
+        raise OperationalError("the connection was lost")
+
+    monkeypatch.setattr(connection, "commit", cut_off_after_it)
+    answer = api.upload(jpeg())
+    monkeypatch.undo()
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert path_of(Asset.objects.get().file).is_file()
 
 
 def test_what_a_killed_upload_left_is_cleared_away_by_a_later_one(api: Api, media_dir: Path) -> None:
