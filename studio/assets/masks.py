@@ -71,10 +71,13 @@ def mask_file(asset: Asset, mask_id: str) -> str | None:
     return None if mask_id == AUTO else file_name(asset.workspace_id, asset.id, f"{mask_id}.png")
 
 
-def has_mask(asset: Asset, mask_id: str) -> bool:
-    """Whether the photo has this mask, now or still for a job that was made with it."""
-    stored = mask_file(asset, mask_id)
-    return stored is None or path_of(stored).is_file()
+def has_mask(asset: Asset, asked: str) -> bool:
+    """Whether the photo has this mask, now or still for a job that was made with it. Its row is locked by the caller.
+
+    The rows say so, not the disk: the file of a mask that was replaced goes only after that is committed.
+    """
+    own = {AUTO, mask_id(asset)} | ({PurePosixPath(ALPHA_MASK).stem} if asset.has_alpha else set())
+    return asked in own or is_kept(asset, asked)
 
 
 def is_kept(asset: Asset, mask_id: str) -> bool:

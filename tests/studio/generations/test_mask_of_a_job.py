@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from studio.assets import files
 from studio.assets.models import Asset
 from studio.jobs import engine_client
 from studio.media import path_of
 from tests.studio.generations.test_image_to_video import SmallEngine, ask, work
-from tests.studio.rest import Api, encoded
+from tests.studio.rest import Api, encoded, picture
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("media_dir")]
 
@@ -83,6 +84,29 @@ def test_a_mask_that_no_job_was_made_with_goes_when_it_is_replaced(api: Api) -> 
     ask(api, photo["id"])
     dropped, now = paint(api, photo, 150), paint(api, photo, 200)
     assert [path_of(file).exists() for file in (kept, dropped, now)] == [True, False, True]
+
+
+def with_mask(api: Api, asset: dict[str, Any], mask: str) -> Any:
+    return api.post("/jobs", {"kind": "image_to_video", "settings": {"asset_id": asset["id"], "mask": mask}})
+
+
+def test_a_mask_that_was_replaced_is_none_while_its_file_is_still_there(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file goes a moment after the new mask is committed, and would go from under the job."""
+    monkeypatch.setattr(files, "remove", lambda stored: None)
+    photo = api.photo()
+    replaced, now = paint(api, photo, 100), paint(api, photo, 200)
+    answers = [with_mask(api, photo, path_of(file).stem) for file in (replaced, now)]
+    assert path_of(replaced).is_file()
+    assert [answer.status_code for answer in answers] == [422, 202]
+    assert answers[0].json()["errors"][0]["code"] == "not_found"
+
+
+def test_the_transparency_of_a_photo_stays_one_of_its_masks(api: Api) -> None:
+    cut_out, opaque = api.upload(encoded(picture(mode="RGBA"), "PNG")).json(), api.photo()
+    paint(api, cut_out, 100)
+    assert [with_mask(api, photo, "mask-alpha").status_code for photo in (cut_out, opaque)] == [202, 422]
 
 
 def test_the_same_request_is_the_same_job_also_after_painting(api: Api) -> None:
