@@ -12,6 +12,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
+from studio import disk
+
 UNKNOWN_HOST = (
     "The studio does not know the host name of this address. "
     "Whoever runs it adds the name to AQ_ALLOWED_HOSTS and starts the studio again."
@@ -54,6 +56,9 @@ class DatabaseAway(MiddlewareMixin):
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, OperationalError | InterfaceError):
             return None
+        if disk.is_full(exception):
+            log.error("The database's disk is full: %s", str(exception).split("\n", 1)[0])
+            return render(request, "disk_full.html", status=507)
         log.warning("The database is away: %s", str(exception).split("\n", 1)[0])
         answer = render(request, "database_away.html", status=503)
         answer.headers["Retry-After"] = "5"

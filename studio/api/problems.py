@@ -1,6 +1,5 @@
 """Every error of the API: a problem document (RFC 9457) with a stable `code` and a sentence that says what to do."""
 
-import errno
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from rest_framework.response import Response
 
 from engine.bundles import BundleError
 from engine.media.errors import MediaError
+from studio import disk
 
 CONTENT_TYPE = "application/problem+json"
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ DATABASE_AWAY = Problem(
     "The studio cannot reach its database. Nothing was lost; wait a few seconds and try again.",
     headers={"Retry-After": "5"},
 )
-DISK_FULL = Problem(507, "disk_full", "The studio's disk is full. Ask its administrator to make room, then try again.")
+DISK_FULL = Problem(507, disk.FULL, "The studio's disk is full. Ask its administrator to make room, then try again.")
 
 
 def invalid(errors: Sequence[FieldError]) -> Problem:
@@ -97,7 +97,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     problem = as_problem(error)
     if isinstance(error, exceptions.UnsupportedMediaType):
         problem = _unsupported_media_type(context["view"].parser_classes)
-    if problem is DATABASE_AWAY:
+    if problem in (DATABASE_AWAY, DISK_FULL):
         log.warning("A request was refused: %s", first_line(error))
     if problem is None:
         log.exception("A request failed.", exc_info=error)
@@ -126,10 +126,10 @@ def as_problem(error: Exception) -> Problem | None:
         return Problem(413, "too_large", "A field of the form is too large.")
     if isinstance(error, SuspiciousOperation):
         return Problem(400, "malformed_request", "The request cannot be read.")
+    if disk.is_full(error):
+        return DISK_FULL
     if isinstance(error, OperationalError | InterfaceError):
         return DATABASE_AWAY
-    if _is_disk_full(error):
-        return DISK_FULL
     if isinstance(error, BundleError):
         return Problem(503, "model_unavailable", str(error))
     if isinstance(error, MediaError):
@@ -140,11 +140,6 @@ def as_problem(error: Exception) -> Problem | None:
 def first_line(error: Exception) -> str:
     """An error for the log, without what a server adds to it."""
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _is_disk_full(error: Exception) -> bool:
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return full or (isinstance(error, MediaError) and error.code == "disk_full")
 
 
 def not_found() -> Problem:

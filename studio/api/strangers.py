@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError
 
 from studio.accounts.models import User
 from studio.api.authentication import INVALID_KEY, bearer_of
-from studio.api.problems import DATABASE_AWAY, Problem, not_authenticated
+from studio.api.problems import Problem, as_problem, not_authenticated
 from studio.workspaces.services import verify_api_key
 
 
@@ -24,8 +24,8 @@ async def refusal(scope: Any) -> Problem | None:
     request = ASGIRequest(scope, io.BytesIO())
     try:
         return await database_sync_to_async(_refusal)(request)
-    except (OperationalError, InterfaceError):
-        return DATABASE_AWAY
+    except (OperationalError, InterfaceError) as error:
+        return as_problem(error)
 
 
 def _refusal(request: ASGIRequest) -> Problem | None:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from engine.bundles import BundleError
 from engine.media.errors import MediaError
+from studio import disk
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ OUT_OF_MEMORY = Failure(
     "out_of_memory", "The machine ran out of memory. Try a smaller size or a shorter video, or try again later.", True
 )
 DISK_FULL = Failure(
-    "disk_full", "The disk of the studio is full. Ask its administrator to make room, then try again.", True
+    disk.FULL, "The disk of the studio is full. Ask its administrator to make room, then try again.", True
 )
 WORKER_LOST = Failure(
     "worker_lost", "The worker stopped before the job was done, as often as it was tried. Try again.", True
@@ -75,9 +76,7 @@ def failure_from(error: BaseException) -> Failure:
     """
     if _is_out_of_memory(error):
         return OUT_OF_MEMORY
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DISK_FULL
-    if getattr(error, "code", None) == DISK_FULL.code:
+    if disk.is_full(error):
         return DISK_FULL
     if isinstance(error, ValidationError):
         return Failure("invalid_request", _sentences(error), False)
