@@ -14,6 +14,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from studio.api.forms import JsonForm
 from studio.api.job_serializers import (
     EventPageSerializer,
     JobPageSerializer,
@@ -38,7 +39,7 @@ EVENTS_OF_A_PAGE = 500
 ASKED_FOR = ",".join(SETTINGS)
 
 
-class NewJobSerializer(serializers.Serializer[Any]):
+class NewJobSerializer(JsonForm):
     """What is asked for. `settings` is checked against the schema of its kind."""
 
     kind = serializers.CharField(max_length=60)

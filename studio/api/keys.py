@@ -8,6 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from studio.api.forms import JsonForm
 from studio.api.pagination import PAGE_PARAMETERS, page_of
 from studio.api.problems import FieldError, invalid
 from studio.api.sessions import UserSerializer
@@ -32,7 +33,7 @@ class KeySerializer(serializers.Serializer[Any]):
     )
 
 
-class NewKeySerializer(serializers.Serializer[Any]):
+class NewKeySerializer(JsonForm):
     name = serializers.CharField(max_length=200)
     role = serializers.ChoiceField(choices=Role.values, default=Role.EDITOR.value)
 

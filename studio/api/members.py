@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from studio.accounts.services import create_sign_in_link, find_or_create_user
+from studio.api.forms import JsonForm
 from studio.api.pagination import PAGE_PARAMETERS, page_of
 from studio.api.problems import FieldError, Problem, invalid
 from studio.api.sessions import UserSerializer
@@ -33,7 +34,7 @@ class MemberSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
-class NewMemberSerializer(serializers.Serializer[Any]):
+class NewMemberSerializer(JsonForm):
     email = serializers.EmailField(max_length=254)
     name = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
     role = serializers.ChoiceField(choices=Role.values, default=Role.EDITOR.value)
@@ -46,7 +47,7 @@ class AddedMemberSerializer(MemberSerializer):
     )
 
 
-class MemberChangeSerializer(serializers.Serializer[Any]):
+class MemberChangeSerializer(JsonForm):
     role = serializers.ChoiceField(choices=Role.values, required=False)
 
 

@@ -200,7 +200,7 @@ def _unsupported_media_type(parsers: Sequence[type[BaseParser]]) -> Problem:
 
 
 def _field_errors(details: Any, path: str = "") -> Iterator[FieldError]:
-    if isinstance(details, dict) and set(details) == {"message", "code"} and not isinstance(details["message"], dict):
+    if isinstance(details, dict) and set(details) == {"message", "code"} and isinstance(details["message"], str):
         yield FieldError(path or "body", str(details["code"]), str(details["message"]))
     elif isinstance(details, dict):
         for name, inner in details.items():

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from studio.accounts.models import User
 from studio.api.authentication import BrowserAuthentication, actor_of
+from studio.api.forms import JsonForm
 from studio.api.guesses import count_guess, forgive
 from studio.api.problems import Problem
 from studio.api.views import WorkspaceView
@@ -43,7 +44,7 @@ class SessionSerializer(serializers.Serializer[Any]):
     upload_bytes = serializers.IntegerField(help_text="How large a photo may be, in bytes.")
 
 
-class SignInSerializer(serializers.Serializer[Any]):
+class SignInSerializer(JsonForm):
     email = serializers.EmailField(max_length=254)
     password = serializers.CharField(max_length=1024, trim_whitespace=False)
 

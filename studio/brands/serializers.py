@@ -4,6 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from studio.api.forms import JsonForm
+
 MOST_COLOURS, MOST_FACTS = 12, 50
 
 
@@ -36,7 +38,7 @@ class ProductPageSerializer(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True)
 
 
-class BrandChangeSerializer(serializers.Serializer[Any]):
+class BrandChangeSerializer(JsonForm):
     name = serializers.CharField(max_length=200, required=False)
     colours = serializers.ListField(
         child=serializers.RegexField("^#[0-9a-fA-F]{6}$", help_text="As #1f6f5c."),
@@ -49,7 +51,7 @@ class NewBrandSerializer(BrandChangeSerializer):
     name = serializers.CharField(max_length=200)
 
 
-class ProductChangeSerializer(serializers.Serializer[Any]):
+class ProductChangeSerializer(JsonForm):
     name = serializers.CharField(max_length=200, required=False)
     facts = serializers.DictField(child=serializers.CharField(max_length=500), required=False)
 

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from engine.events import PROMPT_CUT, Notice
 from engine.media.framing import Framing
+from studio.api.forms import JsonForm
 from studio.api.job_serializers import NoticeSerializer
 from studio.api.problems import FieldError, Problem, field_errors, invalid
 from studio.api.views import WorkspaceView
@@ -25,7 +26,7 @@ from studio.workspaces.access import Actor, NotFound
 KIND = "image_to_video"
 
 
-class NewFramingSerializer(serializers.Serializer[Any]):
+class NewFramingSerializer(JsonForm):
     asset_id = serializers.UUIDField()
     settings = serializers.DictField(help_text="As for a job; format, camera, subject motion and prompt decide.")
 
