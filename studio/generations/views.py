@@ -10,7 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from engine.events import PROMPT_CUT, Notice
+from engine.media.errors import MediaError
 from engine.media.framing import Framing
+from engine.requests import ImageToVideo
 from studio.api.forms import JsonForm
 from studio.api.job_serializers import NoticeSerializer
 from studio.api.problems import FieldError, Problem, field_errors, invalid
@@ -67,9 +69,9 @@ class FramingsView(WorkspaceView):
         except ValidationError as error:
             raise invalid(field_errors(error, "settings")) from error
         asked = checked.request()
-        framing, size = preview_framing(asset, asked)
+        framing, presented = _framed(self.actor, asset, asked)
         told = [*framing.notices, PROMPT_CUT] if is_cut(model, asked.prompt) else framing.notices
-        return Response({**_present(framing, size), "backdrop": backdrop_of(asset), "notices": _notices(told)})
+        return Response({**presented, "notices": _notices(told)})
 
 
 def _photo(actor: Actor, asset_id: Any) -> Asset:
@@ -82,12 +84,31 @@ def _photo(actor: Actor, asset_id: Any) -> Asset:
     return asset
 
 
-def _present(framing: Framing, size: tuple[int, int]) -> dict[str, Any]:
-    (x0, y0, x1, y1), (width, height) = framing.window, size
-    return {
+def _framed(actor: Actor, asset: Asset, asked: ImageToVideo) -> tuple[Framing, dict[str, Any]]:
+    """The framing, and as it is told. The row is read again where files that it named have gone since.
+
+    Another mask was painted meanwhile, or the photo was deleted.
+    """
+    try:
+        return _frame(asset, asked)
+    except (FileNotFoundError, MediaError) as error:
+        if not _is_gone(error):
+            raise
+        return _frame(_photo(actor, asset.id), asked)
+
+
+def _is_gone(error: Exception) -> bool:
+    return isinstance(error, FileNotFoundError) or isinstance(error.__cause__, FileNotFoundError)
+
+
+def _frame(asset: Asset, asked: ImageToVideo) -> tuple[Framing, dict[str, Any]]:
+    framing, (width, height) = preview_framing(asset, asked)
+    x0, y0, x1, y1 = framing.window
+    return framing, {
         "window": [x0 / width, y0 / height, x1 / width, y1 / height],
         "extended": framing.extended,
         "strength_scale": framing.strength_scale,
+        "backdrop": backdrop_of(asset),
     }
 
 

@@ -1,6 +1,7 @@
 """What the form is told of a framing: for photos of every shape, and without keeping large pictures in memory."""
 
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from engine.media.photo import open_photo
 from engine.requests import ImageToVideo
 from studio.assets.models import Asset
 from studio.assets.photos import DECODING
-from studio.generations import framing
+from studio.generations import framing, views
 from studio.media import path_of
 from tests.studio.rest import Api, encoded, jpeg, picture
 
@@ -127,3 +128,43 @@ def test_it_says_what_a_see_through_photo_is_laid_over(api: Api, level: int) -> 
 
 def test_an_opaque_photo_is_laid_over_nothing(api: Api) -> None:
     assert frame(api, api.upload(jpeg()).json()["id"]).json()["backdrop"] is None
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], Any]) -> None:
+    """Once, after the row of the photo was read and before its files are."""
+    left, framed = [change], views.preview_framing
+
+    def changed(asset: Asset, request: ImageToVideo) -> Any:
+        while left:
+            left.pop()()
+        return framed(asset, request)
+
+    monkeypatch.setattr(views, "preview_framing", changed)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mask_that_is_painted_meanwhile_is_the_one_that_counts(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = api.upload(jpeg(900, 300)).json()
+    left, right = (mask_png(900, 300, (x, 100, x + 100, 200)) for x in (20, 780))
+    settings = {"format": "1:1", "camera": {"move": "static"}}
+    api.put(f"/assets/{photo['id']}/mask", left)
+    meanwhile(monkeypatch, lambda: api.put(f"/assets/{photo['id']}/mask", right))
+    told = frame(api, photo["id"], **settings)
+    assert (told.status_code, told.json()["window"][0] > 0.5) == (200, True)
+    assert told.json() == frame(api, photo["id"], **settings).json()  # the control: nothing changes any more
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("see_through", [False, True])
+def test_a_photo_that_is_deleted_meanwhile_is_none(
+    api: Api, monkeypatch: pytest.MonkeyPatch, see_through: bool
+) -> None:
+    content = {False: jpeg(), True: encoded(picture(mode="RGBA"), "PNG")}[see_through]
+    photo = api.upload(content).json()
+    frame(api, photo["id"])
+    framing._background.cache_clear()  # the mask is remembered, the photo is not
+    framing._backdrop.cache_clear()
+    meanwhile(monkeypatch, lambda: api.delete(f"/assets/{photo['id']}"))
+    answer = frame(api, photo["id"])
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["field"], error["code"]) == (422, "asset_id", "not_found")
