@@ -17,9 +17,13 @@ def reachable(host: str) -> str:
     return EVERYWHERE.get(host, host)
 
 
+def in_address(host: str) -> str:
+    """A host as an address and its Host header name it: IPv6 in brackets, without the zone that counts here alone."""
+    return f"[{host.partition('%')[0]}]" if ":" in host else host
+
+
 def local_address(host: str, port: int) -> str:
-    name = reachable(host)
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    return f"http://{in_address(reachable(host))}:{port}"
 
 
 def public_address(host: str, port: int, *, https: bool, names: list[str]) -> str:

@@ -15,7 +15,15 @@ from types import FrameType
 
 import psutil
 
-from studio.embedded.addresses import EVERYWHERE, LOCAL, local_address, public_address, reachable, write_address
+from studio.embedded.addresses import (
+    EVERYWHERE,
+    LOCAL,
+    in_address,
+    local_address,
+    public_address,
+    reachable,
+    write_address,
+)
 from studio.embedded.children import Child, Family
 from studio.embedded.postgres import Postgres, PostgresError
 
@@ -255,6 +263,7 @@ def child_environment(plan: Plan) -> dict[str, str]:
     if plan.host not in LOCAL:
         cards = psutil.net_if_addrs().values()
         name = socket.gethostname()
-        hosts += [name, f"{name.split('.')[0]}.local", socket.getfqdn(), reachable(plan.host)]
-        hosts += [card.address for found in cards for card in found if card.family == socket.AF_INET]
+        hosts += [name, f"{name.split('.')[0]}.local", socket.getfqdn(), in_address(reachable(plan.host))]
+        families = (socket.AF_INET, socket.AF_INET6)
+        hosts += [in_address(card.address) for found in cards for card in found if card.family in families]
     return {**os.environ, "AQ_ALLOWED_HOSTS": ",".join(dict.fromkeys(hosts)), "PYTHONUNBUFFERED": "1"}

@@ -9,11 +9,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from socket import AF_INET6
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 from django.core.management import CommandError, call_command
+from django.http.request import split_domain_port, validate_host
 
 from studio.embedded import addresses, supervisor
 from studio.embedded.management.commands import serve
@@ -67,6 +70,20 @@ def test_on_the_network_the_machine_is_known_by_its_names(
     plan = supervisor.Plan(tmp_path, tmp_path, host, 8000, True, lambda: "/", NAMES)
     names = supervisor.child_environment(plan)["AQ_ALLOWED_HOSTS"].split(",")
     assert [name in names for name in ("Anas-Mac.home.arpa", "Anas-Mac.local", "localhost")] == [known, known, True]
+
+
+@pytest.mark.parametrize("host", ["2001:db8::7", "::", "fe80::1%eth0"])
+def test_the_link_of_an_ipv6_address_is_one_that_the_studio_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    cards = [SimpleNamespace(family=AF_INET6, address=address) for address in ("2001:db8::7", "fe80::1%eth0")]
+    monkeypatch.setattr(supervisor.psutil, "net_if_addrs", lambda: {"eth0": cards})
+    plan = supervisor.Plan(tmp_path, tmp_path, host, 8000, True, lambda: "/", NAMES)
+    known = supervisor.child_environment(plan)["AQ_ALLOWED_HOSTS"].split(",")
+    links = [addresses.local_address(name, 8000) for name in (host, "2001:db8::7", "fe80::1")]
+    asked = [split_domain_port(link.removeprefix("http://"))[0] for link in links]
+    assert [validate_host(name, known) for name in asked] == [True, True, True]
+    assert not validate_host("[2001:db8::8]", known)  # the control
 
 
 def test_the_stop_is_orderly_when_nobody_reads_what_is_said(tmp_path: Path) -> None:
