@@ -94,7 +94,7 @@ class MemberView(WorkspaceView):
         if "role" in form.validated_data:
             role = _role(self.actor, form.validated_data["role"])
             try:
-                member = services.change_role(member, role)
+                member = services.change_role(self.actor, member, role)
             except services.LastOwner as error:
                 raise _last_owner(error) from error
         return Response(MemberSerializer(member).data)
@@ -103,7 +103,7 @@ class MemberView(WorkspaceView):
     def delete(self, request: Request, member_id: UUID) -> Response:
         """Take a member out of the workspace, at once. Refused for the last owner."""
         try:
-            services.remove_member(access_membership(self.actor, member_id))
+            services.remove_member(self.actor, access_membership(self.actor, member_id))
         except services.LastOwner as error:
             raise _last_owner(error) from error
         return Response(status=204)

@@ -18,7 +18,7 @@ from django.utils.http import is_same_domain
 
 from studio.accounts.models import User
 from studio.jobs.models import FeedTicket
-from studio.workspaces.access import Actor, NotFound, key_actor, member_actor
+from studio.workspaces.access import Actor, NotFound, as_now, key_actor, member_actor
 from studio.workspaces.models import ApiKey
 
 TICKET_SECONDS = 30
@@ -68,9 +68,11 @@ def session_actor(handshake: HttpRequest, workspace_id: str | None) -> Actor | N
 
 def is_still_valid(actor: Actor) -> bool:
     """Whether the key is not revoked and its maker not gone, or the member still one."""
-    if actor.api_key is not None:
-        return _machine(ApiKey.objects.filter(pk=actor.api_key.pk).first()) is not None
-    return _member(actor.user, str(actor.workspace.pk)) is not None
+    try:
+        as_now(actor)
+    except NotFound:
+        return False
+    return True
 
 
 def origin_of(handshake: HttpRequest) -> str | None:

@@ -73,6 +73,17 @@ def key_actor(key: ApiKey) -> Actor:
     return Actor(workspace=key.workspace, role=min(roles, key=lambda role: role.rank), api_key=key)
 
 
+def as_now(actor: Actor) -> Actor:
+    """The same actor with the role that it has now. Raises NotFound when it has left, or its key was revoked."""
+    if actor.api_key is None:
+        assert actor.user is not None, "a member or a key acts"
+        return member_actor(actor.user, actor.workspace.pk)
+    key = ApiKey.objects.select_related("workspace").filter(pk=actor.api_key.pk, revoked_at=None).first()
+    if key is None:
+        raise NotFound("This key has been revoked.")
+    return key_actor(key)
+
+
 def maker_of(key: ApiKey) -> Membership | None:
     """The membership of who made the key; None for a key of the command line, and when its maker is no member now."""
     if key.created_by_id is None:

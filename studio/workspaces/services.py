@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from studio.accounts.models import User
-from studio.workspaces.access import maker_of
+from studio.workspaces.access import Actor, access_membership, as_now, maker_of
 from studio.workspaces.models import ApiKey, Membership, Role, Workspace
 
 KEY_MARK = "aq"
@@ -50,9 +50,11 @@ def add_member(workspace: Workspace, user: User, role: Role) -> Membership:
 
 
 @transaction.atomic
-def change_role(membership: Membership, role: Role) -> Membership:
-    """Raises LastOwner."""
-    membership = _locked(membership)
+def change_role(actor: Actor, membership: Membership, role: Role) -> Membership:
+    """Raises NotFound, Forbidden and LastOwner, of what holds once nobody else changes the workspace's members."""
+    actor = _alone(actor)
+    membership = access_membership(actor, membership.pk)
+    actor.require(role)
     if role != Role.OWNER:
         _require_another_owner(membership)
     membership.role = role
@@ -61,17 +63,20 @@ def change_role(membership: Membership, role: Role) -> Membership:
 
 
 @transaction.atomic
-def remove_member(membership: Membership) -> None:
-    """The account stays, and so does what it made. Raises LastOwner."""
-    membership = _locked(membership)
+def remove_member(actor: Actor, membership: Membership) -> None:
+    """The account stays, and so does what it made. Raises as `change_role`."""
+    membership = access_membership(_alone(actor), membership.pk)
     _require_another_owner(membership)
     membership.delete()
 
 
-def _locked(membership: Membership) -> Membership:
-    """The row as it is now. One lock on the workspace, so that two owners cannot remove each other at once."""
-    Workspace.objects.select_for_update().get(pk=membership.workspace_id)
-    return Membership.objects.select_related("user", "workspace").get(pk=membership.pk)
+def _alone(actor: Actor) -> Actor:
+    """Who asks, as it stands now, with a lock on the workspace: two owners cannot remove each other at once.
+
+    Who waited for it may have been removed meanwhile, or made less, and so may the member that is asked about.
+    """
+    Workspace.objects.select_for_update().get(pk=actor.workspace.pk)
+    return as_now(actor)
 
 
 def _require_another_owner(membership: Membership) -> None:

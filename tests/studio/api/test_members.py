@@ -2,16 +2,20 @@
 
 import io
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.test import Client
 
 from studio.accounts.models import User
 from studio.accounts.services import use_sign_in_link
+from studio.api import members
+from studio.workspaces.access import Actor, access_membership, key_actor
 from studio.workspaces.models import Membership, Role, Workspace
-from studio.workspaces.services import LastOwner, remove_member
+from studio.workspaces.services import LastOwner, create_api_key, remove_member
 from tests.studio.rest import Api, key_client
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media_dir")]
@@ -134,10 +138,12 @@ def test_two_owners_cannot_remove_each_other_at_once(owner_api: Api, home: Works
     add(owner_api, role="owner")
     owners, together, refused = list(Membership.objects.all()), threading.Barrier(2), []
 
+    actor = key_actor(create_api_key(home, "of the shell", role=Role.OWNER)[0])
+
     def remove(member: Membership) -> None:
         together.wait()
         try:
-            remove_member(member)
+            remove_member(actor, member)
         except LastOwner as error:
             refused.append(error)
         finally:
@@ -149,3 +155,50 @@ def test_two_owners_cannot_remove_each_other_at_once(owner_api: Api, home: Works
     for thread in threads:
         thread.join()
     assert (len(refused), Membership.objects.count()) == (1, 1)
+
+
+# --- what changes between the reading of a member and its change ---
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], Any]) -> None:
+    def read(actor: Actor, id: Any) -> Membership:
+        found = access_membership(actor, id)
+        change()
+        return found
+
+    monkeypatch.setattr(members, "access_membership", read)
+
+
+@pytest.fixture
+def pat(admin_api: Api) -> Membership:
+    return Membership.objects.get(pk=add(admin_api).json()["id"])
+
+
+def test_a_member_who_was_removed_meanwhile_is_not_found(
+    admin_api: Api, pat: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, Membership.objects.filter(pk=pat.pk).delete)
+    removed = admin_api.delete(f"/members/{pat.id}")
+    pat.save(force_insert=True)
+    changed = patch(admin_api, pat, "viewer")
+    assert [(answer.status_code, answer.json()["code"]) for answer in (removed, changed)] == [(404, "not_found")] * 2
+
+
+@pytest.mark.parametrize(("role", "status"), [(Role.OWNER, 204), (Role.EDITOR, 403)])
+def test_who_was_made_less_meanwhile_removes_nobody(
+    home: Workspace, ana: User, pat: Membership, monkeypatch: pytest.MonkeyPatch, role: Role, status: int
+) -> None:
+    _, key = create_api_key(home, "shop", role=Role.ADMIN, created_by=ana)
+    meanwhile(monkeypatch, lambda: Membership.objects.filter(user=ana).update(role=role))
+    answer = Api(Client(), {"Authorization": f"Bearer {key}"}).delete(f"/members/{pat.id}")
+    assert (answer.status_code, Membership.objects.filter(pk=pat.pk).exists()) == (status, status == 403)
+
+
+def test_who_was_made_less_meanwhile_gives_no_role_above_it(
+    home: Workspace, ana: User, pat: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, key = create_api_key(home, "shop", role=Role.OWNER, created_by=ana)
+    meanwhile(monkeypatch, lambda: Membership.objects.filter(user=ana).update(role=Role.ADMIN))
+    answer = patch(Api(Client(), {"Authorization": f"Bearer {key}"}), pat, "owner")
+    pat.refresh_from_db()
+    assert (answer.status_code, pat.role) == (403, Role.EDITOR)
