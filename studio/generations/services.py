@@ -14,7 +14,7 @@ from studio.generations.capabilities import filled_settings, require_possible
 from studio.generations.settings import SETTINGS, ImageToVideoSettings
 from studio.jobs.errors import UnknownKind
 from studio.jobs.models import Job
-from studio.jobs.services import create_job
+from studio.jobs.services import asked_before, create_job
 from studio.registry.selectors import default_model
 from studio.workspaces.access import Actor
 
@@ -29,17 +29,19 @@ def create_generation(
 ) -> Job:
     """A queued job, pinned to the model that is installed now and to the mask that the photo has now.
 
+    A request that is sent again gets its job, also where the photo was deleted or the model replaced since.
     Raises Forbidden, UnknownKind, pydantic.ValidationError, AssetMissing and IdempotencyConflict.
     """
     actor.require("editor")
+    first = asked_before(actor.workspace, kind, settings, metadata, idempotency) if idempotency else None
+    if first is not None:
+        return first
     model = default_model()
     if kind not in SETTINGS or kind not in model.kinds:
         known = ", ".join(name for name in model.kinds if name in SETTINGS)
         raise UnknownKind(f"This studio makes no {kind!r}. It makes: {known}.")
     valid = checked_settings(kind, settings, model.capabilities.get(kind, {}))
-    pinned = {}
-    if idempotency is None or not _was_used(actor, idempotency):
-        pinned["mask"] = _mask_of(_require_photo(actor, valid.asset_id), valid.mask)
+    mask = _mask_of(_require_photo(actor, valid.asset_id), valid.mask)
     return create_job(
         actor.workspace,
         kind,
@@ -47,8 +49,9 @@ def create_generation(
         created_by=actor.user,
         metadata=metadata,
         model=model.identity,
-        pinned=pinned,
+        pinned={"mask": mask},
         idempotency=idempotency,
+        sent=settings,
     )
 
 
@@ -57,11 +60,6 @@ def checked_settings(kind: str, settings: dict[str, Any], can: dict[str, Any]) -
     valid = SETTINGS[kind].model_validate(filled_settings(SETTINGS[kind], can, settings))
     require_possible(valid, can)
     return valid
-
-
-def _was_used(actor: Actor, idempotency: str) -> bool:
-    """A request that is sent again gets its job even where the photo has been deleted since."""
-    return Job.objects.filter(workspace=actor.workspace, idempotency_key=idempotency).exists()
 
 
 def _require_photo(actor: Actor, asset_id: UUID) -> Asset:

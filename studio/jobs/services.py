@@ -31,14 +31,17 @@ def create_job(
     model: dict[str, Any] | None = None,
     pinned: dict[str, Any] | None = None,
     idempotency: str | None = None,
+    sent: dict[str, Any] | None = None,
 ) -> Job:
     """A queued job: row, event and doorbell in one transaction.
 
     `pinned` are settings that the caller decides now, for what was left open. With `idempotency` the same key and
-    request give the job that was made first, whatever is pinned by now.
+    request give the job that was made first. `sent` are then the settings as they were sent, where the caller has
+    filled in more: what fills them in may be another by the time that they are sent again.
     Raises UnknownKind, pydantic.ValidationError (both ValueErrors) and IdempotencyConflict.
     """
     handler = find_kind(kind)
+    sent = settings if sent is None else sent
     valid = handler.settings_model.model_validate(settings).model_dump(mode="json")
     job = Job(
         workspace=workspace,
@@ -52,14 +55,15 @@ def create_job(
         max_attempts=handler.max_attempts,
         created_by=created_by,
         idempotency_key=idempotency,
-        idempotency_hash=_fingerprint(kind, valid, metadata or {}) if idempotency else None,
+        idempotency_hash=_fingerprint(kind, sent, metadata or {}) if idempotency else None,
     )
     try:
         return _insert(job)
-    except IntegrityError:
-        if idempotency is None:
+    except IntegrityError:  # the same request, sent twice at once
+        first = asked_before(workspace, kind, sent, metadata or {}, idempotency) if idempotency else None
+        if first is None:
             raise
-        return _same_request(job)
+        return first
 
 
 @transaction.atomic
@@ -70,9 +74,15 @@ def _insert(job: Job) -> Job:
     return job
 
 
-def _same_request(job: Job) -> Job:
-    first = Job.objects.get(workspace=job.workspace, idempotency_key=job.idempotency_key)
-    if first.idempotency_hash != job.idempotency_hash:
+def asked_before(
+    workspace: Workspace, kind: str, sent: dict[str, Any], metadata: dict[str, Any], idempotency: str
+) -> Job | None:
+    """The job that this key has made. Raises IdempotencyConflict where that was for another request.
+
+    Callers ask before they check a request: one that was accepted once stays so, whatever may be asked for by now.
+    """
+    first = Job.objects.filter(workspace=workspace, idempotency_key=idempotency).first()
+    if first is not None and first.idempotency_hash != _fingerprint(kind, sent, metadata):
         raise IdempotencyConflict(
             "This Idempotency-Key was used before for a different request. Use a new key for a new request."
         )

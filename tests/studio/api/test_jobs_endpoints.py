@@ -2,6 +2,7 @@
 
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from engine.bundles import write_bundle
 from studio.assets.models import Asset
 from studio.ids import new_id
 from studio.jobs import services
@@ -223,6 +225,25 @@ def test_a_request_sent_again_gets_its_job_though_the_photo_is_gone(api: Api, ph
     again = keyed(api, photo, "k")
     assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
     assert keyed(api, photo, "fresh").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("kind", "can", "asked_now"),
+    [
+        ("image_to_video", {"formats": ["1:1"]}, (422, None)),
+        ("image_to_video", {"defaults": {"fps": 30}}, (202, 30)),
+        ("text_to_video", {}, (422, None)),
+    ],
+)
+def test_a_request_sent_again_gets_its_job_though_the_model_was_replaced(
+    api: Api, photo: dict[str, Any], bundle: Path, kind: str, can: dict[str, Any], asked_now: tuple[int, int | None]
+) -> None:
+    first = keyed(api, photo, "k", format="9:16")
+    write_bundle(bundle, name="other", version="2", kinds=(kind,), capabilities={kind: can}, provenance={})
+    again = keyed(api, photo, "k", format="9:16")
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    fresh = keyed(api, photo, "fresh", format="9:16")  # the control: the new model is asked
+    assert (fresh.status_code, fresh.json().get("settings", {}).get("fps")) == asked_now
 
 
 def test_keys_of_two_workspaces_do_not_meet(api: Api, foreign_api: Api, photo: dict[str, Any]) -> None:
