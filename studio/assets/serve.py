@@ -159,7 +159,7 @@ def _range_applies(asked: Headers, headers: Headers) -> bool:
 def _parse_date(text: str | None) -> float | None:
     try:
         return parsedate_to_datetime(text).timestamp() if text else None
-    except ValueError:
+    except (ValueError, OverflowError):  # a year without end
         return None
 
 
