@@ -73,7 +73,7 @@ def require_python() -> None:
 
 def install(*, dev: bool) -> None:
     extras = ["dev"] if dev else []
-    packages = Step("dev" if dev else "run", [ROOT / "pyproject.toml", CONSTRAINTS])
+    packages = packages_step("dev" if dev else "run")
     modules = Step("node_modules", [FRONTEND / "package-lock.json"])
     page = Step("page", page_sources())
     needs_packages = not (packages.done() and PYTHON.is_file())
@@ -85,7 +85,7 @@ def install(*, dev: bool) -> None:
         install_packages(extras)
         packages.finish()
         if dev:
-            Step("run", [ROOT / "pyproject.toml", CONSTRAINTS]).finish()
+            packages_step("run").finish()
     if needs_modules and (needs_page or dev):
         npm("ci", "--no-audit", "--no-fund")
         modules.finish()
@@ -108,11 +108,11 @@ def start() -> None:
 
 
 class Step:
-    """What was made from which files, remembered beside the environment."""
+    """What was made from which files, and by what, remembered beside the environment."""
 
-    def __init__(self, name: str, sources: Iterable[Path]) -> None:
+    def __init__(self, name: str, sources: Iterable[Path], made_by: str = "") -> None:
         self._stamp = VENV / f"made-{name}"
-        digest = hashlib.sha256(platform.python_version().encode())
+        digest = hashlib.sha256(made_by.encode())
         for path in sources:
             digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
         self._wanted = digest.hexdigest()
@@ -122,6 +122,11 @@ class Step:
 
     def finish(self) -> None:
         self._stamp.write_text(self._wanted)
+
+
+def packages_step(name: str) -> Step:
+    """Python's version is in this stamp alone: a new patch release must not fetch the page's modules again."""
+    return Step(name, [ROOT / "pyproject.toml", CONSTRAINTS], made_by=platform.python_version())
 
 
 def page_sources() -> list[Path]:

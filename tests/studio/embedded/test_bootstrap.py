@@ -38,6 +38,30 @@ def test_a_step_is_done_until_one_of_its_sources_changes(clone: Path) -> None:
     assert not bootstrap.Step("run", [source]).done()
 
 
+def test_a_patch_release_of_python_is_no_reason_to_build_the_page_again(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pyproject.toml", "constraints.txt"):
+        (clone / name).write_text("")
+    (clone / "frontend" / "node_modules").mkdir()
+    (clone / "frontend" / "dist").mkdir()
+    (clone / "frontend" / "dist" / "index.html").write_text("page")
+    (clone / ".venv" / "bin").mkdir()
+    bootstrap.PYTHON.write_text("")
+    done: list[str] = []
+    monkeypatch.setattr(bootstrap, "make_venv", lambda: None)
+    monkeypatch.setattr(bootstrap, "install_packages", lambda extras: done.append("packages"))
+    monkeypatch.setattr(bootstrap, "npm", lambda *words: done.append(f"npm {words[0]}"))
+    monkeypatch.setattr(bootstrap.platform, "python_version", lambda: "3.11.7")
+    bootstrap.install(dev=False)
+    assert done == ["packages", "npm ci", "npm run"]  # the control: nothing was made yet
+    bootstrap.install(dev=False)
+    assert done == ["packages", "npm ci", "npm run"]
+    monkeypatch.setattr(bootstrap.platform, "python_version", lambda: "3.11.8")
+    bootstrap.install(dev=False)
+    assert done == ["packages", "npm ci", "npm run", "packages"]
+
+
 def test_the_page_is_built_from_its_sources_and_not_from_what_was_made(clone: Path) -> None:
     (clone / "frontend" / "node_modules").mkdir()
     (clone / "frontend" / "node_modules" / "made.js").write_text("")
