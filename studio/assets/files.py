@@ -1,7 +1,6 @@
 """Files of assets: made in a draft folder, and given to the workspace whole by one rename."""
 
 import hashlib
-import os
 import secrets
 import shutil
 import tempfile
@@ -13,6 +12,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from studio.jobs.files import flush
 from studio.jobs.files import publish as publish_file
 from studio.media import file_name, path_of
 
@@ -34,13 +34,18 @@ def draft_folder() -> Iterator[Path]:
 
 
 def adopt(draft: Path, workspace_id: UUID, asset_id: UUID) -> None:
-    """Make the draft folder the folder of a new asset. Its files are on disk before they have their names."""
-    for file in draft.iterdir():
-        _flush(file)
+    """Make the draft folder the folder of a new asset.
+
+    Its files are on the disk before it has its name, and the name is before a row may say so: see `jobs.files.publish`.
+    """
+    draft.chmod(0o755)
+    for place in (*draft.iterdir(), draft):
+        flush(place)
     folder = asset_folder(workspace_id, asset_id)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft.chmod(0o755)
     draft.rename(folder)
+    flush(folder.parent)
+    flush(folder.parent.parent)  # the workspace may be new there
 
 
 def publish(output: Path, workspace_id: UUID, asset_id: UUID, name: str) -> str:
@@ -82,11 +87,3 @@ def _remove_abandoned(drafts: Path) -> None:
         with suppress(FileNotFoundError):
             if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,11 +5,13 @@ import os
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
 from PIL import Image
 
+from studio.assets import services
 from studio.assets.models import Asset
 from studio.brands.models import Brand, Product
 from studio.jobs.models import Job
@@ -55,6 +57,35 @@ def test_files_lie_in_the_folder_of_workspace_and_asset(api: Api, home: Workspac
     asset = api.photo()
     found = sorted(str(path.relative_to(media_dir)) for path in media_dir.rglob("*") if path.is_file())
     assert found == [f"{home.id}/{asset['id']}/{name}" for name in ("photo.jpg", "thumbnail.webp")]
+
+
+def test_a_photo_is_on_the_disk_before_its_row_is_written(
+    api: Api, home: Workspace, media_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, rename, written = os.fsync, Path.rename, services._write_photo
+    drafts, own = media_dir / "drafts", media_dir / str(home.id)
+
+    def flushed(descriptor: int) -> None:
+        place = Path(f"/proc/self/fd/{descriptor}").readlink()
+        named = {media_dir: "media", own: "workspace"}.get(place) or ("draft" if place.parent == drafts else place.name)
+        done.append(named)
+        fsync(descriptor)
+
+    def moved(self: Path, target: Path) -> Any:
+        done.extend(["named"] if target.parent == own else [])
+        return rename(self, target)
+
+    def row(*arguments: Any) -> Asset:
+        done.append("row")
+        return written(*arguments)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(Path, "rename", moved)
+    monkeypatch.setattr(services, "_write_photo", row)
+    api.photo()
+    assert sorted(done[:2]) == ["photo.jpg", "thumbnail.webp"]
+    assert done[2:] == ["draft", "named", "workspace", "media", "row"]
 
 
 def test_transparency_is_the_mask(api: Api) -> None:
