@@ -121,7 +121,13 @@ def empty_trash(seconds: float) -> int:
     return removed
 
 
-def remove_drafts(folder: Path) -> None:
-    """What was half published by a process that was killed."""
+def remove_drafts(folder: Path, seconds: float) -> None:
+    """What was half published, so long ago, by a process that was killed: a younger draft is being published.
+
+    Its age is that of its entry in the folder (ctime): a linked draft has the time of what was written to its output.
+    """
+    before = time.time() - seconds
     for draft in folder.glob(".*"):
-        draft.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if draft.lstat().st_ctime < before:
+                draft.unlink()

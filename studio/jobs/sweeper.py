@@ -33,6 +33,7 @@ TRIM_SECONDS = 600.0
 KEEP_OUTBOX = timedelta(hours=1)
 KEEP_PREVIEWS = timedelta(hours=1)
 KEEP_ORPHANS = timedelta(hours=1)
+KEEP_DRAFTS = timedelta(hours=1)
 KEEP_TRASH = timedelta(days=14)
 KEEP_EVENTS = timedelta(days=30)
 KEEP_WORKER_ROWS = timedelta(minutes=10)
@@ -205,7 +206,7 @@ def clear_orphans() -> int:
             files.move_to_trash(folders[owner])
             removed += 1
         for owner in owned:
-            files.remove_drafts(folders[owner])
+            files.remove_drafts(folders[owner], KEEP_DRAFTS.total_seconds())
         clear_inside_rooms(owned)
     files.empty_trash(KEEP_TRASH.total_seconds())
     return removed
