@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from pydantic import ValidationError
@@ -37,6 +38,7 @@ METADATA_CHARACTERS = 4096
 KEY_CHARACTERS = 255
 EVENTS_OF_A_PAGE = 500
 ASKED_FOR = ",".join(SETTINGS)
+STREAM_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class NewJobSerializer(JsonForm):
@@ -158,23 +160,25 @@ class EventsView(WorkspaceView):
             204: OpenApiResponse(description="The stream of a job that has ended, from its last event on."),
         },
     )
-    def get(self, request: Request, job_id: UUID) -> Response | StreamingHttpResponse:
+    def get(self, request: Request, job_id: UUID) -> Response | HttpResponseBase:
         """Read the events of a job, or follow them as server-sent events until the job ends."""
         job = access_job(self.actor, job_id)
         after = _after(request)
         if isinstance(request.accepted_renderer, EventStreamRenderer):
             if State(job.state).is_terminal and after >= job.last_seq:
                 return Response(status=204)  # nothing will come: an EventSource then does not connect again
+            if request.method == "HEAD":
+                return HttpResponse(headers=STREAM_HEADERS)
             _hand_connection_back()
-            return event_stream(stream_events(self.actor, job, after))
+            session = request._request if self.actor.user else None
+            return event_stream(stream_events(self.actor, job, after, session=session))
         found = events_after(job, after, limit=EVENTS_OF_A_PAGE)
         return Response({"results": found, "next_seq": found[-1]["seq"] if found else after})
 
 
 def event_stream(events: AsyncIterator[bytes]) -> StreamingHttpResponse:
     """Server-sent events that no proxy holds back."""
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingHttpResponse(events, content_type="text/event-stream", headers=headers)
+    return StreamingHttpResponse(events, headers=STREAM_HEADERS)
 
 
 def _hand_connection_back() -> None:

@@ -14,13 +14,15 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
 
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.http import HttpRequest
 
 from studio.jobs import identity
 from studio.jobs.hub import Hub, hub
@@ -92,8 +94,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
     def _is_still_allowed(self) -> bool:
         if "ticket" in self.query:
             return identity.is_still_valid(self.actor)
-        found = identity.session_actor(self.handshake, str(self.actor.workspace.pk))
-        return found is not None and found.user == self.actor.user
+        return identity.is_still_signed_in(self.handshake, self.actor)
 
     async def _obey(self, subscription: Subscription, message: dict[str, Any]) -> None:
         kind = message.get("type")
@@ -149,8 +150,16 @@ class FeedConsumer(AsyncWebsocketConsumer):
         await self.send(text_data=json.dumps(message))
 
 
-async def stream_events(actor: Actor, job: Job, after: int = 0) -> AsyncIterator[bytes]:
-    """The job's events after `after` as server-sent events, until its last. `id:` is the seq, for Last-Event-ID."""
+async def stream_events(
+    actor: Actor, job: Job, after: int = 0, *, session: HttpRequest | None = None
+) -> AsyncIterator[bytes]:
+    """The job's events after `after` as server-sent events, until its last. `id:` is the seq, for Last-Event-ID.
+
+    `session`: the request of who came by a session. The stream ends with it, as it does with a key that is revoked.
+    """
+    still_allowed: Callable[[Actor], bool] = identity.is_still_valid
+    if session is not None:
+        still_allowed = partial(identity.is_still_signed_in, session)
     after = max(0, min(after, job.last_seq))
     if job.state in TERMINAL and after == job.last_seq:
         return
@@ -170,7 +179,7 @@ async def stream_events(actor: Actor, job: Job, after: int = 0) -> AsyncIterator
                 yield b": ping\n\n"
             if time.monotonic() - checked_at >= CHECK_SECONDS:
                 checked_at = time.monotonic()
-                if not await listening.ask(identity.is_still_valid, actor):
+                if not await listening.ask(still_allowed, actor):
                     return
 
 

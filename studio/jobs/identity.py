@@ -66,6 +66,12 @@ def session_actor(handshake: HttpRequest, workspace_id: str | None) -> Actor | N
     return _member(user, workspace_id) if isinstance(user, User) else None
 
 
+def is_still_signed_in(handshake: HttpRequest, actor: Actor) -> bool:
+    """Whether the session that the member came by has not ended, and the member still is one."""
+    found = session_actor(handshake, str(actor.workspace.pk))
+    return found is not None and found.user == actor.user
+
+
 def is_still_valid(actor: Actor) -> bool:
     """Whether the key is not revoked and its maker not gone, or the member still one."""
     try:

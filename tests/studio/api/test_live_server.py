@@ -123,6 +123,12 @@ def test_events_stream_from_the_last_one_seen_until_the_end(http: httpx.Client) 
         assert [event["seq"] for event in events_of(answer)] == [3, 4]
 
 
+def test_the_headers_of_a_stream_are_told_alone(http: httpx.Client) -> None:
+    job = ask(http, upload(http))
+    answer = http.head(job["urls"]["events"], headers={"Accept": "text/event-stream"}, timeout=10)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/event-stream")
+
+
 def test_a_stream_that_waits_holds_no_connection_to_the_database(http: httpx.Client) -> None:
     job = ask(http, upload(http))
     with ExitStack() as streams:

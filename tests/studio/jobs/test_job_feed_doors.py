@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import DataError, connection
-from django.test import Client
+from django.test import AsyncClient, Client
 
 from studio.accounts.models import User
 from studio.jobs import feed, hub
@@ -14,6 +14,7 @@ from studio.jobs.models import FeedTicket
 from studio.workspaces.access import Actor, key_actor
 from studio.workspaces.models import Membership, Workspace
 from studio.workspaces.services import create_api_key, revoke_api_key
+from tests.studio.jobs.conftest import MakeJob
 from tests.studio.jobs.sockets import Socket, in_database, listener, socket, ticket_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300), pytest.mark.usefixtures("closed_hub")]
@@ -145,6 +146,22 @@ async def test_who_signs_out_hears_no_more(ana: User, home: Workspace, impatient
         assert (await one.hear())["type"] == "hello"
         await in_database(forget_sessions)()
         assert await closes(one) == feed.FORBIDDEN
+
+
+async def test_who_signs_out_hears_no_more_of_a_stream(
+    ana: User, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "PING_SECONDS", 0.1)
+    monkeypatch.setattr(feed, "CHECK_SECONDS", 0.2)
+    job, client = await in_database(make_job)(), AsyncClient()
+    await in_database(client.force_login)(ana)
+    answer: Any = await client.get(f"/api/v1/jobs/{job.pk}/events", headers={"Accept": "text/event-stream"})
+    async with asyncio.timeout(20):
+        heard = aiter(answer)
+        assert b"event: queued" in await anext(heard)
+        assert [await anext(heard) for _ in range(6)] == [b": ping\n\n"] * 6  # the control: it was asked meanwhile
+        await in_database(forget_sessions)()
+        assert {piece async for piece in heard} <= {b": ping\n\n"}
 
 
 async def test_a_word_like_ticket_in_the_address_changes_nothing(ana: User, home: Workspace, impatient: None) -> None:
