@@ -75,7 +75,8 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- browsers ---------------------------------------------------------------------------------------------------------
 SESSION_ENGINE = "studio.accounts.sessions"
-SESSION_COOKIE_NAME = "aq_session"
+# Cookies do not tell ports apart: two studios on one machine would sign each other's people out.
+SESSION_COOKIE_NAME = f"aq_session_{places.mark(AQ_DATA_DIR)}" if AQ_EMBEDDED else "aq_session"
 SESSION_COOKIE_AGE = 30 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -26,7 +26,8 @@ class BrowserScheme(OpenApiAuthenticationExtension):
     name = "session"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "apiKey", "in": "cookie", "name": "aq_session"}
+        marked = "The studio of `make run` adds a mark of its own to the name, so that two on one machine do not meet."
+        return {"type": "apiKey", "in": "cookie", "name": "aq_session", "description": marked}
 
 
 class ProblemFieldSerializer(serializers.Serializer[Any]):

@@ -9,10 +9,14 @@ ROLE = "aquarius"
 PORT = 5432  # names the socket file only: no TCP port is opened
 
 
+def mark(data_dir: Path) -> str:
+    """What tells a data folder from every other of this machine, in few letters."""
+    return hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:10]
+
+
 def socket_folder(data_dir: Path) -> Path:
     """The folder of PostgreSQL's socket: short (a socket path may have 107 bytes) and the same for every process."""
-    name = hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:10]
-    return Path("/tmp") / f"aquarius-{os.getuid()}-{name}"
+    return Path("/tmp") / f"aquarius-{os.getuid()}-{mark(data_dir)}"
 
 
 def database_url(data_dir: Path, database: str = DATABASE) -> str:

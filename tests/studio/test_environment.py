@@ -147,3 +147,20 @@ def test_django_takes_the_origins_that_were_made_from_names() -> None:
     clean = {"DJANGO_SETTINGS_MODULE": "studio.settings", "AQ_SECRET_KEY": "x", "AQ_TRUSTED_ORIGINS": "a.example"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=clean)
     assert done.stdout == "[] ['https://a.example', 'http://a.example']\n", done.stderr
+
+
+def test_two_studios_on_one_machine_have_cookies_of_their_own(tmp_path: Path) -> None:
+    """Behind a name of its own, with a database of its own, it needs no mark."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    alone = "postgresql://ana@db.example/studio"
+    names = [session_cookie(one), session_cookie(one), session_cookie(other), session_cookie(other, DATABASE_URL=alone)]
+    assert (names[0] == names[1], names[0] == names[2], names[3]) == (True, False, "aq_session")
+    assert all(name.startswith("aq_session_") for name in names[:3])
+
+
+def session_cookie(data_dir: Path, **more: str) -> str:
+    code = "from django.conf import settings; print(settings.SESSION_COOKIE_NAME)"
+    clean = {"DJANGO_SETTINGS_MODULE": "studio.settings", "AQ_SECRET_KEY": "x", "AQ_DATA_DIR": str(data_dir), **more}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=clean)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

@@ -1,6 +1,7 @@
 """What a session cookie may hold."""
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from studio.accounts.models import User
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.django_db
 )
 @pytest.mark.parametrize("path", ["/api/v1/session", "/api/v1/jobs"])
 def test_a_cookie_that_is_no_session_is_signed_out(cookie: str, path: str) -> None:
-    answer = Client(headers={"Cookie": f"aq_session={cookie}"}).get(path)
+    answer = Client(headers={"Cookie": f"{settings.SESSION_COOKIE_NAME}={cookie}"}).get(path)
     assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
 
 
