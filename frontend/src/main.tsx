@@ -14,26 +14,18 @@ import "./styles/jobs.css";
 import "./styles/job.css";
 import "./styles/player.css";
 import "./styles/workspace.css";
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { ApiError } from "./api/client";
 import { App } from "./app/App";
+import { newCache } from "./app/caches";
 import { applyTheme } from "./app/theme";
 import { ToastProvider } from "./ui/messages";
 
 applyTheme();
 
-const cache = new QueryClient({
-  defaultOptions: {
-    queries: {
-      staleTime: 15_000,
-      retry: (failures, error) => failures < 2 && error instanceof ApiError && error.status >= 500,
-      networkMode: "always",
-    },
-    mutations: { networkMode: "always" },
-  },
-});
+/** Holds who is signed in, and nothing of any workspace. */
+const cache = newCache();
 
 createRoot(document.getElementById("root") as HTMLElement).render(
   <StrictMode>

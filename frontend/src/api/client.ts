@@ -40,6 +40,9 @@ export function setDoubtListener(listener: () => void): void {
   onDoubt = listener;
 }
 
+/** Something was changed that may be who is signed in, or what they may do. */
+export const doubtSession = (): void => onDoubt();
+
 function cookie(name: string): string | null {
   for (const part of document.cookie.split("; ")) {
     if (part.startsWith(`${name}=`)) return decodeURIComponent(part.slice(name.length + 1));

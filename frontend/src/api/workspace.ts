@@ -1,6 +1,6 @@
 /** Who belongs to the workspace, and what it sells: lists that are read whole, page by page, and changes to them. */
 import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
-import { request } from "./client";
+import { doubtSession, request } from "./client";
 import { keys } from "./keys";
 import { withCursor } from "./pages";
 import type { AddedMember, Brand, Member, Page, Product } from "./types";
@@ -30,8 +30,13 @@ function useChange<In, Out>(touched: readonly (readonly string[])[], send: (inpu
   });
 }
 
-// Whoever changes a member may be that member: what the page may show and offer is the session's to say.
-const MEMBERS = [keys.members, keys.session] as const;
+/** Whoever changes a member may be that member: what the page may show and offer is the session's to say. */
+const useMembersChange = <In, Out>(send: (input: In) => Promise<Out>) =>
+  useChange([keys.members], async (input: In) => {
+    const changed = await send(input);
+    doubtSession();
+    return changed;
+  });
 
 export interface NewMember {
   email: string;
@@ -40,15 +45,15 @@ export interface NewMember {
 }
 
 export const useAddMember = () =>
-  useChange(MEMBERS, (body: NewMember) => request<AddedMember>("POST", "/members", { body }));
+  useMembersChange((body: NewMember) => request<AddedMember>("POST", "/members", { body }));
 
 export const useChangeRole = () =>
-  useChange(MEMBERS, ({ id, role }: Pick<Member, "id" | "role">) =>
+  useMembersChange(({ id, role }: Pick<Member, "id" | "role">) =>
     request<Member>("PATCH", `/members/${id}`, { body: { role } }),
   );
 
 export const useRemoveMember = () =>
-  useChange(MEMBERS, (id: string) => request<void>("DELETE", `/members/${id}`));
+  useMembersChange((id: string) => request<void>("DELETE", `/members/${id}`));
 
 /** Makes a brand, or changes the one with this id. */
 export const useSaveBrand = (id: string | null) =>

@@ -1,4 +1,4 @@
-import { useQueryClient } from "@tanstack/react-query";
+import { QueryClientProvider, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { setDoubtListener, setWorkspaceHeader } from "../api/client";
 import { useSession } from "../api/queries";
@@ -17,12 +17,13 @@ import { Spinner } from "../ui/controls";
 import { FormsProvider } from "../ui/FormsProvider";
 import { useAskBeforeLeaving, useTitle } from "../ui/hooks";
 import { Empty, LoadFailed } from "../ui/messages";
+import { caches } from "./caches";
 import { kept } from "./kept";
 import { MemberProvider } from "./member";
 import { go, Link, usePath } from "./router";
 import { Shell } from "./Shell";
 import { SignIn } from "./SignIn";
-import { checkSession, forgetAllButSession, wishedWorkspace, wishForWorkspace, workspaceOf } from "./session";
+import { checkSession, wishedWorkspace, wishForWorkspace, workspaceOf } from "./session";
 
 export function App() {
   const session = useSession();
@@ -51,26 +52,31 @@ function Studio({ session }: { session: Session }) {
   if (workspace === null || role === undefined) return <NoWorkspace />;
   const switchTo = (id: string) => {
     wishForWorkspace(id);
-    forgetAllButSession(cache);
+    caches.forget();
     setWished(id);
     go("/");
   };
   return (
-    <MemberProvider key={`${session.user.id} ${workspace}`} member={{ session, workspace, role, switchTo }}>
-      <FeedProvider workspace={workspace} onRefused={() => checkSession(cache)}>
-        <DraftProvider workspace={workspace}>
-          <UnsavedProvider masks={kept.masks(session.user.id)}>
-            <UploadProvider>
-              <FormsProvider forms={kept.forms(session.user.id, workspace)}>
-                <Shell>
-                  <Route />
-                </Shell>
-              </FormsProvider>
-            </UploadProvider>
-          </UnsavedProvider>
-        </DraftProvider>
-      </FeedProvider>
-    </MemberProvider>
+    <QueryClientProvider
+      key={`${session.user.id} ${workspace}`}
+      client={caches.of(session.user.id, workspace)}
+    >
+      <MemberProvider member={{ session, workspace, role, switchTo }}>
+        <FeedProvider workspace={workspace} onRefused={() => checkSession(cache)}>
+          <DraftProvider workspace={workspace}>
+            <UnsavedProvider masks={kept.masks(session.user.id)}>
+              <UploadProvider>
+                <FormsProvider forms={kept.forms(session.user.id, workspace)}>
+                  <Shell>
+                    <Route />
+                  </Shell>
+                </FormsProvider>
+              </UploadProvider>
+            </UnsavedProvider>
+          </DraftProvider>
+        </FeedProvider>
+      </MemberProvider>
+    </QueryClientProvider>
   );
 }
 

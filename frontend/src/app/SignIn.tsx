@@ -1,11 +1,10 @@
-import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useEffect, useId, useState } from "react";
 import { request, SESSION, sentence } from "../api/client";
 import { Button } from "../ui/controls";
 import { useTitle } from "../ui/hooks";
 import { Callout } from "../ui/messages";
+import { caches } from "./caches";
 import mark from "./mark.svg";
-import { forgetAllButSession } from "./session";
 
 interface SignInProps {
   /** Somebody was signed in here a moment ago. */
@@ -16,8 +15,7 @@ interface SignInProps {
 /** Shown on every address while nobody is signed in; the address is kept for afterwards. */
 export function SignIn({ ended, onSignedIn }: SignInProps) {
   useTitle("Sign in");
-  const cache = useQueryClient();
-  useEffect(() => forgetAllButSession(cache), [cache]);
+  useEffect(() => caches.forget(), []);
   const [problem, setProblem] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const id = useId();

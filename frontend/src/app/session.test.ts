@@ -4,7 +4,7 @@ import { problemFrom, request, requestHeaders, setDoubtListener, setWorkspaceHea
 import { keys } from "../api/keys";
 import { fetchSession } from "../api/queries";
 import type { Session } from "../api/types";
-import { checkSession, forgetAllButSession, workspaceOf } from "./session";
+import { checkSession, workspaceOf } from "./session";
 
 const member: Session = {
   user: { id: "u1", email: "a@studio.example", name: "A" },
@@ -102,15 +102,6 @@ describe("a session that has ended", () => {
     const problem = problemFrom(401, JSON.stringify({ code: "wrong_credentials", detail: "Not together." }));
     expect(problem.message).toBe("Not together.");
     expect(listener).not.toHaveBeenCalled();
-  });
-
-  it("leaves nothing of the last member behind", () => {
-    const { cache, leave } = signedInPage();
-    cache.setQueryData(keys.models, []);
-    forgetAllButSession(cache);
-    expect(cache.getQueryData(keys.models)).toBeUndefined();
-    expect(cache.getQueryData(keys.session)).toEqual(member);
-    leave();
   });
 });
 

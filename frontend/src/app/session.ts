@@ -13,15 +13,6 @@ export function checkSession(cache: QueryClient): void {
   void cache.invalidateQueries({ queryKey: keys.session });
 }
 
-/** What belongs to a member or a workspace must not be seen by the next. */
-export function forgetAllButSession(cache: QueryClient): void {
-  const others = {
-    predicate: (query: { queryKey: readonly unknown[] }) => query.queryKey[0] !== keys.session[0],
-  };
-  void cache.cancelQueries(others);
-  cache.removeQueries(others);
-}
-
 const STORE = "aquarius.workspace";
 
 export const wishedWorkspace = (): string | null => remembered(STORE);

@@ -1,0 +1,54 @@
+"""What the page shows when its member goes from one workspace to another, or is taken there."""
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page, Route, expect
+
+from tests.e2e import steps
+
+Visit = Callable[..., Page]
+SECOND = {"id": "0190a000-0000-7000-8000-000000000000", "name": "Second", "role": "owner"}
+
+
+def add_second_workspace(page: Page) -> list[dict[str, str]]:
+    """The member's other workspaces, as the page hears of them when it next asks who they are."""
+    others = [SECOND]
+
+    def with_others(route: Route) -> None:
+        session = route.fetch().json()
+        session["workspaces"].extend(others)
+        route.fulfill(json=session)
+
+    page.route("**/api/v1/session", with_others)
+    return others
+
+
+def show_second_workspace(page: Page) -> None:
+    page.get_by_label("Account").click()
+    page.get_by_text("Second", exact=True).click()
+
+
+def test_who_loses_a_workspace_sees_nothing_of_it_in_the_next(visit: Visit) -> None:
+    page = visit("/library")
+    brand = {"id": "0190a000-0000-7000-8000-000000000001", "name": "Northlight", "colours": [], "created_at": ""}
+    held: list[Route] = []
+
+    def brands(route: Route) -> None:
+        if route.request.headers["x-workspace"] == SECOND["id"]:
+            route.fulfill(json={"results": [brand], "next": None})
+        else:
+            held.append(route)
+
+    others = add_second_workspace(page)
+    page.route("**/api/v1/brands*", brands)
+    page.goto("/")
+    show_second_workspace(page)
+    page.get_by_role("navigation").get_by_role("link", name="Brand").click()
+    expect(page.get_by_text("Northlight")).to_be_visible()
+
+    others.clear()  # the feed of a workspace that is not theirs makes the page ask who they are
+    expect(page.locator(".account-name")).not_to_have_text("Second")
+    steps.comes_true(lambda: bool(page.wait_for_timeout(50) or held))
+    assert page.get_by_text("Northlight").count() == 0
+    for route in held:
+        route.continue_()
