@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "react";
 import { takeFiles } from "../ui/drops";
+import { takePastes } from "../ui/pastes";
 
 /** Photos that are dropped or pasted anywhere on the page; whether some are held over it right now. */
 export function useDroppedPhotos(onPhotos: (files: File[]) => void): boolean {
@@ -7,16 +8,10 @@ export function useDroppedPhotos(onPhotos: (files: File[]) => void): boolean {
   const take = useRef(onPhotos);
   take.current = onPhotos;
   useEffect(() => {
-    const files = (dropped: File[]) => take.current(dropped);
-    const stop = takeFiles(window, { over: setOver, files });
-    const paste = (event: ClipboardEvent) => {
-      const pasted = [...(event.clipboardData?.files ?? [])];
-      if (pasted.length > 0) files(pasted);
-    };
-    window.addEventListener("paste", paste);
+    const files = (given: File[]) => take.current(given);
+    const stops = [takeFiles(window, { over: setOver, files }), takePastes(window, files)];
     return () => {
-      stop();
-      window.removeEventListener("paste", paste);
+      for (const stop of stops) stop();
     };
   }, []);
   return over;
