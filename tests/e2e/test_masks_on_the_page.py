@@ -92,6 +92,33 @@ def test_a_mask_that_is_refused_for_good_says_why(page: Page, tmp_path: Path) ->
     page.reload()  # without a question
 
 
+def test_a_stroke_is_kept_when_the_tool_changes_during_it(page: Page, tmp_path: Path) -> None:
+    steps.upload(page, steps.draw_photo(tmp_path / "jar.jpg", (300, 400)))
+    steps.tool(page, "Brush")
+    before = steps.painted_share(page)
+    box = page.get_by_test_id("mask-layer").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.05 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.05 * box["height"], steps=4)
+    with page.expect_response(lambda answer: answer.url.endswith("/mask")):
+        page.keyboard.press("v")
+        page.mouse.up()
+    painted = steps.painted_share(page)
+    assert painted > before
+
+    steps.tool(page, "Eraser")
+    page.locator(".keyboard-brush").focus()
+    page.keyboard.down("Space")
+    page.keyboard.press("ArrowDown")
+    with page.expect_response(lambda answer: answer.url.endswith("/mask")):
+        page.keyboard.press("v")
+        page.keyboard.up("Space")
+    assert steps.painted_share(page) < painted
+    page.keyboard.press("Control+z")
+    steps.comes_true(lambda: steps.painted_share(page) == painted)
+
+
 def test_a_mask_outlives_a_session_that_ended(page: Page, tmp_path: Path) -> None:
     steps.upload(page, steps.draw_photo(tmp_path / "jar.jpg", (300, 400)))
     before = steps.painted_share(page)

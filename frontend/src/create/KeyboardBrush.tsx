@@ -1,4 +1,4 @@
-import { type KeyboardEvent, useRef, useState } from "react";
+import { type KeyboardEvent, useCallback, useEffect, useRef, useState } from "react";
 import type { Asset } from "../api/types";
 import type { Tool } from "./StageToolbar";
 import type { Mask } from "./useMask";
@@ -28,13 +28,14 @@ export function KeyboardBrush({ mask, tool, brush, asset, box, view, centre }: P
   const [at, setAt] = useState<[number, number]>([0.5, tall / 2]);
   const [focused, setFocused] = useState(false);
   const held = useRef(false);
+  const { change } = mask;
 
   const keyDown = (event: KeyboardEvent) => {
     const arrow = ARROWS[event.key];
     if (event.key === " " && !held.current && tool !== "look") {
       event.preventDefault();
       held.current = true;
-      mask.change({ type: "begin", stroke: { tool, size: brush, points: at } });
+      change({ type: "begin", stroke: { tool, size: brush, points: at } });
     } else if (event.key === " ") event.preventDefault();
     if (!arrow) return;
     event.preventDefault();
@@ -44,13 +45,15 @@ export function KeyboardBrush({ mask, tool, brush, asset, box, view, centre }: P
       Math.min(tall, Math.max(0, at[1] + arrow[1] * step)),
     ];
     setAt(next);
-    if (held.current) mask.change({ type: "extend", points: next });
+    if (held.current) change({ type: "extend", points: next });
   };
 
-  const release = () => {
-    if (held.current) mask.change({ type: "end" });
+  const release = useCallback(() => {
+    if (held.current) change({ type: "end" });
     held.current = false;
-  };
+  }, [change]);
+  // With the tool changed the brush is gone, and hears neither the key that is let go nor that it lost the focus.
+  useEffect(() => release, [release]);
 
   const diameter = brush * box.width * view.scale;
   const x = (24 + box.left + at[0] * box.width - centre.x) * view.scale + view.x + centre.x;

@@ -85,7 +85,8 @@ export function useStagePointer({ photo, stage, painting, tool, brush, mask, box
 
   const end = (event: PointerEvent) => {
     if (!down.current.delete(event.pointerId)) return;
-    if (painting) mask.change({ type: "end" });
+    // Also when the tool was changed meanwhile: what is seen is kept.
+    mask.change({ type: "end" });
     if (event.pointerType === "touch") setCursor(null);
   };
 
