@@ -48,4 +48,15 @@ describe("a stroke", () => {
     handlers.onPointerUp(pointer());
     expect(said()).toHaveLength(1);
   });
+
+  it("erases with the other end of a pen while the brush is chosen, and is none with its other buttons", () => {
+    const { handlers, said } = stage("brush");
+    handlers.onPointerDown(pointer({ pointerType: "pen", button: 2, buttons: 2 }));
+    expect(said()).toEqual([]);
+    handlers.onPointerDown(pointer({ pointerType: "pen", button: 5, buttons: 32 }));
+    expect(said()).toMatchObject([{ type: "begin", stroke: { tool: "eraser" } }]);
+    handlers.onPointerUp(pointer({ pointerType: "pen", button: 5, buttons: 0 }));
+    handlers.onPointerDown(pointer({ pointerType: "pen" }));
+    expect(said().at(-1)).toMatchObject({ type: "begin", stroke: { tool: "brush" } });
+  });
 });

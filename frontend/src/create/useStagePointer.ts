@@ -21,6 +21,9 @@ interface Point {
   y: number;
 }
 
+/** The other end of a pen, as pointer events number it. */
+const ERASER = 5;
+
 /** One pointer paints or moves the photo, two pinch; the wheel zooms with Ctrl and pans when zoomed. */
 export function useStagePointer({ photo, stage, painting, tool, brush, mask, box, zoomed, onView }: Options) {
   const down = useRef(new Map<number, Point>());
@@ -41,12 +44,13 @@ export function useStagePointer({ photo, stage, painting, tool, brush, mask, box
   };
 
   const begin = (event: PointerEvent) => {
-    if (event.button !== 0 || (event.target as HTMLElement).closest("button, a, input, [role=alert]")) return;
+    if (event.button !== 0 && event.button !== ERASER) return;
+    if ((event.target as HTMLElement).closest("button, a, input, [role=alert]")) return;
     (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
     down.current.set(event.pointerId, inStage(event));
     if (down.current.size > 1) mask.change({ type: "abandon" });
     else if (painting) {
-      const kind = event.buttons === 32 ? "eraser" : (tool as Stroke["tool"]);
+      const kind = event.button === ERASER ? "eraser" : (tool as Stroke["tool"]);
       mask.change({ type: "begin", stroke: { tool: kind, size: brush, points: onPhoto(event) } });
     }
   };
