@@ -1,6 +1,7 @@
 """What the page shows when its member goes from one workspace to another, or is taken there."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
 
@@ -52,3 +53,17 @@ def test_who_loses_a_workspace_sees_nothing_of_it_in_the_next(visit: Visit) -> N
     assert page.get_by_text("Northlight").count() == 0
     for route in held:
         route.continue_()
+
+
+def test_photos_that_are_given_up_with_their_workspace_are_told_by_name(visit: Visit, tmp_path: Path) -> None:
+    page = visit("/library")
+    add_second_workspace(page)
+    held: list[Route] = []
+    page.route(
+        "**/api/v1/assets", lambda route: held.append(route) if route.request.method == "POST" else route.fallback()
+    )
+    page.goto("/library")
+    page.locator("input[type=file]").last.set_input_files(steps.draw_photo(tmp_path / "jar.jpg", (300, 400)))
+    steps.comes_true(lambda: bool(page.wait_for_timeout(50) or held))
+    show_second_workspace(page)
+    expect(page.get_by_text("1 photo was not uploaded: “jar.jpg”.")).to_be_visible()

@@ -50,7 +50,13 @@ export function UploadProvider({ children }: { children: ReactNode }) {
   latest.current = arrived;
   const [queue] = useState(() => new UploadQueue(uploadAsset, (asset, use) => latest.current(asset, use)));
   const state = useSyncExternalStore(queue.subscribe, queue.snapshot, queue.snapshot);
-  useEffect(() => () => queue.cancel(), [queue]);
+  useEffect(
+    () => () => {
+      const lost = queue.leave();
+      if (lost) tell(lost, "error");
+    },
+    [queue, tell],
+  );
   useAskBeforeLeaving(state.uploads.length > 0);
 
   const uploads = useMemo(() => {

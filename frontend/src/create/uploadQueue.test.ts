@@ -64,6 +64,27 @@ describe("photos that are uploaded together", () => {
     await vi.waitFor(() => expect(sent).toHaveLength(2));
   });
 
+  it("are told by name when their page goes before they have arrived", async () => {
+    const { sent, queue } = slowStudio();
+    expect(queue.leave()).toBeNull();
+    queue.add([photo("a.jpg"), photo("b.jpg")], true, 64e6);
+    sent[0]?.end(asset("a"));
+    await vi.waitFor(() => expect(sent).toHaveLength(2));
+    expect(queue.leave()).toBe("1 photo was not uploaded: “b.jpg”.");
+    await vi.waitFor(() => expect(names(queue)).toEqual([]));
+    const five = ["a", "b", "c", "d", "e"].map((name) => photo(`${name}.jpg`));
+    queue.add(five, true, 64e6);
+    expect(queue.leave()).toBe("5 photos were not uploaded: “a.jpg”, “b.jpg”, “c.jpg” and 2 more.");
+  });
+
+  it("are told by name also when it was they that found the session ended", async () => {
+    const { sent, queue } = slowStudio();
+    queue.add([photo("a.jpg"), photo("b.jpg")], true, 64e6);
+    sent[0]?.end(new ApiError(401, "not_authenticated", "Your session has ended."));
+    await vi.waitFor(() => expect(sent).toHaveLength(2));
+    expect(queue.leave()).toBe("2 photos were not uploaded: “a.jpg”, “b.jpg”.");
+  });
+
   it("put the photo on the stage that was chosen last", async () => {
     const { sent, done, queue } = slowStudio();
     queue.add([photo("a.jpg")], true, 64e6);

@@ -1,4 +1,4 @@
-import { sentence } from "../api/client";
+import { ApiError, sentence } from "../api/client";
 import type { Asset } from "../api/types";
 import { refusal } from "../api/upload";
 
@@ -27,6 +27,8 @@ export class UploadQueue {
   private state: UploadState = { uploads: [], problems: [] };
   private readonly files = new Map<number, File>();
   private readonly listeners = new Set<() => void>();
+  /** Names of those that found nobody signed in: what is said of them goes with the page. */
+  private signedOut: string[] = [];
   private sending: AbortController | null = null;
   private next = 1;
 
@@ -44,6 +46,7 @@ export class UploadQueue {
 
   /** With `use` the first of these photos goes on the stage. `largest`: bytes that the studio takes. */
   readonly add = (files: File[], use: boolean, largest: number): void => {
+    this.signedOut = [];
     const refused = files.map((file) => refusal(file, largest));
     const good = files.filter((_, at) => refused[at] === null);
     const uploads = good.map((file, at): Upload => {
@@ -62,7 +65,10 @@ export class UploadQueue {
   };
 
   /** What went wrong has been read. */
-  readonly dismiss = (): void => this.change({ ...this.state, problems: [] });
+  readonly dismiss = (): void => {
+    this.signedOut = [];
+    this.change({ ...this.state, problems: [] });
+  };
 
   /** Gives up the one that is on its way and those that wait. */
   readonly cancel = (): void => {
@@ -70,12 +76,19 @@ export class UploadQueue {
     this.sending?.abort();
   };
 
+  /** Gives up all of them with the page that shows them; which ones, in words, or null. */
+  readonly leave = (): string | null => {
+    const names = [...this.signedOut, ...this.state.uploads.map((one) => one.name)];
+    this.cancel();
+    return names.length > 0 ? notUploaded(names) : null;
+  };
+
   private async run(): Promise<void> {
     for (let upload = this.state.uploads[0]; upload; upload = this.state.uploads[0])
-      await this.sendOne(upload.id);
+      await this.sendOne(upload);
   }
 
-  private async sendOne(id: number): Promise<void> {
+  private async sendOne({ id, name }: Upload): Promise<void> {
     const mine = new AbortController();
     this.sending = mine;
     try {
@@ -89,6 +102,7 @@ export class UploadQueue {
       this.onDone(asset, use);
     } catch (error) {
       this.drop(id);
+      if (error instanceof ApiError && error.status === 401) this.signedOut.push(name);
       if (!mine.signal.aborted)
         this.change({ ...this.state, problems: [...this.state.problems, sentence(error)] });
     } finally {
@@ -112,4 +126,15 @@ export class UploadQueue {
     this.state = state;
     for (const listener of this.listeners) listener();
   }
+}
+
+const MOST_NAMES = 3;
+
+function notUploaded(names: string[]): string {
+  const quoted = names.slice(0, MOST_NAMES).map((name) => `“${name}”`);
+  const more = names.length - quoted.length;
+  const list = more > 0 ? `${quoted.join(", ")} and ${more} more` : quoted.join(", ");
+  return names.length === 1
+    ? `1 photo was not uploaded: ${list}.`
+    : `${names.length} photos were not uploaded: ${list}.`;
 }
