@@ -16,10 +16,7 @@ export function uploadAsset(
     http.upload.onprogress = (event) => {
       if (event.lengthComputable) onProgress(event.loaded / event.total);
     };
-    http.onload = () => {
-      if (http.status >= 200 && http.status < 300) resolve(JSON.parse(http.responseText) as Asset);
-      else reject(problemFrom(http.status, http.responseText));
-    };
+    http.onload = () => resolve(assetFrom(http));
     http.onerror = () => reject(new ApiError(0, "offline", broken(file)));
     http.onabort = () => reject(new DOMException("Upload canceled", "AbortError"));
     signal.addEventListener("abort", () => http.abort(), { once: true });
@@ -27,6 +24,16 @@ export function uploadAsset(
     form.append("file", file, file.name || "photo.png");
     http.send(form);
   });
+}
+
+async function assetFrom({ status, responseText }: XMLHttpRequest): Promise<Asset> {
+  if (status < 200 || status >= 300) throw problemFrom(status, responseText);
+  try {
+    return JSON.parse(responseText) as Asset;
+  } catch {
+    // What stands between this page and the studio may answer too: a proxy, or the sign-in of a network.
+    throw new ApiError(status, "error", "The answer was not the studio's. Please try again.");
+  }
 }
 
 const TYPES = ["image/jpeg", "image/png", "image/webp"];
