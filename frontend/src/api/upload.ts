@@ -17,7 +17,7 @@ export function uploadAsset(
       if (event.lengthComputable) onProgress(event.loaded / event.total);
     };
     http.onload = () => resolve(assetFrom(http));
-    http.onerror = () => reject(new ApiError(0, "offline", broken(file)));
+    http.onerror = () => reject(new ApiError(0, "offline", BROKE_OFF));
     http.onabort = () => reject(new DOMException("Upload canceled", "AbortError"));
     signal.addEventListener("abort", () => http.abort(), { once: true });
     const form = new FormData();
@@ -40,8 +40,8 @@ const TYPES = ["image/jpeg", "image/png", "image/webp"];
 export const PHOTO_TYPES = TYPES.join(",");
 
 /** A browser does not tell a lost line from a studio that closes the door on a file that is far too large. */
-const broken = (file: File): string =>
-  `The upload of “${file.name}” broke off. Check that you are connected; if the file is very large, save a smaller copy.`;
+const BROKE_OFF =
+  "The upload broke off. Check that you are connected; if the file is very large, save a smaller copy.";
 
 /** Why this file need not even be sent, or null. The studio decides, by content and size; this only saves a wait. */
 export function refusal(file: { type: string; size: number; name: string }, largest: number): string | null {

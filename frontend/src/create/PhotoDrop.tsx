@@ -43,8 +43,9 @@ export function UploadProblems() {
   if (problems.length === 0) return null;
   return (
     <Callout tone="error" action={<IconButton icon="close" label="Dismiss" onClick={dismiss} />}>
-      {problems.map((problem) => (
-        <p key={problem}>{problem}</p>
+      {problems.map((problem, place) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: two files of one name have the same problem
+        <p key={place}>{problem}</p>
       ))}
     </Callout>
   );

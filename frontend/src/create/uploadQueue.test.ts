@@ -47,7 +47,7 @@ describe("photos that are uploaded together", () => {
     expect(queue.snapshot().problems[0]).toContain("notes.txt");
     sent[0]?.end(new ApiError(413, "too_large", "This is larger than 8 MB. Send a smaller file."));
     await vi.waitFor(() => expect(sent).toHaveLength(2));
-    expect(queue.snapshot().problems[1]).toContain("8 MB");
+    expect(queue.snapshot().problems[1]).toBe("“a.jpg”: This is larger than 8 MB. Send a smaller file.");
     queue.dismiss();
     expect([queue.snapshot().problems, names(queue)]).toEqual([[], ["b.jpg"]]);
     sent[1]?.end(asset("b"));

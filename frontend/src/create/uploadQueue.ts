@@ -104,7 +104,10 @@ export class UploadQueue {
       this.drop(id);
       if (error instanceof ApiError && error.status === 401) this.signedOut.push(name);
       if (!mine.signal.aborted)
-        this.change({ ...this.state, problems: [...this.state.problems, sentence(error)] });
+        this.change({
+          ...this.state,
+          problems: [...this.state.problems, `“${name}”: ${sentence(error)}`],
+        });
     } finally {
       this.sending = null;
     }
