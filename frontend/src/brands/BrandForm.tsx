@@ -48,6 +48,7 @@ export function BrandForm({ brand, form }: { brand: Brand | null; form: OpenForm
                 type="color"
                 aria-label={`Colour ${place + 1}`}
                 value={one.colour}
+                disabled={form.busy}
                 onChange={(event) =>
                   setColours(
                     colours.map((old) => (old === one ? { ...old, colour: event.target.value } : old)),
@@ -57,6 +58,7 @@ export function BrandForm({ brand, form }: { brand: Brand | null; form: OpenForm
               <IconButton
                 icon="close"
                 label={`Remove colour ${place + 1}`}
+                disabled={form.busy}
                 onClick={() => setColours(colours.filter((other) => other !== one))}
               />
             </span>
@@ -65,6 +67,7 @@ export function BrandForm({ brand, form }: { brand: Brand | null; form: OpenForm
             <Button
               look="quiet"
               icon="plus"
+              disabled={form.busy}
               onClick={() => setColours([...colours, keyed({ colour: "#0b6e76" })])}
             >
               Add a colour

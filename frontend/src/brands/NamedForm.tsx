@@ -20,7 +20,11 @@ interface Props {
   children: ReactNode;
 }
 
-/** A form for something with a name: the name, what else there is to it, why it was not saved, and the two ways out. */
+/**
+ * A form for something with a name: the name, what else there is to it, why it was not saved, and the two ways out.
+ * While it is being saved its fields take nothing: what was typed then would go with the form. They are read-only, not
+ * disabled, where that is possible, which would take the focus from who is in one of them.
+ */
 export function NamedForm(props: Props) {
   const id = useId();
   const first = useFocusHere<HTMLInputElement>();
@@ -40,6 +44,7 @@ export function NamedForm(props: Props) {
           value={props.name}
           maxLength={200}
           required
+          readOnly={props.busy}
           ref={first}
           onChange={(event) => props.onName(event.target.value)}
         />

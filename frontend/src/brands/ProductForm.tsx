@@ -69,6 +69,7 @@ export function ProductForm({ brand, product, form }: Props) {
               placeholder="volume"
               maxLength={200}
               value={row.name}
+              readOnly={form.busy}
               onChange={(event) => change(row, { name: event.target.value })}
             />
             <input
@@ -77,17 +78,24 @@ export function ProductForm({ brand, product, form }: Props) {
               placeholder="300 ml"
               maxLength={500}
               value={row.value}
+              readOnly={form.busy}
               onChange={(event) => change(row, { value: event.target.value })}
             />
             <IconButton
               icon="close"
               label={`Remove fact ${place + 1}`}
+              disabled={form.busy}
               onClick={() => setFacts(facts.filter((other) => other !== row))}
             />
           </div>
         ))}
         {facts.length < MOST_FACTS && (
-          <Button look="quiet" icon="plus" onClick={() => setFacts([...facts, keyed(EMPTY)])}>
+          <Button
+            look="quiet"
+            icon="plus"
+            disabled={form.busy}
+            onClick={() => setFacts([...facts, keyed(EMPTY)])}
+          >
             Add a fact
           </Button>
         )}

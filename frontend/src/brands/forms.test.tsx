@@ -50,6 +50,19 @@ describe("the forms of brands and products", () => {
     }
   });
 
+  it("take nothing while they are being saved that would go with them, and can still be given up", () => {
+    const fields = [/<input[^>]*>/g, /<button(?![^>]*submit)[^>]*>/g];
+    const open = (form: ReactNode) =>
+      fields
+        .flatMap((one) => shown(form).match(one) ?? [])
+        .filter((tag) => !/readOnly=""|disabled=""/.test(tag));
+    const colours = opened(brandDraft(brand), { busy: true });
+    const facts = opened(productDraft(product), { busy: true });
+    expect(open(<BrandForm brand={brand} form={colours} />)).toHaveLength(1);
+    expect(open(<ProductForm brand="b1" product={product} form={facts} />)).toHaveLength(1);
+    expect(open(<BrandForm brand={brand} form={opened(brandDraft(brand))} />)).toHaveLength(5);
+  });
+
   it("save nothing without a name", () => {
     expect(shown(<BrandForm brand={null} form={opened(brandDraft(null))} />)).toMatch(
       /aria-label="New brand".*disabled=""/,

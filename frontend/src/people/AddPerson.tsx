@@ -30,13 +30,21 @@ export function AddPerson({ onAdded }: { onAdded: (member: AddedMember) => void 
         <label className="label" htmlFor={`${id}-email`}>
           E-mail
         </label>
-        <input id={`${id}-email`} className="input" name="email" type="email" maxLength={254} required />
+        <input
+          id={`${id}-email`}
+          className="input"
+          name="email"
+          type="email"
+          maxLength={254}
+          required
+          readOnly={add.isPending}
+        />
       </div>
       <div className="field">
         <label className="label" htmlFor={`${id}-name`}>
           Name <span className="muted">optional</span>
         </label>
-        <input id={`${id}-name`} className="input" name="name" maxLength={200} />
+        <input id={`${id}-name`} className="input" name="name" maxLength={200} readOnly={add.isPending} />
       </div>
       <div className="field">
         <label className="label" htmlFor={`${id}-role`}>
