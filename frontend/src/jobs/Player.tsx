@@ -6,7 +6,7 @@ import { Button, IconButton } from "../ui/controls";
 import { clock } from "../ui/format";
 import { Icon } from "../ui/Icon";
 import { isTyping } from "../ui/keys";
-import { cannotPlay, frameAt, timeOfFrame } from "./playing";
+import { cannotPlay, frameAt, fullScreen, timeOfFrame } from "./playing";
 
 interface PlayerProps {
   asset: Asset;
@@ -47,7 +47,7 @@ export function Player({ asset, fps, askAgain }: PlayerProps) {
       ["k", toggle],
       [",", () => step(-1)],
       [".", () => step(1)],
-      ["f", () => fullScreen(root.current)],
+      ["f", () => fullScreen(root.current, video.current)],
       ["l", () => setLoop(!loop)],
     ]);
     // Elsewhere these scroll, or belong to what has the focus.
@@ -122,7 +122,12 @@ export function Player({ asset, fps, askAgain }: PlayerProps) {
           {clock(time)} <span className="player-length">/ {clock(length)}</span>
         </span>
         <IconButton icon="loop" label="Loop" keys="l" pressed={loop} onClick={() => setLoop(!loop)} />
-        <IconButton icon="expand" label="Full screen" keys="f" onClick={() => fullScreen(root.current)} />
+        <IconButton
+          icon="expand"
+          label="Full screen"
+          keys="f"
+          onClick={() => fullScreen(root.current, video.current)}
+        />
       </div>
     </div>
   );
@@ -137,11 +142,6 @@ function useKeys(onKey: (event: KeyboardEvent) => void): void {
     window.addEventListener("keydown", listen);
     return () => window.removeEventListener("keydown", listen);
   }, []);
-}
-
-function fullScreen(element: HTMLElement | null): void {
-  if (document.fullscreenElement) void document.exitFullscreen();
-  else void element?.requestFullscreen?.().catch(() => undefined);
 }
 
 /** `timeupdate` comes four times a second; while it plays, the bar follows every drawn frame. */

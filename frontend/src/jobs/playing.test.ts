@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
-import { cannotPlay, frameAt, timeOfFrame } from "./playing";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { cannotPlay, frameAt, fullScreen, timeOfFrame } from "./playing";
 
 describe.each([24, 25, 30])("single frames at %i frames per second", (fps) => {
   const length = 5;
@@ -31,5 +31,38 @@ describe("a video that does not play", () => {
 
   it("is broken when the browser knows no way to play it", () => {
     expect(cannotPlay(new DOMException("no source", "NotSupportedError"))).toBe(true);
+  });
+});
+
+describe("full screen", () => {
+  const video = (ready: boolean) => {
+    const webkitEnterFullscreen = vi.fn();
+    return { webkitSupportsFullscreen: ready, webkitEnterFullscreen } as unknown as HTMLVideoElement & {
+      webkitEnterFullscreen: typeof webkitEnterFullscreen;
+    };
+  };
+  afterEach(() => vi.unstubAllGlobals());
+
+  it("is of the whole player, or ends", () => {
+    const requestFullscreen = vi.fn(() => Promise.reject(new Error("not now")));
+    const exitFullscreen = vi.fn();
+    const player = { requestFullscreen } as unknown as HTMLElement;
+    const phone = video(true);
+    vi.stubGlobal("document", { fullscreenElement: null, exitFullscreen });
+    fullScreen(player, phone);
+    expect([requestFullscreen.mock.calls.length, exitFullscreen.mock.calls.length]).toEqual([1, 0]);
+    vi.stubGlobal("document", { fullscreenElement: player, exitFullscreen });
+    fullScreen(player, phone);
+    expect([requestFullscreen.mock.calls.length, exitFullscreen.mock.calls.length]).toEqual([1, 1]);
+    expect(phone.webkitEnterFullscreen).not.toHaveBeenCalled();
+  });
+
+  it("is of the video alone where only videos may have it, once it is there", () => {
+    vi.stubGlobal("document", {});
+    const [early, phone] = [video(false), video(true)];
+    fullScreen({} as HTMLElement, early);
+    expect(early.webkitEnterFullscreen).not.toHaveBeenCalled();
+    fullScreen({} as HTMLElement, phone);
+    expect(phone.webkitEnterFullscreen).toHaveBeenCalledOnce();
   });
 });

@@ -14,3 +14,16 @@ export function timeOfFrame(index: number, fps: number, length: number): number 
 /** Whether play() was refused because the video cannot be played: not when a pause or the browser came between. */
 export const cannotPlay = (error: unknown): boolean =>
   !(error instanceof DOMException && ["AbortError", "NotAllowedError"].includes(error.name));
+
+interface PhoneVideo extends HTMLVideoElement {
+  /** From when its size is known. */
+  webkitSupportsFullscreen?: boolean;
+  webkitEnterFullscreen?: () => void;
+}
+
+/** Into full screen and back. An iPhone gives it to videos alone, with its own controls, and leaves it by them. */
+export function fullScreen(player: HTMLElement | null, video: PhoneVideo | null): void {
+  if (document.fullscreenElement) void document.exitFullscreen();
+  else if (player?.requestFullscreen) void player.requestFullscreen().catch(() => undefined);
+  else if (video?.webkitSupportsFullscreen) video.webkitEnterFullscreen?.();
+}
