@@ -206,6 +206,19 @@ def test_all_photos_that_are_chosen_together_arrive(page: Page, tmp_path: Path) 
     expect(page.locator(".stage img.photo")).to_have_attribute("alt", "jar 0.jpg")
 
 
+def test_an_upload_that_does_not_end_can_be_given_up_for_the_photo_on_the_stage(page: Page, tmp_path: Path) -> None:
+    steps.take_sample(page)
+    held: list[Route] = []
+    page.route(
+        "**/api/v1/assets", lambda route: held.append(route) if route.request.method == "POST" else route.fallback()
+    )
+    page.locator("input[type=file]").last.set_input_files(steps.draw_photo(tmp_path / "jar.jpg", (300, 400)))
+    expect(page.get_by_role("button", name="Uploading…")).to_be_disabled()
+    page.get_by_role("button", name="Cancel uploading").click()
+    expect(page.get_by_role("button", name="Generate")).to_be_enabled()
+    expect(page.locator(".strip-upload")).to_have_count(0)
+
+
 @pytest.mark.full
 def test_a_player_that_is_started_and_stopped_quickly_goes_on(page: Page) -> None:
     steps.take_sample(page)

@@ -5,6 +5,7 @@ import { stableUrl } from "../api/stableUrl";
 import { useMayEdit } from "../app/member";
 import { Button, ProgressBar } from "../ui/controls";
 import { useNow } from "../ui/hooks";
+import { Icon } from "../ui/Icon";
 import { Callout } from "../ui/messages";
 import { ChooseButton, UploadProblems } from "./PhotoDrop";
 import { useUploads } from "./UploadProvider";
@@ -17,7 +18,7 @@ interface Props {
 /** The workspace's photos, newest first: samples, everything that was uploaded, and what is on its way. */
 export function PhotoStrip({ selected, onSelect }: Props) {
   const assets = useAssets();
-  const { uploads, add } = useUploads();
+  const { uploads, add, cancel } = useUploads();
   const mayEdit = useMayEdit();
   const name = useId();
   useNow(60_000); // so that no picture that is not loaded yet keeps an address that has ended
@@ -46,6 +47,12 @@ export function PhotoStrip({ selected, onSelect }: Props) {
             <ProgressBar value={one.fraction} waiting={one.fraction >= 1} label={`Uploading ${one.name}`} />
           </span>
         ))}
+        {selected && uploads.length > 0 && (
+          <button type="button" className="strip-more" aria-label="Cancel uploading" onClick={cancel}>
+            <Icon name="close" />
+            Cancel
+          </button>
+        )}
         <fieldset className="strip-photos">
           <legend className="unseen">Your photos</legend>
           {photos.map((asset) => (
