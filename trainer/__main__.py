@@ -123,11 +123,15 @@ def export(options: argparse.Namespace) -> int:
     config = override(config, options.set)
     if options.mask_share != 1 and not options.mask:
         raise ValueError("--mask-share is for the mask of another run: give --mask.")
-    if options.set and (options.out / MANIFEST).exists():
-        raise ValueError(f"{options.out} is a bundle, whose settings stay: leave out --set.")
+    is_bundle = (options.out / MANIFEST).exists()
+    names = [setting.partition("=")[0].strip() for setting in options.set]
+    if is_bundle and not all(name.startswith("sampling.") for name in names):
+        raise ValueError(
+            f"{options.out} is a bundle, whose settings stay, but for how it is sampled: --set sampling..."
+        )
     if (options.mask or options.relief) and not options.recipe.startswith("nano"):
         raise ValueError(f"{options.recipe} has no automatic mask and no relief: --mask and --relief are for nano.")
-    if options.relief and (options.mask or not (options.out / MANIFEST).exists()):
+    if options.relief and (options.mask or not is_bundle):
         raise ValueError("--relief exchanges the relief of a bundle, and nothing else: --out BUNDLE, without --mask.")
     bundle = recipe.part("export")(
         config,
@@ -138,6 +142,7 @@ def export(options: argparse.Namespace) -> int:
         unfinished=options.unfinished,
         **({"mask": options.mask, "mask_share": options.mask_share} if options.mask else {}),
         **({"relief": options.relief} if options.relief else {}),
+        **({"sampled": {name[9:]: getattr(config.sampling, name[9:]) for name in names}} if is_bundle else {}),
     )
     print(f"{bundle.name} {bundle.version} {bundle.digest} in {bundle.path}")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from engine.bundles import MANIFEST, Bundle, read_bundle
 from engine.conditions import CAMERA_IDS, GRIDS, SUBJECT_IDS
@@ -42,23 +43,27 @@ def export_nano(
     mask: Path | None = None,
     mask_share: float = 1.0,
     relief: Path | None = None,
+    sampled: dict[str, Any] | None = None,
 ) -> Bundle:
     """Write the bundle of the run in `folder` to the new folder `out`, whole or not at all.
 
     `mask` is another run of nano that the stage product_mask is taken from, with the settings that it was trained with,
     or a bundle whose automatic mask is kept as it is. `folder` may be a bundle too: all but its mask or its relief
     stays.
-    `relief` is a run of nano whose relief a bundle gets.
+    `relief` is a run of nano whose relief a bundle gets. `sampled`: how it is sampled from now on, where otherwise.
     `mask_share`: how far that run's mask is taken from the weights that it began at towards those that it has learnt.
     ValueError where `out` holds files, where a stage is not trained, or stopped before its last step and `unfinished`
     does not allow for it; the bundle then says so.
     """
     check_folders(folder, out)
     if (folder / MANIFEST).exists():
-        bundle, card = read_bundle(folder), _nano_card(config.sampling)
+        bundle = read_bundle(folder)
+        sampling = bundle.capabilities.get("sampling", {}) | (sampled or {})
+        card = replace(_nano_card(config.sampling), capabilities=bundle.capabilities | {"sampling": sampling})
+        words = "".join(f" --set sampling.{name}={value}" for name, value in (sampled or {}).items())
         if relief:
-            return exchange_relief(bundle, card, relief, out, version, unfinished)
-        return exchange_mask(bundle, card, mask, mask_share, out, version, unfinished)
+            return exchange_relief(bundle, card, relief, out, version, unfinished, words)
+        return exchange_mask(bundle, card, mask, mask_share, out, version, unfinished, words)
     kept = bundle_with_mask(mask)
     runs = {
         "motion_vae": nano.motion_vae_run(config, folder),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,16 @@ MASK_FILES = ("product_mask.json", "product_mask.safetensors")
 
 
 def exchange_mask(
-    bundle: Bundle, card: Card, mask: Path | None, share: float, out: Path, version: str, unfinished: bool
+    bundle: Bundle,
+    card: Card,
+    mask: Path | None,
+    share: float,
+    out: Path,
+    version: str,
+    unfinished: bool,
+    words: str = "",
 ) -> Bundle:
-    """The bundle with another automatic mask, and all else as it is; `card` is of today's nano."""
+    """The bundle with another automatic mask, and all else as `card` has it; `words` are the command's."""
     if mask is None:
         raise ValueError(f"{bundle.path} is a bundle already: its automatic mask is exchanged by --mask.")
     if not {"image_to_video", "product_mask"} <= set(bundle.kinds):
@@ -40,11 +46,13 @@ def exchange_mask(
         if kept:
             copy_files(kept, MASK_FILES, made)
 
-    again = f"python -m trainer export nano --out BUNDLE --mask MASK2 --bundle NEW --version {shlex.quote(version)}"
+    again = (
+        f"python -m trainer export nano --out BUNDLE --mask MASK2 --bundle NEW --version {shlex.quote(version)}{words}"
+    )
     again += f" --mask-share {share:g}" if share < 1 else ""
     provenance = exchanged(bundle, runs, again, gone=("product_mask",))
     tell_mask(provenance, mask, share, kept, runs)
-    return write_whole(out, replace(card, capabilities=bundle.capabilities), version, provenance, write_parts)
+    return write_whole(out, card, version, provenance, write_parts)
 
 
 def exchanged(bundle: Bundle, runs: dict[str, Run], again: str, gone: tuple[str, ...]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 from engine.bundles import Bundle
@@ -15,8 +14,10 @@ FILES = ("relief.json", "relief.safetensors")
 BEFORE = ("scene_depth.json", "scene_depth.safetensors")  # what bundles before 0.8 have in its place
 
 
-def exchange_relief(bundle: Bundle, card: Card, relief: Path, out: Path, version: str, unfinished: bool) -> Bundle:
-    """The bundle with the relief of the run in `relief`, and all else as it is; `card` is of today's nano."""
+def exchange_relief(
+    bundle: Bundle, card: Card, relief: Path, out: Path, version: str, unfinished: bool, words: str = ""
+) -> Bundle:
+    """The bundle with the relief of the run in `relief`, and all else as `card` has it; `words` are the command's."""
     if "motion_vae.json" not in bundle.files or not {FILES[0], BEFORE[0]} & set(bundle.files):
         raise ValueError(f"{bundle.path} has no relief that could be exchanged: it is {bundle.name}.")
     runs = {"relief": nano.relief_run(recorded_config(relief, "relief"), relief)}
@@ -28,7 +29,8 @@ def exchange_relief(bundle: Bundle, card: Card, relief: Path, out: Path, version
         copy_files(bundle, [name for name in bundle.files if name not in gone], made)
         write_models(made, runs)
 
-    again = f"python -m trainer export nano --out BUNDLE --relief RELIEF --bundle NEW --version {shlex.quote(version)}"
+    again = "python -m trainer export nano --out BUNDLE --relief RELIEF --bundle NEW"
+    again += f" --version {shlex.quote(version)}{words}"
     provenance = exchanged(bundle, runs, again, gone=("relief", "scene_depth"))
     provenance["stages"]["relief"] |= recorded(relief, ("seed", "bank", "relief"))
-    return write_whole(out, replace(card, capabilities=bundle.capabilities), version, provenance, write_parts)
+    return write_whole(out, card, version, provenance, write_parts)

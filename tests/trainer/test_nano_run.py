@@ -401,7 +401,7 @@ def test_the_mask_of_another_run_is_exported_with_the_settings_that_made_it(run_
     refused = ["export", "nano_smoke", "--out", str(bundle), "--bundle", str(tmp_path / "none")]
     assert main(refused) == 2, "nothing is exchanged"
     assert main([*refused, "--mask-share", "0.5"]) == 2
-    assert main([*refused, "--mask", str(other), "--set", "sampling.guidance=2"]) == 2
+    assert main([*refused, "--mask", str(other), "--set", "mask.steps=2"]) == 2, "its settings stay"
     assert main([*refused, "--mask", str(other), "--mask-share", "0.5"]) == 2, "it began at nothing"
     assert not (tmp_path / "none").exists()
     _as_if_derived(made.path, unfinished=["product_mask"])
@@ -421,6 +421,7 @@ def test_a_bundle_gets_the_relief_of_another_run(run_folder, bundle, tmp_path):
     stages = ["--stage", "bank", "--stage", "relief", *(word for one in settings for word in ("--set", one))]
     assert main(["run", "nano_smoke", "--out", str(other), *stages]) == 0
     asked = ["export", "nano_smoke", "--out", str(bundle), "--relief", str(other), "--version", "2"]
+    asked += ["--set", "sampling.temperature=0.7"]
     assert main([*asked, "--bundle", str(tmp_path / "made")]) == 0
     made, before = read_bundle(tmp_path / "made"), read_bundle(bundle)
     changed = {name for name in made.files if made.files[name] != before.files.get(name)}
@@ -428,6 +429,8 @@ def test_a_bundle_gets_the_relief_of_another_run(run_folder, bundle, tmp_path):
     told = made.provenance["stages"]["relief"]
     assert (told["steps"], told["settings"], made.provenance["kept_from"]) == (4, settings, before.digest)
     assert "--relief RELIEF" in made.provenance["command"]
+    assert made.provenance["command"].endswith("--set sampling.temperature=0.7")
+    assert made.capabilities["sampling"] == before.capabilities["sampling"] | {"temperature": 0.7}
     Engine(made).close()
     for words in (["--mask", str(other)], ["--out", str(run_folder)], ["--relief", str(tmp_path / "nothing")]):
         assert main([*asked, *words, "--bundle", str(tmp_path / "none")]) == 2, words
