@@ -64,7 +64,7 @@ def as_asked(fields: MotionFields, mask_HW: np.ndarray, depths: Depths, asked: A
     """`fields` of such a camera, and of a product that moves so before it.
 
     `mask_HW`: the product in the window at photo time, 0..1. `aspect`: of the film. A subject that nobody set keeps the
-    model's motion, but for the camera's drift; the scene goes as far as the model took it then.
+    model's motion, but for the camera's drift, and goes as far along with the camera as was asked for.
     """
     frame, box = frame_size(aspect), Extent.around(mask_HW)
     weight = np.stack([where_it_is(flow, mask_HW) for flow in fields.product_flow[1:]])
@@ -148,11 +148,15 @@ def _product(
     camera: Pinhole, body: Body, made: _Made, depths: Depths, found: _Found, asked: Asked
 ) -> np.ndarray | None:
     """What a product so round does that moves as it was asked to; None where the model's moves otherwise, however round
-    it be. It floats as the model lets it.
+    it be. It floats as the model lets it, and does as the model does where nobody asked.
     """
-    if asked.subject == "auto" or not made.is_seen:
+    if not made.is_seen:
         return None
     sizes_T, farther = found.sizes, camera.product_flow(found.sizes * found.far)
+    if asked.subject == "auto":
+        share = _share(camera, made, sizes_T)
+        off = abs(share * sizes_T[-1] / asked.camera_strength - 1) if asked.camera_strength else 0.0
+        return made.flow + farther - camera.product_flow(share * sizes_T) if off < _OFF else None
     path_T = sizes_T / sizes_T[-1] if sizes_T.any() else _path(made)
     angles_T = path_T * (_turn(asked) + (camera.angle(sizes_T[-1:] * found.far)[0] if camera.orbits else 0.0))
 
@@ -168,6 +172,16 @@ def _product(
         return None
     roundness = float(np.clip(depths.roundness, BULGES[0], BULGES[-1]))
     return body.flow(farther, angles_T, roundness) + floats(body.flow(plane, angles_T, roundness), plane)
+
+
+def _share(camera: Pinhole, made: _Made, sizes_T: np.ndarray) -> float:
+    """How far the product goes along with a camera that moves by `sizes`: 1 where both flows are of one move."""
+    share, weight = 1.0, made.weight[..., None]
+    for _ in range(2):
+        at, ahead = (camera.product_flow(some * sizes_T) for some in (share, share + 1e-3))
+        slope = (ahead - at) * 1e3
+        share += float((weight * (made.flow - at) * slope).sum() / ((weight * slope * slope).sum() + 1e-12))
+    return share
 
 
 def _path(made: _Made) -> np.ndarray:
