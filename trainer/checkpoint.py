@@ -74,7 +74,7 @@ class Checkpoints:
         try:
             future.result()
         except dcp_error() as error:
-            raise OSError(f"The checkpoint of step {step} could not be written, {BEFORE_IT}: {error}") from error
+            raise OSError(f"The checkpoint of step {step} could not be written, {BEFORE_IT}: {_why(error)}") from error
         if _rank() == 0:
             self._publish(step)
 
@@ -258,6 +258,12 @@ def dcp_error() -> type[BaseException]:
     from torch.distributed.checkpoint.api import CheckpointException
 
     return CheckpointException
+
+
+def _why(error: BaseException) -> str:
+    """What went wrong on each rank: DCP's own message is the tracebacks of all of them."""
+    failures: dict[int, tuple[BaseException, Any]] = getattr(error, "failures", {})
+    return "; ".join(f"rank {rank}: {failure}" for rank, (failure, _) in failures.items()) or str(error)
 
 
 def _expect_one_process() -> None:

@@ -20,16 +20,16 @@ HOLDS += "with alone(Path(sys.argv[1]), 'is in'): print(flush=True); time.sleep(
 
 
 def test_a_folder_is_another_processes_until_that_ends(tmp_path):
-    other = subprocess.Popen([sys.executable, "-c", HOLDS, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE)
-    try:
-        assert other.stdout is not None and other.stdout.readline()
-        with pytest.raises(ValueError, match=f"Another process trains in {tmp_path}: wait for it, or end it"):
-            alone(tmp_path, "trains in").__enter__()
-        with alone(tmp_path / "beside", "trains in"):
-            pass
-    finally:
-        other.kill()
-        other.wait()
+    words = [sys.executable, "-c", HOLDS, str(tmp_path)]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None and other.stdout.readline()
+            with pytest.raises(ValueError, match=f"Another process trains in {tmp_path}: wait for it, or end it"):
+                alone(tmp_path, "trains in").__enter__()
+            with alone(tmp_path / "beside", "trains in"):
+                pass
+        finally:
+            other.kill()
     with alone(tmp_path, "trains in"):
         assert [path.name for path in tmp_path.iterdir()] == ["beside"], "nothing is left of a lock"
 
