@@ -47,12 +47,15 @@ def admin_api(home: Workspace, bundle: Path) -> Api:
 @pytest.fixture
 def bundle(tmp_path_factory: pytest.TempPathFactory, settings: Any) -> Path:
     """A verified bundle that says it makes videos from photos. It holds no weights: these tests load none."""
-    folder = tmp_path_factory.mktemp("bundle") / "test-nano"
+    settings.AQ_BUNDLE = without_weights(tmp_path_factory.mktemp("bundle") / "test-nano")
+    return settings.AQ_BUNDLE
+
+
+def without_weights(folder: Path) -> Path:
     folder.mkdir()
     (folder / "README.md").write_text("For tests.\n")
     kinds = ("image_to_video",)
     write_bundle(folder, name="test-nano", version="1", kinds=kinds, capabilities={}, provenance={})
-    settings.AQ_BUNDLE = folder
     return folder
 
 

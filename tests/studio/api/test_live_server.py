@@ -4,7 +4,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from studio.jobs.models import Job
 from studio.media import path_of
 from studio.workspaces.models import Workspace
 from studio.workspaces.services import create_api_key
+from tests.studio.conftest import without_weights
 from tests.studio.rest import encoded, jpeg, picture
 from tests.studio.servers import serving
 
@@ -36,8 +37,10 @@ def media_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(media_folder: Path, module_env: dict[str, str]) -> Iterator[str]:
-    with serving("studio.asgi:application", **(module_env | {"AQ_MEDIA_DIR": str(media_folder)})) as (address, _):
+def server(media_folder: Path, module_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    bundle = without_weights(tmp_path_factory.mktemp("bundle") / "test-nano")  # no job of these tests is run
+    places = {"AQ_MEDIA_DIR": str(media_folder), "AQ_BUNDLE": str(bundle)}
+    with serving("studio.asgi:application", **(module_env | places)) as (address, _):
         yield address
 
 
@@ -79,7 +82,7 @@ def in_a_thread(work: Any) -> Iterator[None]:
         thread.join()
 
 
-def events_of(answer: httpx.Response) -> Iterator[dict[str, Any]]:
+def events_of(answer: httpx.Response) -> Generator[dict[str, Any], None, None]:
     for line in answer.iter_lines():
         if line.startswith("data: "):
             yield json.loads(line.removeprefix("data: "))
@@ -142,7 +145,9 @@ def test_a_stream_that_waits_holds_no_connection_to_the_database(http: httpx.Cli
 def follow(streams: ExitStack, http: httpx.Client, job: dict[str, Any]) -> None:
     """A stream that has told what there is, and waits for more."""
     answer = streams.enter_context(http.stream("GET", job["urls"]["events"], headers={"Accept": "text/event-stream"}))
-    assert next(events_of(answer))["type"] == "queued"
+    told = events_of(answer)
+    streams.callback(told.close)  # httpx hangs up when nobody holds on to it
+    assert next(told)["type"] == "queued"
 
 
 def connections_held() -> int:
