@@ -93,6 +93,8 @@ def build_layers(photo: Photo, mask: np.ndarray | None, framing: Framing, out_si
         hole = _hole(alpha, _unsure(framing, out_size))
         dark = _contact_shadow(part[..., 0], hole, min(out_size))
         scene, depth = continue_texture(part, hole | dark)
+        if not dark.any():
+            scene = _dark_below(scene, part[..., 0], depth > 0, min(out_size))
         shadow[dark | (hole & _grown(dark, _unsure(framing, out_size)))] = 255
     layers = Layers(out_size, cut.origin, part, alpha, scene, depth, shadow)
     return _extend(layers, cut, framing) if any(cut.pads) else layers
@@ -179,14 +181,8 @@ def _contact_shadow(luma: np.ndarray, hole: np.ndarray, short_side: int) -> np.n
     if not hole.any() or hole.all():
         return np.zeros_like(hole)
     reach = max(1, round(_SHADOW * short_side)) + 1
-    down = cv2.dilate(hole.astype(np.uint8), np.ones((reach, 3), np.uint8), anchor=(1, reach - 1)) > 0
-    beyond = (~down).astype(np.float32)
-    mass, light = (
-        cv2.boxFilter(values, -1, (5, 2 * reach), anchor=(2, 0), borderType=cv2.BORDER_REPLICATE)
-        for values in (beyond, luma * beyond)
-    )
-    light = light / np.maximum(mass, 1e-3)
-    darker = (mass > 0.02) & (luma + _DARKER < light)
+    down, light = _farther_down(luma, hole, reach)
+    darker = luma + _DARKER < light
     dark, past = down & ~hole & darker, ~down & np.roll(down, 1, axis=0) & darker
     if past.any(0).sum() > _TORN * dark.any(0).sum():  # it goes on: a wide shadow, not to be torn in two
         return np.zeros_like(hole)
@@ -194,6 +190,40 @@ def _contact_shadow(luma: np.ndarray, hole: np.ndarray, short_side: int) -> np.n
     _, parts = cv2.connectedComponents((hole | dark).astype(np.uint8))
     touching = np.isin(parts, np.unique(parts[hole]))
     return _grown(dark & touching, 1) & ~hole
+
+
+def _farther_down(luma: np.ndarray, hole: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """What lies under the hole, as far as `reach`; and luma [H, W] of what is farther down, 0 where nothing is."""
+    down = cv2.dilate(hole.astype(np.uint8), np.ones((reach, 3), np.uint8), anchor=(1, reach - 1)) > 0
+    beyond = (~down).astype(np.float32)
+    mass, light = (
+        cv2.boxFilter(values, -1, (5, 2 * reach), anchor=(2, 0), borderType=cv2.BORDER_REPLICATE)
+        for values in (beyond, luma * beyond)
+    )
+    return down, np.where(mass > 0.02, light / np.maximum(mass, 1e-3), 0)
+
+
+def _dark_below(scene: np.ndarray, luma: np.ndarray, filled: np.ndarray, short_side: int) -> np.ndarray:
+    """`scene` whose shadow, where it is darkest right under the product, goes on below it: what was filled there is as
+    dark as the shadow's edge, and gets its own light a little farther in. Where a product slides on its floor, a pale
+    sliver would open between it and a shadow that stays.
+    """
+    height, reach = len(filled), max(1, round(_SHADOW * short_side)) + 1
+    _, light = _farther_down(luma, filled, reach)
+    edge = cv2.boxFilter(luma.astype(np.float32), -1, (9, 3), anchor=(4, 0), borderType=cv2.BORDER_REPLICATE)
+    fade = np.clip(2 * (light - edge) / _DARKER - 1, 0, 1)
+    darker = np.float32(fade * (light - edge) / np.maximum(light, 1))
+    rows = np.arange(height)[:, None]
+    under = np.minimum.accumulate(np.where(filled, height, rows)[::-1])[
+        ::-1
+    ]  # the first row below that shows the photo
+    place = np.minimum(under, height - 1), np.arange(filled.shape[1])[None]
+    share = np.where(filled & (under < height), np.exp(-np.square((rows - under) / (3.0 * reach))), 0)
+    dark = cv2.blur(np.where(filled, darker[place], 0), (2 * reach + 1, 1)) * share
+    most = np.maximum(scene[..., 0], light[place]) * (1 - dark)
+    dim = np.clip((most - 16) / np.maximum(scene[..., 0] - np.float32(16), 1), 0, 1)[..., None]
+    black = np.array([16, 128, 128], np.float32)
+    return np.where(dark[..., None] > 0, np.rint(black + (scene - black) * dim), scene).astype(np.uint8)
 
 
 def _extend(layers: Layers, cut: _Cut, framing: Framing) -> Layers:

@@ -37,6 +37,14 @@ def scene_under(photo: Photo, mask: np.ndarray) -> np.ndarray:
     return layers.scene[rows.max() + 1 :, (columns.min() + columns.max()) // 2, 0][:30].astype(int)
 
 
+def inside_foot(photo: Photo, mask: np.ndarray) -> np.ndarray:
+    """Luma of what was filled behind the product's middle [60], the lowest row last."""
+    framing = plan_framing(photo.size, mask, "9:16", camera(), background="scene")
+    layers = build_layers(photo, mask, framing, SIZE)
+    rows, columns = np.nonzero(layers.alpha)
+    return layers.scene[rows.max() - 59 : rows.max() + 1, (columns.min() + columns.max()) // 2, 0].astype(int)
+
+
 def test_a_contact_shadow_does_not_stay_behind():
     dark, plain = scene_under(*standing(4)), scene_under(*standing(0))
     assert np.abs(dark - plain).max() < 12
@@ -63,6 +71,13 @@ def test_it_goes_along_with_the_product():
 def test_a_shadow_that_is_wide_stays_whole(rows: int):
     wide = scene_under(*standing(rows))
     assert np.median(wide[3 : rows - 2][:27]) < 60
+
+
+def test_a_shadow_that_stays_goes_on_below_the_product():
+    """A product that slides on its floor opens no pale sliver over its shadow."""
+    shaded, plain = (inside_foot(*standing(rows)) for rows in (24, 0))
+    assert shaded[-6:].max() < 90 and plain[-6:].min() > 120
+    assert shaded[0] > 120, "far in, the fill has its own light"
 
 
 def test_what_is_dark_farther_away_stays():
