@@ -174,10 +174,10 @@ def _from_words(
     numbers = Sampled.model_validate(said)
     with explained(bundle, "capabilities.latents"):
         native = {"frames": 17, "width": 64, "height": 64} | dict(bundle.capabilities.get("latents") or {})
-        frames, *size = (int(native[name]) for name in ("frames", "width", "height"))
-    width, height = size_of(options.size) if options.size else size
+        own_frames, *own_size = (int(native[name]) for name in ("frames", "width", "height"))
+    width, height = size_of(options.size) if options.size else own_size
     asked: dict[str, Any] = {
-        "frames": frames if options.frames is None else options.frames,
+        "frames": own_frames if options.frames is None else options.frames,
         "height": height,
         "width": width,
         "steps": numbers.steps or steps_of(bundle, DEFAULTS.steps),

@@ -212,7 +212,7 @@ def _dark_below(scene: np.ndarray, luma: np.ndarray, filled: np.ndarray, short_s
     _, light = _farther_down(luma, filled, reach)
     edge = cv2.boxFilter(luma.astype(np.float32), -1, (9, 3), anchor=(4, 0), borderType=cv2.BORDER_REPLICATE)
     fade = np.clip(2 * (light - edge) / _DARKER - 1, 0, 1)
-    darker = np.float32(fade * (light - edge) / np.maximum(light, 1))
+    darker = (fade * (light - edge) / np.maximum(light, 1)).astype(np.float32)
     rows = np.arange(height)[:, None]
     under = np.minimum.accumulate(np.where(filled, height, rows)[::-1])[
         ::-1
