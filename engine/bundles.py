@@ -88,8 +88,8 @@ def check_sees_relief(bundle: Bundle) -> None:
     if "relief.json" not in bundle.files:
         raise BundleError(
             f"The bundle {bundle.name} {bundle.version} does not see how far away things are and how round a product "
-            f"is: give it the relief of a run (`python -m trainer export nano --out BUNDLE --relief RUN`), or train on "
-            f"from it (`python -m trainer run nano --from`)."
+            f"is: give it a run's relief (`python -m trainer export nano --out BUNDLE --relief RUN --bundle NEW`), "
+            f"or train on from it (`python -m trainer run nano --from`)."
         )
 
 

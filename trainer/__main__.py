@@ -125,9 +125,12 @@ def export(options: argparse.Namespace) -> int:
         raise ValueError("--mask-share is for the mask of another run: give --mask.")
     is_bundle = (options.out / MANIFEST).exists()
     names = [setting.partition("=")[0].strip() for setting in options.set]
+    if is_bundle and not options.recipe.startswith("nano"):
+        raise ValueError(f"{options.out} is a bundle already: export {options.recipe} takes the folder of a run.")
     if is_bundle and not all(name.startswith("sampling.") for name in names):
         raise ValueError(
-            f"{options.out} is a bundle, whose settings stay, but for how it is sampled: --set sampling..."
+            f"{options.out} is a bundle, whose settings stay; beside --mask or --relief, --set sampling... says how it "
+            f"is sampled."
         )
     if (options.mask or options.relief) and not options.recipe.startswith("nano"):
         raise ValueError(f"{options.recipe} has no automatic mask and no relief: --mask and --relief are for nano.")

@@ -58,12 +58,12 @@ def exchange_mask(
 def exchanged(bundle: Bundle, runs: dict[str, Run], again: str, gone: tuple[str, ...]) -> dict[str, Any]:
     """How the bundle was made, whose stages `gone` are those of `runs` now, by the command `again`."""
     before = bundle.provenance
-    kept = {stage: told for stage, told in before["stages"].items() if stage not in gone}
+    kept = {stage: told for stage, told in before.get("stages", {}).items() if stage not in gone}
     return {
         **before,
-        "command": f"{before['command']} && {again}",
+        "command": " && ".join([*filter(None, [before.get("command")]), again]),
         "stages": {**kept, **told_stages(runs)},
-        "unfinished": [stage for stage in before["unfinished"] if stage not in gone]
+        "unfinished": [stage for stage in before.get("unfinished", []) if stage not in gone]
         + [stage for stage, run in runs.items() if not run.finished],
         "kept_from": bundle.digest,
     }

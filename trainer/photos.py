@@ -86,8 +86,7 @@ def build_photos(folder: Path, config: PhotosConfig, deadline: float = math.inf)
 
 def check_pictures(folder: Path, config: PhotosConfig) -> None:
     """ValueError where what is missing in `folder` cannot be drawn: a picture is none, or nothing is cut out, or no
-    share of it is asked for. Before
-    anything is claimed: with other pictures it is another set.
+    share of it is asked for. Asked before anything is claimed: with other pictures it is another set.
     """
     config.check()
     if (config.cutouts or config.grounds) and not config.collages:

@@ -93,7 +93,7 @@ def build_layers(photo: Photo, mask: np.ndarray | None, framing: Framing, out_si
         hole = _hole(alpha, _unsure(framing, out_size))
         dark = _contact_shadow(part[..., 0], hole, min(out_size))
         scene, depth = continue_texture(part, hole | dark)
-        if not dark.any():
+        if not dark.any() and depth.any():
             scene = _dark_below(scene, part[..., 0], depth > 0, min(out_size))
         shadow[dark | (hole & _grown(dark, _unsure(framing, out_size)))] = 255
     layers = Layers(out_size, cut.origin, part, alpha, scene, depth, shadow)
@@ -213,17 +213,19 @@ def _dark_below(scene: np.ndarray, luma: np.ndarray, filled: np.ndarray, short_s
     edge = cv2.boxFilter(luma.astype(np.float32), -1, (9, 3), anchor=(4, 0), borderType=cv2.BORDER_REPLICATE)
     fade = np.clip(2 * (light - edge) / _DARKER - 1, 0, 1)
     darker = (fade * (light - edge) / np.maximum(light, 1)).astype(np.float32)
-    rows = np.arange(height)[:, None]
-    under = np.minimum.accumulate(np.where(filled, height, rows)[::-1])[
-        ::-1
-    ]  # the first row below that shows the photo
+    rows = np.arange(height, dtype=np.int32)[:, None]
+    below = np.where(filled, np.int32(height), rows)
+    under = np.minimum.accumulate(below[::-1])[::-1]  # the first row below that shows the photo
     place = np.minimum(under, height - 1), np.arange(filled.shape[1])[None]
-    share = np.where(filled & (under < height), np.exp(-np.square((rows - under) / (3.0 * reach))), 0)
-    dark = cv2.blur(np.where(filled, darker[place], 0), (2 * reach + 1, 1)) * share
-    most = np.maximum(scene[..., 0], light[place]) * (1 - dark)
-    dim = np.clip((most - 16) / np.maximum(scene[..., 0] - np.float32(16), 1), 0, 1)[..., None]
-    black = np.array([16, 128, 128], np.float32)
-    return np.where(dark[..., None] > 0, np.rint(black + (scene - black) * dim), scene).astype(np.uint8)
+    away = np.float32(rows - under) / np.float32(3 * reach)
+    share = np.where(filled & (under < height), np.exp(-away * away), np.float32(0))
+    dark = cv2.blur(np.where(filled, darker[place], np.float32(0)), (2 * reach + 1, 1)) * share
+    where, black = dark > 0, np.array([16, 128, 128], np.float32)
+    most = np.maximum(scene[where, 0], light[place][where]) * (1 - dark[where])
+    dim = np.clip((most - 16) / np.maximum(scene[where, 0] - np.float32(16), 1), 0, 1)[:, None]
+    dimmed = scene.copy()
+    dimmed[where] = np.rint(black + (scene[where] - black) * dim)
+    return dimmed
 
 
 def _extend(layers: Layers, cut: _Cut, framing: Framing) -> Layers:

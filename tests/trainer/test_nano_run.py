@@ -432,6 +432,7 @@ def test_a_bundle_gets_the_relief_of_another_run(run_folder, bundle, tmp_path):
     assert made.provenance["command"].endswith("--set sampling.temperature=0.7")
     assert made.capabilities["sampling"] == before.capabilities["sampling"] | {"temperature": 0.7}
     Engine(made).close()
+    assert main(["export", "tiny_video_smoke", "--out", str(bundle), "--bundle", str(tmp_path / "none")]) == 2
     for words in (["--mask", str(other)], ["--out", str(run_folder)], ["--relief", str(tmp_path / "nothing")]):
         assert main([*asked, *words, "--bundle", str(tmp_path / "none")]) == 2, words
     assert not (tmp_path / "none").exists()
