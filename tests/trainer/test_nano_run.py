@@ -133,7 +133,7 @@ def test_photographs_of_an_earlier_version_are_known_by_their_number(run_folder,
         ("motion_vae", (), "no clip bank"),
         ("relief", (), "no clip bank"),
         ("single_dit", ("bank",), r"finished Motion VAE; .* 0 of 4 steps"),
-        ("single_dit", ("bank", "motion_vae"), r"depths of a finished model; .* 0 of 4 steps"),
+        ("single_dit", ("bank", "motion_vae"), r"relief by a finished model; .* 0 of 4 steps"),
         ("product_mask", ("bank",), "no photographs"),
     ],
 )

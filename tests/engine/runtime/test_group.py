@@ -373,4 +373,5 @@ def test_requests_of_mixed_shapes_leave_memory_flat(group: GroupDenoiser, reques
 
 def test_what_is_kept_for_ever_is_seen_in_memory(group: GroupDenoiser) -> None:
     kept: list[Tensor] = []
-    assert growth(group, 24, lambda: kept.append(torch.ones(2**19))) > 16
+    # 8 MB each: smaller ones may find room in what earlier tests of the process have given back.
+    assert growth(group, 24, lambda: kept.append(torch.ones(2**21))) > 16
