@@ -121,9 +121,12 @@ def test_empty_and_failed_lists(visit: Visit) -> None:
     page.route("**/api/v1/jobs?*", lambda route: route.abort())
     page.goto("/videos")
     expect(page.get_by_text("The studio does not answer.")).to_be_visible()
+    again = page.get_by_role("button", name="Try again")
+    with page.expect_request("**/api/v1/jobs?*"):
+        again.click()
     page.unroute("**/api/v1/jobs?*")
-    # The page asks again by itself too: then the button is gone before it is pressed.
-    page.get_by_role("button", name="Try again").evaluate_all("buttons => buttons.forEach(one => one.click())")
+    # The page asks again by itself too: then the button is gone before it is pressed once more.
+    again.evaluate_all("buttons => buttons.forEach(one => one.click())")
     expect(page.get_by_text("The studio does not answer.")).to_have_count(0)
 
 
