@@ -1,4 +1,4 @@
-"""The nano run, stage by stage: bank, tokenizer, Motion VAE, relief, latents, Single-DiT, automatic mask, bundle.
+"""The nano run, stage by stage: bank, tokenizer, Motion VAE, relief, roundness, latents, Single-DiT, automatic mask.
 
 Every stage keeps what it made in the run's folder; a run that is started again goes on where it stopped.
 """
@@ -21,9 +21,11 @@ from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE
 from engine.models.product_mask import ProductMask
 from engine.models.relief import Relief
+from engine.models.roundness import Roundness
 from engine.models.single_dit import SingleDiT
 from trainer.batches import motion_batch, photo_tensor
 from trainer.checks import check_loops
+from trainer.closeups import build_closeups, open_closeups
 from trainer.data import batch_indices, build_bank, check_batches, open_bank
 from trainer.draws import Draws
 from trainer.encoders import digest_of
@@ -34,13 +36,14 @@ from trainer.objectives.motion_vae import fit_linear, motion_vae_loss
 from trainer.objectives.product_mask import product_mask_loss
 from trainer.objectives.rectified_flow import rectified_flow_loss, sample_captions, sample_conditions
 from trainer.objectives.relief import relief_loss
+from trainer.objectives.roundness import roundness_loss
 from trainer.photos import build_photos, check_pictures, open_photos
 from trainer.ranks import by_first
 from trainer.recipes.nano import NanoConfig
 from trainer.tokenizer import motion_prompts, train_tokenizer
 from trainer.validation import check_unmeasured
 
-STAGES = ("bank", "motion_vae", "relief", "single_dit", "product_mask")
+STAGES = ("bank", "motion_vae", "relief", "roundness", "single_dit", "product_mask")
 TOKENIZER = "tokenizer.json"  # within a run's folder
 
 
@@ -57,7 +60,12 @@ def run_nano(
     stage lacks what an earlier one makes, or where the folder holds another recipe's work.
     """
     config.photos.check()
-    unmeasured = {"motion_vae": config.vae, "relief": config.relief, "product_mask": config.mask}
+    unmeasured = {
+        "motion_vae": config.vae,
+        "relief": config.relief,
+        "roundness": config.roundness,
+        "product_mask": config.mask,
+    }
     check_unmeasured(unmeasured, stages)
     check_loops({**unmeasured, "single_dit": config.dit}, stages, folder)
     if config.dit.validate_every and "single_dit" in stages:
@@ -68,6 +76,7 @@ def run_nano(
         {
             "motion_vae": (config.vae.batch, clips),
             "relief": (config.relief.batch, config.bank.scenes),
+            "roundness": (config.roundness.batch, config.closeups.count),
             "single_dit": (config.dit.batch, clips),
             "product_mask": (config.mask.batch, photos),
         },
@@ -77,6 +86,7 @@ def run_nano(
         "bank": make_data,
         "motion_vae": partial(train_motion_vae, device=device),
         "relief": partial(train_relief, device=device),
+        "roundness": partial(train_roundness, device=device),
         "single_dit": partial(train_single_dit, device=device),
         "product_mask": partial(train_product_mask, device=device),
     }
@@ -85,7 +95,7 @@ def run_nano(
 
 def modules_of(config: NanoConfig) -> tuple[str, ...]:
     """What a run trains, as a bundle names it: what may begin at another's weights."""
-    return "motion_vae", "relief", "single_dit", "text", "product_mask"
+    return "motion_vae", "relief", "roundness", "single_dit", "text", "product_mask"
 
 
 def make_data(config: NanoConfig, folder: Path, deadline: float = math.inf) -> bool:
@@ -165,6 +175,31 @@ def finished_relief(config: NanoConfig, folder: Path, device: torch.device = CPU
     model = run.modules["relief"]
     assert isinstance(model, Relief)
     return model.eval().requires_grad_(False)
+
+
+def train_roundness(config: NanoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU) -> bool:
+    run = roundness_run(config, folder, device)
+    if run.finished:
+        return True
+    if not by_first(lambda: build_closeups(folder / "closeups", config.closeups, deadline)):
+        return False
+    closeups, exact = open_closeups(folder / "closeups", config.closeups)
+    model = run.modules["roundness"]
+    assert isinstance(model, Roundness)
+
+    def loss(step: int, generator: torch.Generator) -> LossValue:
+        _, items = batch_indices(config.seed + 4, step, {"all": len(exact)}, config.roundness.batch)
+        shown, rounded = photo_tensor(closeups[items]).to(run.device), torch.from_numpy(exact[items]).to(run.device)
+        return roundness_loss(model, shown, rounded, generator)
+
+    return train(run, loss, deadline=deadline)
+
+
+def roundness_run(config: NanoConfig, folder: Path, device: torch.device = CPU) -> Run:
+    torch.manual_seed(config.seed + 4)
+    modules: dict[str, nn.Module] = {"roundness": Roundness().to(memory_format=torch.channels_last)}
+    data = {"seed": config.seed, "closeups": config.closeups.described}
+    return Run(folder / "roundness", modules, config.roundness, data, device=device)
 
 
 def train_single_dit(config: NanoConfig, folder: Path, deadline: float = math.inf, device: torch.device = CPU) -> bool:

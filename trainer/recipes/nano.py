@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from trainer.closeups import CloseupsConfig
 from trainer.data import BankConfig
 from trainer.loop import LoopConfig
 from trainer.photos import PhotosConfig
@@ -19,6 +20,7 @@ class NanoConfig:
     sampling: Sampling = field(default_factory=lambda: Sampling(shift=4.0, guidance=1.15, temperature=0.7))
     bank: BankConfig = field(default_factory=lambda: BankConfig(scenes=2560, motions=3, seed=1))
     photos: PhotosConfig = field(default_factory=PhotosConfig)
+    closeups: CloseupsConfig = field(default_factory=CloseupsConfig)
     captions: int = 60_000  # for the tokenizer
     extra_captions: int = 48  # a step, for the text encoder beside the clips' own
     linear_clips: int = 600  # clips whose principal components begin the Motion VAE
@@ -33,6 +35,9 @@ class NanoConfig:
     )
     relief: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=3000, batch=32, learning_rate=2e-3, save_every=100, ema=0.99)
+    )
+    roundness: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=3000, batch=64, learning_rate=1e-3, save_every=100, ema=0.998)
     )
     dit: LoopConfig = field(
         default_factory=lambda: LoopConfig(
@@ -57,7 +62,9 @@ def nano_smoke() -> NanoConfig:
         bank=BankConfig(scenes=4, motions=2, seed=1, processes=1),
         photos=PhotosConfig(count=16, processes=1),
         vae=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
+        closeups=CloseupsConfig(count=8, processes=1),
         relief=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
+        roundness=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
         dit=LoopConfig(steps=4, batch=4, learning_rate=1e-3, save_every=2, log_every=1, validate_every=4),
         mask=LoopConfig(steps=2, batch=4, learning_rate=1e-3, save_every=2, log_every=1),
     )
