@@ -18,13 +18,14 @@ from studio.embedded.postgres import Postgres
 from tests.engine.parallel.ranks import Ranks
 
 TESTS = Path(__file__).parent
-# Files that share what takes long to start: a studio with a browser, ranks that have imported torch.
+# Files that share what takes long to start: a studio with a browser, ranks that have imported torch, a trained run.
 TOGETHER = {
     "tests/e2e/": "studio",
     "tests/engine/cache/": "ranks",
     "tests/engine/parallel/": "ranks",
     "tests/engine/test_combinations.py": "more ranks",
     "tests/trainer/parallel/": "more ranks",
+    "tests/trainer/test_nano_": "a run of nano",
 }
 # What takes longest, longest first: whoever came to it last would work on alone while all others have nothing to do.
 LONGEST = (
@@ -36,7 +37,7 @@ LONGEST = (
     "tests/engine/test_nano_quality.py",
     "tests/studio/jobs/test_job_processes.py",
     "tests/studio/embedded/test_serve.py",
-    "tests/trainer/test_nano_run.py",
+    "tests/trainer/test_nano_",
     "tests/studio/jobs/test_job_half_files.py",
     "tests/studio/jobs/test_job_supervised.py",
     "tests/chaos/",
