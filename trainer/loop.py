@@ -11,6 +11,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from torch import Tensor
 
@@ -90,8 +91,9 @@ def _loop(run: Run, loss: Loss, deadline: float, size: Callable[[int], int], val
             _train_step(run, loss, size, watch, report)
             # Before the step is kept: what goes on from there has its row.
             if validation is not None and run.step > before and _is_measured(run):
-                watch.enter("validation", run.step)
-                report.validated(validation.digest, measure(run, validation))
+                # Each part is a phase of its own: all of them may take longer than the watch waits.
+                tick = partial(watch.enter, "validation", run.step)
+                report.validated(validation.digest, measure(run, validation, tick))
             saved = saved if saved is None else min(saved, run.step)  # it may have gone back
             if run.step % config.save_every == 0 and run.step != saved:
                 watch.enter("checkpoint", run.step)

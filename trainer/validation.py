@@ -79,13 +79,17 @@ def check_unmeasured(loops: dict[str, LoopConfig], stages: Sequence[str]) -> Non
             raise ValueError(f"The stage {stage} has no held-out samples: set its validate_every to 0.")
 
 
-def measure(run: Run, validation: Validation) -> dict[str, float]:
-    """The mean error of the run's averaged weights, `loss`, and that at each time, `at_TIME`; alike on every rank."""
+def measure(run: Run, validation: Validation, tick: Callable[[], None] = lambda: None) -> dict[str, float]:
+    """The mean error of the run's averaged weights, `loss`, and that at each time, `at_TIME`; alike on every rank.
+
+    `tick` is called before each part of the work, as often on every rank.
+    """
     spread, probes = run.spread, validation.probes
     turns = -(-len(probes) // spread.data_size)  # ranks that shard weights go forward equally often
     mine = [turn * spread.data_size + spread.data_rank for turn in range(turns)]
     parts = [
-        _Part(run, validation, probes[min(number, len(probes) - 1)], counts=number < len(probes)) for number in mine
+        _Part(run, validation, probes[min(number, len(probes) - 1)], tick, counts=number < len(probes))
+        for number in mine
     ]
     with run.with_average():
         value, metrics = spread.evaluate(parts)
@@ -95,11 +99,14 @@ def measure(run: Run, validation: Validation) -> dict[str, float]:
 class _Part:
     """A probe as a microbatch; `counts`: or it is gone through for the other ranks' sake."""
 
-    def __init__(self, run: Run, validation: Validation, probe: Probe, *, counts: bool) -> None:
-        self.run, self.validation, self.probe = run, validation, probe
+    def __init__(
+        self, run: Run, validation: Validation, probe: Probe, tick: Callable[[], None], *, counts: bool
+    ) -> None:
+        self.run, self.validation, self.probe, self.tick = run, validation, probe, tick
         self.items = float(len(probe.at)) if counts else 0.0
 
     def loss(self) -> tuple[Tensor, dict[str, float]]:
+        self.tick()
         with kernels(self.run.device):
             errors = self.probe.errors().double().cpu()
         at, times = torch.tensor(self.probe.at), self.validation.times

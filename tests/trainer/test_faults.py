@@ -14,8 +14,9 @@ from tests.trainer.test_resume import ASYNC, differing, losses, samples, stop_af
 from tests.trainer.tiny_run import live, make, run_tiny, with_loop
 from trainer.__main__ import main
 from trainer.faults import FaultsConfig, Spikes
+from trainer.log import HELD_OUT, Log
 from trainer.loop import Stopped
-from trainer.watch import EXIT, Beat, blame, operation_of
+from trainer.watch import EXIT, Beat, Watch, blame, operation_of
 
 ROOT = Path(__file__).parents[2]
 SKIP = with_loop(ASYNC, faults=FaultsConfig(non_finite="skip", in_a_row=3))
@@ -177,6 +178,28 @@ def test_a_killed_rank_is_named_by_the_others(tmp_path):
     live(replace(WATCHED, plant="kill", at=10, on=1), tmp_path, world=2)
     # Its connection may break before it is missed.
     assert re.search("rank 1 (is gone|gives no sign of life), last in", noted(tmp_path)[0]["text"])
+
+
+def test_every_part_of_the_held_out_error_is_a_phase(tmp_path, monkeypatch):
+    entered, enter = [], Watch.enter
+
+    def note(self, phase, step):
+        entered.append((phase, step))
+        enter(self, phase, step)
+
+    monkeypatch.setattr(Watch, "enter", note)
+    assert run_tiny(with_loop(validate_every=8), tmp_path, ())
+    parts = 3
+    assert entered.count(("validation", 8)) == entered.count(("validation", 16)) == parts
+
+
+@pytest.mark.full
+def test_measuring_the_held_out_error_for_longer_than_the_patience_is_no_hang(tmp_path):
+    """Two parts a rank: one is shorter than the patience, both are longer."""
+    patience = WATCHED.loop.faults.patience
+    config = replace(with_loop(WATCHED, validate_every=16), measuring=0.6 * patience)
+    assert live(config, tmp_path, world=2) == [0, 0]
+    assert [row["step"] for row in Log(tmp_path / "stage" / HELD_OUT).rows()] == [16]
 
 
 @pytest.mark.full

@@ -42,6 +42,7 @@ class TinyConfig:
     at: int = -1
     on: int = 0
     slow: float = 0.0  # seconds of a step
+    measuring: float = 0.0  # seconds of each part of the held-out error
     loop: LoopConfig = field(default_factory=lambda: LOOP)
 
 
@@ -58,7 +59,7 @@ def run_tiny(
 ) -> bool:
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     run = make(config, folder, device)
-    measured = validation_of(run) if config.loop.validate_every else None
+    measured = validation_of(run, seconds=config.measuring) if config.loop.validate_every else None
     return train(run, loss_of(config, folder, run), deadline=deadline, validation=measured)
 
 
@@ -103,7 +104,7 @@ def loss_of(config: TinyConfig, folder: Path, run: Run):
     return loss
 
 
-def validation_of(run: Run, probes: int = 3) -> Validation:
+def validation_of(run: Run, probes: int = 3, seconds: float = 0.0) -> Validation:
     """Of the toy: unseen rows at five times, as many probes as no two ranks share evenly."""
     model, times = run.modules["model"], time_grid()
 
@@ -112,7 +113,12 @@ def validation_of(run: Run, probes: int = 3) -> Validation:
         x = noise_of((2, 6), 1, place).repeat(len(times), 1)
         noisy = (x + torch.tensor(times)[list(at), None] * noise_of((len(at), 6), 2, place)).to(run.device)
         wanted = noisy.sum(-1)
-        return Probe(at, lambda: (model(noisy)[:, 0].float() - wanted).square())
+
+        def errors() -> torch.Tensor:
+            time.sleep(seconds)
+            return (model(noisy)[:, 0].float() - wanted).square()
+
+        return Probe(at, errors)
 
     return Validation.of(times, [probe(i) for i in range(probes)], (), "toy")
 
