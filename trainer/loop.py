@@ -161,8 +161,8 @@ def _sound(run: Run, batch: int, loss: float, norm: float, report: Report) -> bo
         limit, offending = run.spikes.limit, range(max(0, batch + 1 - faults.offending), batch + 1)
         at = run.step
         run.go_back(offending.start)
-        run.leave_out(offending, "the loss spiked", spiked_at=at, loss=loss, limit=limit)
         report.went_back()
+        run.leave_out(offending, "the loss spiked", spiked_at=at, loss=loss, limit=limit)
         return False
     return True
 

@@ -28,6 +28,7 @@ class Report:
         self.bar = Progress(*columns, disable=not self.writes, refresh_per_second=1)
         self.task = self.bar.add_task(run.folder.name, total=run.config.steps, completed=run.step)
         self.board: Any = None
+        self.boards = run.folder / "tensorboard"
         self.meter, self.work = Meter(run.modules, run.spread.recompute), Work()
         self.peak = run.config.peak_tflops or _peak(run)
         self.told = self.held_out = ""  # for the bar
@@ -38,6 +39,9 @@ class Report:
     def __enter__(self) -> Report:
         self._open.enter_context(self.bar)
         self._open.callback(self.meter.close)
+        if self.writes and self.run.config.tensorboard and self.boards.exists():
+            self._begin_board()
+            self._take_back()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -69,7 +73,12 @@ class Report:
         self._describe()
 
     def went_back(self) -> None:
-        """Steps were taken back, and what was counted since with them."""
+        """Steps were taken back, and what was counted and told since with them."""
+        self._count_anew()
+        self._take_back()
+        self.bar.update(self.task, completed=self.run.step)
+
+    def _count_anew(self) -> None:
         self.worked, self.work, self.since, self.first = 0.0, Work(), time.monotonic(), self.run.step
 
     def _row(self) -> None:
@@ -82,7 +91,7 @@ class Report:
             self.told = f" loss {means['loss']:.4f}{_told(speed)}"
             self._describe()
         run.tally = Tally()
-        self.went_back()
+        self._count_anew()
 
     def _describe(self) -> None:
         self.bar.update(self.task, description=f"{self.run.folder.name}{self.told}{self.held_out}")
@@ -121,13 +130,28 @@ class Report:
         if not self.run.config.tensorboard:
             return
         if self.board is None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            # What was told of steps that were taken back is taken back too.
-            self.board = SummaryWriter(str(self.run.folder / "tensorboard"), purge_step=self.run.step)
-            self._open.callback(self.board.close)
+            self._begin_board()
         for name, value in values.items():
             self.board.add_scalar(name, value, self.run.step)
+
+    def _begin_board(self) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.board = SummaryWriter(str(self.boards))
+        self._open.callback(self.board.close)
+
+    def _take_back(self) -> None:
+        """TensorBoard shows no steps any more that the run does not have: they were told of before it went back, or by
+        a call after whose last checkpoint they came.
+        """
+        if self.board is None:
+            return
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+        # What SummaryWriter writes for its `purge_step`, which it takes in the beginning only: readers drop what they
+        # have read of this step and later ones.
+        begins = SessionLog(status=SessionLog.START)
+        self.board.file_writer.add_event(Event(session_log=begins), self.run.step + 1)
 
 
 def _told(speed: dict[str, float]) -> str:

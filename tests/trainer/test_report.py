@@ -9,7 +9,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from engine.attention.dispatch import Attention, use
 from tests.engine.parallel.cases import inputs_of, model_of
+from tests.trainer import tiny_run
 from tests.trainer.parallel import loop_cases
+from tests.trainer.test_resume import stop_after
+from trainer.faults import FaultsConfig
+from trainer.log import Log
 from trainer.loop import Run, train
 from trainer.meter import Meter, Work
 from trainer.parallel.layout import Layout
@@ -102,10 +106,44 @@ def scalars(folder, modules=None, **settings) -> dict[str, float]:
 
 
 def read(folder, step: int) -> dict[str, float]:
+    return {tag: dict(values)[step] for tag, values in curves(folder).items()}
+
+
+def curves(folder) -> dict[str, list[tuple[int, float]]]:
+    """Steps and values of each curve, in the order in which TensorBoard draws them."""
     board = EventAccumulator(str(folder / "stage" / "tensorboard"))
     board.Reload()
-    found = {tag: {e.step: e.value for e in board.Scalars(tag)} for tag in board.Tags()["scalars"]}
-    return {tag: values[step] for tag, values in found.items()}
+    return {tag: [(e.step, e.value) for e in board.Scalars(tag)] for tag in board.Tags()["scalars"]}
+
+
+def logged(log: Log) -> list[tuple[int, float]]:
+    return [(row["step"], pytest.approx(row["loss"])) for row in log.rows()]
+
+
+TOLD = tiny_run.with_loop(tensorboard=True, log_every=1, validate_every=3)
+
+
+def test_a_run_that_went_back_shows_the_steps_that_it_has(tmp_path):
+    config = tiny_run.with_loop(TOLD, faults=FaultsConfig(spike=20.0, window=4, in_a_row=3))
+    assert tiny_run.run_tiny(replace(config, plant="spike", at=10), tmp_path, ())
+    run, shown = tiny_run.make(config, tmp_path), curves(tmp_path)
+    assert shown["loss"] == logged(run.log)
+    assert shown["held_out/loss"] == logged(run.held_out_log)
+    assert [step for step, _ in shown["loss"]] == list(range(1, 17)), "though steps 9 and 10 were made twice"
+
+
+def test_a_run_that_goes_on_from_before_a_kill_shows_the_steps_that_it_has(tmp_path):
+    """Also before it tells anything, and where it tells of other steps than before."""
+    stop_after(TOLD, tmp_path, 11)
+    assert [step for step, _ in curves(tmp_path)["loss"]] == list(range(1, 12))
+    rarer = tiny_run.with_loop(TOLD, log_every=5, validate_every=0)
+    assert tiny_run.run_tiny(rarer, tmp_path, (), minutes=0) is False
+    for last in (8, 16):
+        run, shown = tiny_run.make(rarer, tmp_path), curves(tmp_path)
+        assert run.step == last
+        assert shown["loss"] == logged(run.log)
+        assert shown["held_out/loss"] == logged(run.held_out_log)
+        assert tiny_run.run_tiny(rarer, tmp_path, ())
 
 
 @pytest.mark.parametrize(("rows", "predicted"), [(4, 1.0), (3, 4 / 3)])

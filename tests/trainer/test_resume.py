@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 
-from tests.trainer.tiny_run import TinyConfig, live, loss_of, make, run_tiny, samples, with_loop
+from tests.trainer.tiny_run import TinyConfig, live, loss_of, make, run_tiny, samples, validation_of, with_loop
 from trainer.checkpoint import Checkpoints, read_average
 from trainer.loop import Run, train
 
@@ -72,7 +72,7 @@ def stop_after(config: TinyConfig, folder: Path, step: int) -> None:
         return loss(batch, draws)
 
     with pytest.raises(Killed):
-        train(run, until)
+        train(run, until, validation=validation_of(run))
     run.kept.wait()
 
 
