@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,13 @@ from trainer.draws import Draws
 from trainer.encode import KIND, encoder_digest
 from trainer.log import Log
 from trainer.loop import LossValue, Run, train
+from trainer.microbatches import microbatches
 from trainer.objectives.times import shifted
 from trainer.objectives.video_flow import DROP_TEXT, possible, sample_tasks, video_flow_error
 from trainer.parallel.layout import Layout
 from trainer.ranks import Ranks, in_turn
 from trainer.recipes.large import Grid, LargeVideoConfig
-from trainer.replicas import spread_over
+from trainer.replicas import check_layout, parts_of_batch, spread_over
 from trainer.shard_held_out import kept_back, shard_validation
 
 STAGES = ("dit",)
@@ -56,13 +58,16 @@ def run_large(
     check_claim(place, about, "set of shards")
     if config.loop.validate_every and not config.held_out:
         raise ValueError("There are no held-out films to be measured: set held_out, or loop.validate_every to 0.")
-    run, schedule = dit_run(config, folder, shards, device), schedule_of(config, shards)
+    check_layout(layout_of(config), config.memory)
+    schedule = schedule_of(config, shards)
+    cut = microbatches_of(config, schedule)
+    run = dit_run(config, folder, shards, device)
     with in_turn():  # named among the run's data, in its record
         claim(place, about, "set of shards")
     if run.finished:
         return True
     if run.ranks.rank == 0:
-        Console().print(table(config, shards))
+        Console().print(table(config, shards, cut))
     dit, unsaid = run.modules[config.part], _text(shards[len(shards) - 1], 0)
     assert isinstance(dit, VideoDiT)
     noted = Epochs(run.folder, schedule, run.ranks)
@@ -79,8 +84,12 @@ def run_large(
         ]
         return flow_loss(dit, samples, tasks[draws.slice], text, config.shift(batch.grid), draws)
 
+    def parts(number: int) -> int:
+        batch = schedule.batch(number)
+        return cut[batch.stage][batch.grid]
+
     validation = shard_validation(config, dit, shards) if run.config.validate_every else None
-    return train(run, loss, deadline=deadline, size=schedule.size, validation=validation)
+    return train(run, loss, deadline=deadline, size=schedule.size, microbatches=parts, validation=validation)
 
 
 def modules_of(config: LargeVideoConfig) -> tuple[str, ...]:
@@ -164,6 +173,21 @@ def schedule_of(config: LargeVideoConfig, shards: ShardSet) -> Schedule:
     )
 
 
+def microbatches_of(config: LargeVideoConfig, schedule: Schedule) -> dict[str, dict[Grid, int]]:
+    """Into how many a rank cuts its part of a batch of each size, stage by stage. ValueError where a batch has too few
+    samples for that.
+    """
+    data = parts_of_batch(layout_of(config), config.memory)
+    return {
+        stage.name: microbatches(config, stage, {grid: plan.rows[grid] for grid in plan.grids}, data)
+        for stage, plan in zip(config.stages, schedule.plans, strict=True)
+    }
+
+
+def layout_of(config: LargeVideoConfig) -> Layout:
+    return Layout(**asdict(config.layout))
+
+
 def dit_run(config: LargeVideoConfig, folder: Path, shards: ShardSet, device: torch.device = CPU) -> Run:
     """The transformer, and how far it is."""
     if config.states.optimiser != "adamw":
@@ -187,8 +211,8 @@ def dit_run(config: LargeVideoConfig, folder: Path, shards: ShardSet, device: to
     data = {"seed": config.seed, "shards": shards.digest, "stages": stages, "shift_from": config.shift_from}
     data |= {"held_out": config.held_out} if config.held_out else {}  # as checkpoints say it from before there were any
     loop = replace(config.loop, steps=sum(s.steps for s in config.stages), batch=config.stages[0].batch)
-    layout = Layout(**asdict(config.layout))
-    return Run(folder / config.part, {config.part: dit}, loop, data, spread_over(layout, config.memory), device)
+    spread = spread_over(layout_of(config), config.memory)
+    return Run(folder / config.part, {config.part: dit}, loop, data, spread, device)
 
 
 @dataclass
@@ -209,8 +233,8 @@ class Epochs:
             log.append({"batch": number, "stage": batch.stage, "begins": batch.epoch, "left_over": told})
 
 
-def table(config: LargeVideoConfig, shards: ShardSet) -> Table:
-    """What every stage takes: nothing of the shards is left away unsaid."""
+def table(config: LargeVideoConfig, shards: ShardSet, cut: Mapping[str, Mapping[Grid, int]]) -> Table:
+    """What every stage takes, "in" how many microbatches of a rank: nothing of the shards is left away unsaid."""
     items, rows = items_of(config, shards), rows_of(config)
     shown = Table("stage", "bucket", "records", "a batch", "predicted step over the mean", "left over by an epoch")
     for stage in config.stages:
@@ -220,7 +244,9 @@ def table(config: LargeVideoConfig, shards: ShardSet) -> Table:
         for grid in stage.grids:
             n, count = rows[stage.name][grid], len(items.get(grid, ()))
             over = f"{costs[grid] * n / mean:.3f}" if count else ""
-            shown.add_row(stage.name, _name(grid), str(count), str(n), over, str(count % n))
+            parts = cut[stage.name].get(grid, 1)
+            batch = f"{n} in {parts}" if parts > 1 else str(n)
+            shown.add_row(stage.name, _name(grid), str(count), batch, over, str(count % n))
         if there:
             shown.add_row(stage.name, "", "", "", f"{evenness(costs, there):.3f} at most", "", end_section=True)
     unused = set(items) - {grid for stage in config.stages for grid in stage.grids}

@@ -30,6 +30,7 @@ __all__ = ["FREE", "LoopConfig", "Loss", "LossValue", "Run", "Stopped", "learnin
 
 LossValue = tuple[Tensor, dict[str, float]]  # what is minimised, and what is logged beside it: means over the rows
 Loss = Callable[[int, Draws], LossValue]  # of a batch by its number; a `Draws` is a torch.Generator
+Cut = Callable[[int], tuple[int, int]]  # of a batch by its number: its rows, and a rank's microbatches
 
 
 def train(
@@ -38,12 +39,14 @@ def train(
     *,
     deadline: float = math.inf,
     size: Callable[[int], int] | None = None,
+    microbatches: Callable[[int], int] | None = None,
     validation: Validation | None = None,
 ) -> bool:
     """Train until the stage is finished (True) or `time.monotonic()` reaches the deadline (False).
 
-    `size`: how many rows a batch has, by its number; all as many as `config.batch` without it. `validation` is measured
-    every `config.validate_every` steps and at the end: ValueError where it is asked for and there is none.
+    `size`: how many rows a batch has, by its number; all as many as `config.batch` without it. `microbatches`: into how
+    many a rank cuts its part of it; all into `config.microbatches`. `validation` is measured every
+    `config.validate_every` steps and at the end: ValueError where it is asked for and there is none.
 
     Goes on where the run stands; a finished run is left as it is. Under torchrun every rank calls this, and its loss
     takes the rows that `draws.rows` names. Stopped: the loss is not finite, or faults follow one another; the last
@@ -55,9 +58,10 @@ def train(
     if config.validate_every and validation is None:
         raise ValueError(f"The stage {run.folder.name} has no held-out samples: set its validate_every to 0.")
     check_loop(config, run.ranks.world, is_in_folders=run.saved == "folder")
+    rows, parts = size or (lambda _: config.batch), microbatches or (lambda _: config.microbatches)
     with _alone(run):
         run.forget_later()
-        _loop(run, loss, deadline, size or (lambda _: config.batch), validation)
+        _loop(run, loss, deadline, lambda batch: (rows(batch), parts(batch)), validation)
     return run.finished
 
 
@@ -78,7 +82,7 @@ def _alone(run: Run) -> Iterator[None]:
         yield
 
 
-def _loop(run: Run, loss: Loss, deadline: float, size: Callable[[int], int], validation: Validation | None) -> None:
+def _loop(run: Run, loss: Loss, deadline: float, cut: Cut, validation: Validation | None) -> None:
     """Step after step, until the stage is finished or the deadline has come; then all is kept."""
     config, saved = run.config, run.step if run.saved else None
     if config.faults.spike and run.saved != "folder":
@@ -88,7 +92,7 @@ def _loop(run: Run, loss: Loss, deadline: float, size: Callable[[int], int], val
     with Report(run) as report, watch:
         while not run.finished and not _late(run, deadline):
             before = run.step
-            _train_step(run, loss, size, watch, report)
+            _train_step(run, loss, cut, watch, report)
             # Before the step is kept: what goes on from there has its row.
             if validation is not None and run.step > before and _is_measured(run):
                 # Each part is a phase of its own: all of them may take longer than the watch waits.
@@ -106,14 +110,14 @@ def _loop(run: Run, loss: Loss, deadline: float, size: Callable[[int], int], val
         run.kept.settle()
 
 
-def _train_step(run: Run, loss: Loss, size: Callable[[int], int], watch: Watch, report: Report) -> None:
+def _train_step(run: Run, loss: Loss, cut: Cut, watch: Watch, report: Report) -> None:
     """One step on the next batch; or none, where the batch is left out or steps are taken back."""
     config, batch = run.config, run.cursor
     set_rate(run.optimiser, learning_rate(config, run.step))
     run.optimiser.zero_grad(set_to_none=True)
     report.begin_step()
-    whole = size(batch)
-    parts = [_Part(run, loss, batch, rows, whole, watch) for rows in run.spread.share(whole, config.microbatches)]
+    whole, count = cut(batch)
+    parts = [_Part(run, loss, batch, rows, whole, watch) for rows in run.spread.share(whole, count)]
     value, metrics = run.spread.backward(parts)
     watch.enter("gradients", run.step)
     norm = run.spread.clip(config.clip).item()

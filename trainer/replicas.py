@@ -128,6 +128,12 @@ def spread_over(layout: Layout, memory: Memory = KEEP) -> Callable[[dict[str, nn
     return spread
 
 
+def parts_of_batch(layout: Layout, memory: Memory = KEEP) -> int:
+    """Into how many parts what `spread_over` lays out cuts a batch."""
+    world = dist.get_world_size() if dist.is_initialized() else 1
+    return world if layout == Layout() and memory == KEEP else layout.data
+
+
 def check_layout(layout: Layout, memory: Memory = KEEP) -> None:
     """ValueError where `spread_over` would find another number of ranks: before anything is made."""
     world = dist.get_world_size() if dist.is_initialized() else 1

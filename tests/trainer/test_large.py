@@ -270,6 +270,7 @@ def test_two_ranks_learn_what_one_does(home, trained, ranks, tmp_path, axis):
         (["data={data}", "loop.steps=5"], "set stages"),
         (["data={data}", 'stages=[{{"name":"x","grid":[9,9,9],"batch":2,"samples":4}}]'], "stage x has no samples"),
         (["data={data}", "model.text_dim=16"], "text 32 wide"),
+        (["data={data}", "layout.shard=2"], "is for 2 ranks, and there are 1: start as many with torchrun"),
     ],
 )
 def test_what_cannot_be_run_says_why(home, tmp_path, capsys, settings, says):

@@ -171,6 +171,7 @@ def _plan(
         "memory": {
             "policy": best.memory.policy,
             "micro": best.memory.micro,
+            "microbatches": job.batch // (best.mesh.data * best.memory.micro),
             "gpu_gb": gpu.memory_gb,
             "policies": {
                 policy: asdict(room) | {"total": room.total}

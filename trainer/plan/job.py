@@ -15,12 +15,15 @@ BF16, FP32, GB = 2, 4, 1e9
 
 @dataclass(frozen=True)
 class Job:
-    """A step: `batch` samples over all devices, of `tokens` video tokens each."""
+    """A step: `batch` samples over all devices, of `tokens` video tokens each; `largest`: of the largest sample, where
+    steps of other sizes have larger ones (0: none has).
+    """
 
     config: Config
     tokens: int
     text_tokens: int
     batch: int
+    largest: int = 0
     _sent: dict[MeshShape, Mapping[str, int]] = field(default_factory=dict, compare=False, repr=False)
     _flops: dict[tuple[str, int | None], StepFlops] = field(default_factory=dict, compare=False, repr=False)
 

@@ -70,10 +70,12 @@ def need(job: Job, mesh: Mesh, micro: int, policy: str, states: States) -> Need:
 def activations(job: Job, mesh: Mesh, micro: int, policy: str) -> float:
     """Bytes at the worst moment: what is kept of every block, one of them as a whole, and gradients of the stream.
 
+    Of the largest samples: steps of smaller ones, which have more of them, are cut so as to need no more
+    (`trainer.microbatches`).
     The first stage of a pipe holds as many micro-batches as there are stages (one forward, one backward in turns).
     """
     config, d = job.config, job.config["hidden"]
-    part, text = micro * ceil(job.tokens / mesh.sequence), micro * job.text_tokens
+    part, text = micro * ceil(max(job.tokens, job.largest) / mesh.sequence), micro * job.text_tokens
     entering = (part + (text if "dual_depth" in config else 0)) * d * BF16
     blocks = sorted(saved_bytes(config, part, text, mesh.tensor), reverse=True)
     count = ceil(len(blocks) / mesh.pipe)

@@ -27,7 +27,10 @@ def print_plan(plan: dict[str, Any], console: Console) -> None:
     console.print(_flops(plan["flops"], plan["batch"]))
     console.print(_memory(memory))
     console.print(_times(step))
-    console.print(f"Mesh: [bold]{plan['mesh']['told']}[/], {memory['micro']} sample(s) at a time")
+    console.print(
+        f"Mesh: [bold]{plan['mesh']['told']}[/], {memory['micro']} sample(s) at a time, which is loop.microbatches="
+        f"{memory['microbatches']}"
+    )
     for reason in plan["reasons"]:
         console.print(f"  {reason}", highlight=False)
     console.print(

@@ -114,7 +114,9 @@ class LargeVideoConfig:
 
     def job(self, stage: Stage, batch: int | None = None) -> Job:
         """A step of this stage; `batch`: another number of samples than the recipe's."""
-        return Job(self.model, token_count(self.model, *stage.grid), self.text_tokens, batch or stage.batch)
+        largest = max(token_count(self.model, *grid) for grid in stage.grids)
+        tokens = token_count(self.model, *stage.grid)
+        return Job(self.model, tokens, self.text_tokens, batch or stage.batch, largest)
 
 
 def smoke(config: LargeVideoConfig) -> LargeVideoConfig:

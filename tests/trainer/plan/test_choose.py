@@ -147,6 +147,8 @@ def test_the_command_tells_all_of_it_as_json(capsys):
     assert plan["days"] == pytest.approx(1e12 / (plan["tokens"] * plan["batch"]) * plan["step"]["seconds"] / 86400)
     assert plan["days_with_failures"] > plan["days"]
     assert set(plan["memory"]["policies"]) == set(POLICIES)
+    axes, memory = plan["mesh"]["axes"], plan["memory"]
+    assert memory["microbatches"] * memory["micro"] * axes["replicate"] * axes["shard"] == plan["batch"]
 
 
 def test_the_command_prints_what_it_found(capsys):
