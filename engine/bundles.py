@@ -84,13 +84,15 @@ def read_bundle(path: Path | str, *, verify: bool = True) -> Bundle:
 
 
 def check_sees_relief(bundle: Bundle) -> None:
-    """BundleError for a motion model from before `models/relief`, with what to do about it."""
-    if "relief.json" not in bundle.files:
-        raise BundleError(
-            f"The bundle {bundle.name} {bundle.version} does not see how far away things are and how round a product "
-            f"is: give it a run's relief (`python -m trainer export nano --out BUNDLE --relief RUN --bundle NEW`), "
-            f"or train on from it (`python -m trainer run nano --from`)."
-        )
+    """BundleError for a motion model from before `models/relief` or `models/roundness`, with what to do about it."""
+    sees = {"relief": "how far away things are", "roundness": "how round a product is"}
+    for part, what in sees.items():
+        if f"{part}.json" not in bundle.files:
+            raise BundleError(
+                f"The bundle {bundle.name} {bundle.version} does not see {what}: give it a run's {part} (`python -m "
+                f"trainer export nano --out BUNDLE --{part} RUN --bundle NEW`), or train on from it (`python -m "
+                f"trainer run nano --from`)."
+            )
 
 
 def write_bundle(

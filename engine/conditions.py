@@ -6,6 +6,7 @@ Legend: B batch, C channels, H W photo grid, T latent times.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,6 +36,12 @@ KEYS = 17  # key times of the motion, the first being the photo itself
 LATENT_TIMES = 4
 REFERENCE_CHANNELS = 96
 CONDITION_CHANNELS = REFERENCE_CHANNELS + 4 * 64 + 2 + 16
+
+
+def photo_tensor(photos_BHW4: np.ndarray) -> Tensor:
+    """uint8 rgb and mask to [B, 4, H, W]: rgb in [-1, 1], mask in [0, 1]; what every model here reads."""
+    x = torch.from_numpy(np.ascontiguousarray(photos_BHW4)).permute(0, 3, 1, 2).float() / 255
+    return torch.cat([x[:, :3] * 2 - 1, x[:, 3:]], 1)
 
 
 def dense_condition(photo_BCHW: Tensor, reference: Reference, disparity_B1hw: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ from engine.media.video import render_video
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE, Reference
 from engine.models.relief import Relief
+from engine.models.roundness import Roundness
 from engine.models.single_dit import SingleDiT
 from engine.recent import Recent
 from engine.requests import MAX_SEED, ImageToVideo
@@ -63,6 +64,7 @@ class Engine:
         self.bundle, self.sampling = bundle, sampling_of(bundle)
         self.vae = load_model(bundle, MotionVAE, "motion_vae")
         self.relief = load_model(bundle, Relief, "relief")
+        self.roundness = load_model(bundle, Roundness, "roundness")
         self.denoiser: Denoises = denoiser or Denoiser(bundle, cache=cache, strict=strict)
         if isinstance(self.denoiser, Denoiser):
             check_parts(bundle, self.vae, self.dit, self.text)
@@ -200,7 +202,7 @@ class Engine:
         """`denoise` for several requests of one format and number of steps in one batch: what makes the fields of each,
         so that those of one which are no numbers (ValueError) leave the others alone; empty for None.
         """
-        seen = [self._see(prepared.picture_BCHW) for _, prepared, _ in asked]
+        seen = [self._see(prepared) for _, prepared, _ in asked]
         rows = [_row(*one, photo) for one, photo in zip(asked, seen, strict=True)]
         meant = [self._meant(request, prepared) for request, prepared, _ in asked]  # ranks answer before they denoise
         steps = self.settled(asked[0][0]).steps
@@ -213,17 +215,19 @@ class Engine:
     @torch.inference_mode()
     def row(self, request: ImageToVideo, prepared: Prepared, seed: int) -> Row:
         """What the denoiser is asked for one request."""
-        return _row(request, prepared, seed, self._see(prepared.picture_BCHW))
+        return _row(request, prepared, seed, self._see(prepared))
 
-    def _see(self, picture_BCHW: Tensor) -> Seen:
+    def _see(self, prepared: Prepared) -> Seen:
         """The photo for the models, kept by what they see of it."""
-        pixels = picture_BCHW.numpy()
+        pixels = prepared.picture_BCHW.numpy()
         key = f"{pixels.shape} {hashlib.sha256(pixels.tobytes()).hexdigest()}"
-        return self.photos.get(key, lambda: see(picture_BCHW, self.vae, self.relief))
+        return self.photos.get(
+            key, lambda: see(prepared.layers, prepared.picture_BCHW, self.vae, self.relief, self.roundness)
+        )
 
     def condition(self, picture_BCHW: Tensor, reference: Reference) -> Tensor:
         """What the transformer reads of photos and masks beside the noise: see `dense_condition`."""
-        return dense_condition(picture_BCHW, reference, self.relief(picture_BCHW)[0])
+        return dense_condition(picture_BCHW, reference, self.relief(picture_BCHW))
 
     def _fields(
         self, request: ImageToVideo, prepared: Prepared, meant: Asked, data_CTHW: Tensor, seen: Seen

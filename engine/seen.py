@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.conditions import GRIDS, dense_condition
+from engine.conditions import GRIDS, dense_condition, photo_tensor
 from engine.media.asked_camera import Asked, Depths, as_asked
+from engine.media.body import Extent
+from engine.media.closeup import closeup
 from engine.media.colour import to_rgb
 from engine.media.fields import MotionFields
 from engine.media.framing import ASPECTS
@@ -21,6 +23,7 @@ from engine.media.layers import Layers
 from engine.media.steady import in_one_piece, moves_flat, without_stains
 from engine.models.motion_vae import MotionVAE, Reference
 from engine.models.relief import Relief
+from engine.models.roundness import Roundness
 from engine.requests import ImageToVideo
 
 
@@ -43,19 +46,23 @@ def picture_tensor(layers: Layers, format: str) -> Tensor:
         to_rgb(np.ascontiguousarray(layers.photo[window])), (grid_width, grid_height), interpolation=cv2.INTER_AREA
     )
     alpha = cv2.resize(layers.alpha[window], (grid_width, grid_height), interpolation=cv2.INTER_AREA)
-    picture = np.concatenate([rgb, alpha[..., None]], -1).astype(np.float32) / 255
-    picture[..., :3] = picture[..., :3] * 2 - 1
-    return torch.from_numpy(picture).permute(2, 0, 1)[None].contiguous()
+    return photo_tensor(np.concatenate([rgb, alpha[..., None]], -1)[None])
 
 
-def see(picture_BCHW: Tensor, vae: MotionVAE, relief: Relief) -> Seen:
+def product_tensor(layers: Layers) -> Tensor:
+    """The product from close, also what of it is beyond the window: [1, 4, SIDE, SIDE], read like the picture."""
+    return photo_tensor(closeup(to_rgb(layers.photo), layers.alpha)[None])
+
+
+def see(layers: Layers, picture_BCHW: Tensor, vae: MotionVAE, relief: Relief, roundness: Roundness) -> Seen:
     """All that the models make of a photo before anything is denoised."""
     reference = vae.reference(picture_BCHW)
     plate = vae.plate(reference)[0].permute(1, 2, 0).numpy()
-    disparity_B1hw, round_B = relief(picture_BCHW)
+    disparity_B1hw, round_B = relief(picture_BCHW), roundness(product_tensor(layers))
+    extent = Extent.around(layers.alpha / np.float32(255), (*layers.origin, *layers.size))
     return Seen(
         reference,
-        Depths(disparity_B1hw[0, 0].numpy(), float(round_B[0])),
+        Depths(disparity_B1hw[0, 0].numpy(), float(round_B[0]), extent),
         np.clip((plate + 1) / 2, 0, 1),
         dense_condition(picture_BCHW, reference, disparity_B1hw)[0],
     )

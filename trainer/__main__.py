@@ -35,6 +35,7 @@ from trainer.settings import PLACES, configuration, override
 from trainer.start import begin_at, bring_back, kept_start, told
 
 RUNS = Path("var/runs")
+PARTS = ("mask", "relief", "roundness")  # of a bundle, that other runs may give
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -129,13 +130,18 @@ def export(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.out} is a bundle already: export {options.recipe} takes the folder of a run.")
     if is_bundle and not all(name.startswith("sampling.") for name in names):
         raise ValueError(
-            f"{options.out} is a bundle, whose settings stay; beside --mask or --relief, --set sampling... says how it "
-            f"is sampled."
+            f"{options.out} is a bundle, whose settings stay; beside --{', --'.join(PARTS)}, --set sampling... says "
+            f"how it is sampled."
         )
-    if (options.mask or options.relief) and not options.recipe.startswith("nano"):
-        raise ValueError(f"{options.recipe} has no automatic mask and no relief: --mask and --relief are for nano.")
-    if options.relief and (options.mask or not is_bundle):
-        raise ValueError("--relief exchanges the relief of a bundle, and nothing else: --out BUNDLE, without --mask.")
+    exchanged = {name: run for name in PARTS if (run := getattr(options, name))}
+    if exchanged and not options.recipe.startswith("nano"):
+        raise ValueError(f"{options.recipe} has none of what --{', --'.join(PARTS)} exchange: they are for nano.")
+    sights = [(name, run) for name, run in exchanged.items() if name != "mask"]
+    if sights and (len(exchanged) > 1 or not is_bundle):
+        raise ValueError(
+            f"--{sights[0][0]} exchanges the {sights[0][0]} of a bundle, and nothing else: --out BUNDLE, and one of "
+            f"--{', --'.join(PARTS)}."
+        )
     bundle = recipe.part("export")(
         config,
         options.out,
@@ -144,7 +150,7 @@ def export(options: argparse.Namespace) -> int:
         command=_command(options, settings, bool(kept.get("from"))),
         unfinished=options.unfinished,
         **({"mask": options.mask, "mask_share": options.mask_share} if options.mask else {}),
-        **({"relief": options.relief} if options.relief else {}),
+        **({"sight": sights[0]} if sights else {}),
         **({"sampled": {name[9:]: getattr(config.sampling, name[9:]) for name in names}} if is_bundle else {}),
     )
     print(f"{bundle.name} {bundle.version} {bundle.digest} in {bundle.path}")
@@ -284,7 +290,9 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--bundle", type=Path, required=True, help="new folder for the bundle")
     out.add_argument("--version", default="0.1.0")
     out.add_argument("--mask", type=Path, metavar="RUN", help="nano: the automatic mask of this other run or bundle")
-    out.add_argument("--relief", type=Path, metavar="RUN", help="nano: of the bundle --out, the relief of this run")
+    for name in PARTS[1:]:
+        of_this = f"nano, of the bundle --out: the {name} of this run"
+        out.add_argument(f"--{name}", type=Path, metavar="RUN", help=of_this)
     told = "nano: how far that run's mask goes from the weights it began at to those it has learnt (1)"
     out.add_argument("--mask-share", type=float, default=1.0, metavar="SHARE", help=told)
     out.add_argument("--unfinished", action="store_true", help="also stages that stopped early; the bundle says so")

@@ -6,13 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.conditions import photo_tensor
 from trainer.data import FormatBank
-
-
-def photo_tensor(photo_BHW4: np.ndarray) -> Tensor:
-    """uint8 rgb and mask to [B, 4, H, W]: rgb in [-1, 1], mask in [0, 1]; what every model here reads."""
-    x = torch.from_numpy(np.ascontiguousarray(photo_BHW4)).permute(0, 3, 1, 2).float() / 255
-    return torch.cat([x[:, :3] * 2 - 1, x[:, 3:]], 1)
 
 
 def motion_batch(bank: FormatBank, items: np.ndarray) -> tuple[Tensor, Tensor, Tensor, Tensor]:

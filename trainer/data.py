@@ -37,7 +37,7 @@ class BankConfig:
 
     @property
     def described(self) -> dict[str, int]:
-        """What its bytes depend on. `holds`: which arrays there are of a scene; 3 has disparities and roundness."""
+        """What its bytes depend on. `holds`: which arrays there are of a scene; 3 has disparities."""
         return {"scenes": self.scenes, "motions": self.motions, "seed": self.seed, "holds": 3}
 
 
@@ -48,7 +48,6 @@ class FormatBank:
         self.photo = np.load(folder / "photo.npy", mmap_mode="r")  # [N, H, W, 4] uint8: rgb, mask
         self.plate = np.load(folder / "plate.npy", mmap_mode="r")  # [N, H, W, 3] uint8
         self.disparity = np.load(folder / "disparity.npy", mmap_mode="r")  # [N, h, w] float16: 1 / depth of the scene
-        self.round = np.load(folder / "round.npy", mmap_mode="r")  # [N] float16: the product's depth over its width
         self.fields = np.load(folder / "fields.npy", mmap_mode="r")  # [N, M, 5, 16, h, w] float16
         self.alpha = np.load(folder / "alpha.npy", mmap_mode="r")  # [N, M, 16, h, w] uint8
         self.words: list[dict[str, str]] = []
@@ -141,7 +140,6 @@ def _shapes(format: str, config: BankConfig) -> dict[str, tuple[tuple[int, ...],
         "photo": ((n, height, width, 4), np.uint8),
         "plate": ((n, height, width, 3), np.uint8),
         "disparity": ((n, height // 2, width // 2), np.float16),
-        "round": ((n,), np.float16),
         "fields": ((n, m, 5, keys, height // 2, width // 2), np.float16),
         "alpha": ((n, m, keys, height // 2, width // 2), np.uint8),
     }
@@ -164,7 +162,7 @@ def _build_chunk(task: tuple[Path, str, BankConfig, int]) -> None:
         picture, scene, clips = make_clips(scene_seed(config.seed, format, i), format, config.motions)
         arrays["photo"][i] = np.concatenate([picture.rgb, picture.mask[..., None]], -1)
         arrays["plate"][i] = picture.plate
-        arrays["disparity"][i], arrays["round"][i] = picture.disparity, scene.product.bulge
+        arrays["disparity"][i] = picture.disparity
         for j, (_, fields) in enumerate(clips):
             arrays["fields"][i, j, 0:2] = fields.scene_flow.transpose(3, 0, 1, 2)
             arrays["fields"][i, j, 2:4] = fields.product_flow.transpose(3, 0, 1, 2)

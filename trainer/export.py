@@ -22,7 +22,7 @@ from trainer.export_mask import (
     recorded_mask,
     tell_mask,
 )
-from trainer.export_relief import exchange_relief
+from trainer.export_sight import Sight, exchange_sight
 from trainer.film_latents import STATISTICS, statistics
 from trainer.films import open_films
 from trainer.objectives.video_flow import TASKS
@@ -42,15 +42,16 @@ def export_nano(
     unfinished: bool = False,
     mask: Path | None = None,
     mask_share: float = 1.0,
-    relief: Path | None = None,
+    sight: tuple[Sight, Path] | None = None,
     sampled: dict[str, Any] | None = None,
 ) -> Bundle:
     """Write the bundle of the run in `folder` to the new folder `out`, whole or not at all.
 
     `mask` is another run of nano that the stage product_mask is taken from, with the settings that it was trained with,
-    or a bundle whose automatic mask is kept as it is. `folder` may be a bundle too: all but its mask or its relief
-    stays.
-    `relief` is a run of nano whose relief a bundle gets. `sampled`: how it is sampled from now on, where otherwise.
+    or a bundle whose automatic mask is kept as it is. `folder` may be a bundle too: all but its mask, or what it sees
+    photos with, stays.
+    `sight`: relief or roundness, and the run of nano whose a bundle gets. `sampled`: how it is sampled from now on,
+    where otherwise.
     `mask_share`: how far that run's mask is taken from the weights that it began at towards those that it has learnt.
     ValueError where `out` holds files, where a stage is not trained, or stopped before its last step and `unfinished`
     does not allow for it; the bundle then says so.
@@ -61,13 +62,14 @@ def export_nano(
         sampling = bundle.capabilities.get("sampling", {}) | (sampled or {})
         card = replace(_nano_card(config.sampling), capabilities=bundle.capabilities | {"sampling": sampling})
         words = "".join(f" --set sampling.{name}={value}" for name, value in (sampled or {}).items())
-        if relief:
-            return exchange_relief(bundle, card, relief, out, version, unfinished, words)
+        if sight:
+            return exchange_sight(bundle, card, *sight, out, version, unfinished, words)
         return exchange_mask(bundle, card, mask, mask_share, out, version, unfinished, words)
     kept = bundle_with_mask(mask)
     runs = {
         "motion_vae": nano.motion_vae_run(config, folder),
         "relief": nano.relief_run(config, folder),
+        "roundness": nano.roundness_run(config, folder),
         "single_dit": nano.single_dit_run(config, folder),
     }
     if not kept:
@@ -131,7 +133,8 @@ def _nano_card(sampling: Sampling) -> Card:
     }
     about = (
         "Image-to-video that keeps the product's own pixels: a Motion VAE, a Single-DiT with an ERNIE-shaped text "
-        "encoder, and an\nautomatic product mask. It moves a given photo; it cannot paint what no photo shows."
+        "encoder,\nmodels that see how far away things are and how round the product is, and an automatic product "
+        "mask. It moves a given\nphoto; it cannot paint what no photo shows."
     )
     return Card("aquarius-nano", ("image_to_video", "product_mask"), capabilities, about)
 

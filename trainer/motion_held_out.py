@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from datapipe.worlds.clip import GRIDS, Controls, Fields, Picture, make_clips, sample_controls
-from engine.conditions import dense_condition
+from engine.conditions import dense_condition, photo_tensor
 from engine.device import device_of
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE
 from engine.models.relief import Relief
 from engine.models.single_dit import SingleDiT
-from trainer.batches import photo_tensor
 from trainer.data import BankConfig, scene_seed
 from trainer.kernels import kernels
 from trainer.objectives.rectified_flow import TIME_SHIFT, TIME_SPREAD, channel_weights, velocity_error
@@ -54,7 +53,7 @@ def motion_validation(
         with torch.no_grad(), kernels(device):
             reference = vae.reference(photo)
             latents = vae.scale_latents(vae.encode(fields, reference)[0].half().float())  # as a bank's are kept
-            condition = dense_condition(photo, reference, relief(photo)[0])
+            condition = dense_condition(photo, reference, relief(photo))
         probes.append(_probe(dit, text, tokenizer, channel_weights(vae).detach(), latents, condition, rows, times))
         samples.append(latents)
         prompts += [row.prompt for row in rows]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from engine.conditions import CONDITION_CHANNELS, CONTROL_SIZES
+from engine.conditions import CONDITION_CHANNELS, CONTROL_SIZES, photo_tensor
 from engine.device import CPU
 from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE
@@ -23,7 +23,7 @@ from engine.models.product_mask import ProductMask
 from engine.models.relief import Relief
 from engine.models.roundness import Roundness
 from engine.models.single_dit import SingleDiT
-from trainer.batches import motion_batch, photo_tensor
+from trainer.batches import motion_batch
 from trainer.checks import check_loops
 from trainer.closeups import build_closeups, open_closeups
 from trainer.data import batch_indices, build_bank, check_batches, open_bank
@@ -150,8 +150,7 @@ def train_relief(config: NanoConfig, folder: Path, deadline: float = math.inf, d
         format, scenes = batch_indices(config.seed + 3, step, sizes, config.relief.batch)
         photo = photo_tensor(banks[format].photo[scenes]).to(run.device)
         disparity = torch.from_numpy(banks[format].disparity[scenes]).float()[:, None].to(run.device)
-        roundness = torch.from_numpy(banks[format].round[scenes]).float().to(run.device)
-        return relief_loss(model, photo, disparity, roundness, generator)
+        return relief_loss(model, photo, disparity, generator)
 
     return train(run, loss, deadline=deadline)
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -122,11 +121,10 @@ def go_back_towards(start: dict[str, Any], modules: dict[str, nn.Module], share:
 
 def _widened(weights: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
     """Of a transformer that reads more condition channels than its start did, the new ones begin with no influence.
-    To a relief model that begins at one that saw no roundness, every product is as round as they are on average.
+    A relief model once told the product's roundness too.
     """
     if isinstance(module, Relief):
-        unseen = {name: torch.zeros_like(one) for name, one in module.roundness.state_dict(prefix="roundness.").items()}
-        return unseen | weights
+        return {name: one for name, one in weights.items() if not name.startswith("roundness.")}
     name = "condition_in.weight"
     wanted = dict(module.named_parameters()).get(name)
     if wanted is None or name not in weights or wanted.shape[1] <= weights[name].shape[1]:

@@ -20,14 +20,13 @@ from datapipe.worlds.film import caption, make_films, shown_words
 from datapipe.worlds.motion import Motion, sample_motion
 from datapipe.worlds.scene import sample_scene
 from engine.bundles import Bundle, read_bundle
-from engine.conditions import GRIDS, LATENT_TIMES, control_tensors
+from engine.conditions import GRIDS, LATENT_TIMES, control_tensors, photo_tensor
 from engine.denoise import FREE
 from engine.device import CPU, device_of
 from engine.generate import Engine
 from engine.latent_video import SPACE, TIME, LatentVideo
 from engine.models.video_dit import VideoDiT
 from engine.samplers import guided
-from trainer.batches import photo_tensor
 from trainer.objectives import rectified_flow, video_flow
 from trainer.objectives.rectified_flow import channel_weights
 from trainer.objectives.video_flow import DROP_TEXT, sample_tasks

@@ -1,11 +1,12 @@
 """The camera that was asked for: what the fields have beside such a camera's motion is taken out.
 
-The model says how a move looks in this photo: when it goes how far, how near each thing is and how round the product
-(`models/relief`). It also makes what no camera does: the picture drifts aside, walls wave at the seams of the decoder's
-patches, a pan ends five percent short, a floor goes along as a wall. So both flows are replaced by those of a pinhole
-camera on the asked move before a scene so near, with a path that is found in the model's own flow. How far the model
-went is found there too; then all goes exactly as far as it was asked to. A move that words asked for goes as far as the
-model took it. A model whose motion is no such camera's is left as it is: nothing here moves what the model did not.
+The model says how a move looks in this photo: when it goes how far, how near each thing is (`models/relief`) and how
+round the product (`models/roundness`). It also makes what no camera does: the picture drifts aside, walls wave at the
+seams of the decoder's patches, a pan ends five percent short, a floor goes along as a wall. So both flows are replaced
+by those of a pinhole camera on the asked move before a scene so near, with a path that is found in the model's own
+flow. How far the model went is found there too; then all goes exactly as far as it was asked to. A move that words
+asked for goes as far as the model took it. A model whose motion is no such camera's is left as it is: nothing here
+moves what the model did not.
 
 Legend: T keys after the first, h w field grid, H W grid of the mask; isotropic coordinates (see `pinhole`).
 """
@@ -33,11 +34,12 @@ _LEAST_CELLS = 6.0  # a product that covers fewer does not tell how it moves
 @dataclass(frozen=True)
 class Depths:
     """What the model sees of the photo's: how near the scene is [h, w], 1 / depth in product depths, behind the product
-    too; and how round the product is, its depth over its width.
+    too; how round the product is, its depth over its width; and how far it reaches, as the mask tells without it.
     """
 
     nearness: np.ndarray
     roundness: float
+    extent: Extent | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def as_asked(fields: MotionFields, mask_HW: np.ndarray, depths: Depths, asked: A
     `mask_HW`: the product in the window at photo time, 0..1. `aspect`: of the film. A subject that nobody set keeps the
     model's motion, but for the camera's drift, and goes as far along with the camera as was asked for.
     """
-    frame, box = frame_size(aspect), Extent.around(mask_HW)
+    frame, box = frame_size(aspect), depths.extent or Extent.around(mask_HW)
     weight = np.stack([where_it_is(flow, mask_HW) for flow in fields.product_flow[1:]])
     scene, product = (flow[1:].astype(np.float64) * frame for flow in (fields.scene_flow, fields.product_flow))
     camera = Pinhole.over(asked.camera, aspect, fields.light.shape[1:], box.middle)

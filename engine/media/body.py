@@ -26,15 +26,18 @@ class Extent:
     half_width: float
 
     @classmethod
-    def around(cls, mask_HW: np.ndarray) -> Extent:
-        """The window itself where there is no product."""
+    def around(cls, mask_HW: np.ndarray, window: tuple[float, float, float, float] | None = None) -> Extent:
+        """The window itself where there is no product. `window`: x0, y0, width and height of it in pixels of the mask,
+        which may go on beyond it; all of the mask without it.
+        """
+        x0, y0, width, height = window or (0, 0, mask_HW.shape[1], mask_HW.shape[0])
         if not (mask_HW > 0.5).any():
             return cls((0.5, 0.5), 0.5)
         ends = []
-        for axis in (0, 1):
+        for axis, start, size in ((0, x0, width), (1, y0, height)):
             held = (mask_HW > 0.5).sum(axis)
             some = np.flatnonzero(held > _LEAST_OF_COLUMNS * held.max())
-            ends.append((some[0] / len(held), (some[-1] + 1) / len(held)))
+            ends.append(((some[0] - start) / size, (some[-1] + 1 - start) / size))
         (left, right), (top, bottom) = ends
         return cls(((left + right) / 2, (top + bottom) / 2), (right - left) / 2)
 

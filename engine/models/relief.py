@@ -1,9 +1,8 @@
 """The relief of a photo: how far away the scene behind the product is (a table that runs towards the camera, a wall,
-things that stand about), and how round the product.
+things that stand about).
 
 The size of a move at a place is that of the camera times the disparity there, so the motion model is told it. Left to
-find it by itself, it took a wall for a floor and a floor for a wall: its dollies were of any size. How far a turned
-product's front shifts is the turn times its roundness.
+find it by itself, it took a wall for a floor and a floor for a wall: its dollies were of any size.
 
 A small U-Net, with global attention at its lowest grid.
 Legend: B batch, C channels, H W the photo's grid, h w half of it.
@@ -23,13 +22,11 @@ from engine.models.blocks import FeedForward, SelfAttention, rotary_table
 from engine.models.motion_vae import ResBlock
 
 MIDDLE, SPREAD = 0.45, 0.25  # of disparities in the worlds, about
-ROUND, ROUND_SPREAD = 0.7, 0.25  # of roundness there: 1 is a bottle, 0.3 a box
 
 
 class Relief(Model):
     """Photo and mask [B, 4, H, W] as the Motion VAE reads them (rgb in [-1, 1], mask in [0, 1]) -> the scene's
-    disparity [B, 1, h, w], 1 / depth in product depths, where the product is of what it hides; and the product's
-    roundness [B], its depth as a share of its width.
+    disparity [B, 1, h, w], 1 / depth in product depths, where the product is of what it hides.
     """
 
     @register_to_config
@@ -44,16 +41,8 @@ class Relief(Model):
         self.middle = nn.ModuleList(GlobalLayer(widths[-1], heads) for _ in range(layers))
         self.up = nn.ModuleList(ResBlock(a + b, b) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.disparity = nn.Conv2d(widths[0], 1, 3, padding=1)
-        self.roundness = nn.Conv2d(widths[0], 1, 3, padding=1)
 
-    def forward(self, photo_B4HW: Tensor) -> tuple[Tensor, Tensor]:
-        features_BChw = self.features(photo_B4HW)
-        inside_B1hw = F.avg_pool2d(photo_B4HW[:, 3:], 2) + 1e-4  # where there is no product, all is asked
-        told_B = (self.roundness(features_BChw) * inside_B1hw).sum((1, 2, 3)) / inside_B1hw.sum((1, 2, 3))
-        return MIDDLE + SPREAD * self.disparity(features_BChw), ROUND + ROUND_SPREAD * told_B
-
-    def features(self, photo_B4HW: Tensor) -> Tensor:
-        """[B, widths[0], h, w]."""
+    def forward(self, photo_B4HW: Tensor) -> Tensor:
         x = self.stem(torch.cat([photo_B4HW, _places(photo_B4HW)], 1))
         sides = []
         for down in self.down:
@@ -63,7 +52,7 @@ class Relief(Model):
         for up, side in zip(self.up, reversed(sides), strict=True):
             x = F.interpolate(x, size=side.shape[-2:], mode="bilinear", align_corners=False)
             x = up(torch.cat([x, side], 1))
-        return F.silu(x)
+        return MIDDLE + SPREAD * self.disparity(F.silu(x))
 
     def _look_around(self, x_BCHW: Tensor) -> Tensor:
         height, width = x_BCHW.shape[-2:]

@@ -28,16 +28,18 @@ sys.path = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(
 
 from datapipe.worlds.clip import ASPECTS, GRIDS, Fields, draw_picture, exact_fields  # noqa: E402
 from datapipe.worlds.motion import CAMERA_MOVES, SUBJECT_MOTIONS, Motion  # noqa: E402
+from datapipe.worlds.render import render_layers  # noqa: E402
 from datapipe.worlds.scene import sample_scene  # noqa: E402
 from engine.bundles import SHIPPED, read_bundle  # noqa: E402
-from engine.conditions import dense_condition  # noqa: E402
+from engine.conditions import dense_condition, photo_tensor  # noqa: E402
 from engine.denoise import Row  # noqa: E402
 from engine.generate import Engine  # noqa: E402
 from engine.media.asked_camera import Asked, Depths, as_asked  # noqa: E402
+from engine.media.closeup import closeup  # noqa: E402
 from engine.media.fields import MotionFields  # noqa: E402
 from engine.media.steady import in_one_piece, moves_flat  # noqa: E402
 from engine.seen import motion_fields  # noqa: E402
-from trainer.batches import photo_tensor  # noqa: E402
+from trainer.closeups import FINER  # noqa: E402
 from trainer.evaluate import flow  # noqa: E402
 from trainer.evaluate.films import random_weights  # noqa: E402
 from trainer.evaluate.motion import PARALLAX  # noqa: E402
@@ -55,6 +57,7 @@ class Case:
     motion: Motion
     exact: Fields
     disparity: np.ndarray
+    closeup: np.ndarray
     roundness: float
 
     @property
@@ -84,7 +87,9 @@ def make_cases(count: int, subjects: list[str]) -> list[Case]:
         )
         photo = np.concatenate([picture.rgb, picture.mask[..., None]], -1)
         exact = exact_fields(scene, layers, motion, height // 2, width // 2)
-        cases.append(Case(format, photo, motion, exact, picture.disparity, scene.product.bulge))
+        drawn = render_layers(scene, FINER * height, FINER * width)
+        close = closeup(drawn.composite, drawn.product_alpha)
+        cases.append(Case(format, photo, motion, exact, picture.disparity, close, scene.product.bulge))
     return cases
 
 
@@ -105,7 +110,8 @@ def generate(engine: Engine, cases: list[Case], steps: int) -> list[Made]:
         chosen = [index for index, case in enumerate(cases) if case.format == format]
         photo = photo_tensor(np.stack([cases[index].photo for index in chosen]))
         reference = engine.vae.reference(photo)
-        disparity, roundness = engine.relief(photo)
+        disparity = engine.relief(photo)
+        roundness = engine.roundness(photo_tensor(np.stack([cases[index].closeup for index in chosen])))
         conditions = dense_condition(photo, reference, disparity)
         motions = [cases[index].motion for index in chosen]
         controls = [(m.camera, m.camera_strength, m.subject, m.subject_strength) for m in motions]

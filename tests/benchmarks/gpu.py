@@ -110,12 +110,12 @@ def works(engine: Engine, device: torch.device) -> dict[str, Callable[[], torch.
     ids, strengths = (x.to(device) for x in control_tensors([("orbit-left", 1, "float", 1), ("auto", 0, "auto", 0)]))
     tokens, token_mask = (x.to(device) for x in engine.tokenizer(["slowly around the bottle", ""]))
     reference = vae.reference(picture)
-    condition = dense_condition(picture, reference, relief(picture)[0]).expand(2, -1, -1, -1, -1)
+    condition = dense_condition(picture, reference, relief(picture)).expand(2, -1, -1, -1, -1)
     said, moment = text(tokens, token_mask), torch.full((2,), 0.5, device=device)
     both = latents.expand(2, -1, -1, -1, -1)
     return {
         "photo's features (VAE)": lambda: vae.reference(picture).eighth,
-        "photo's relief": lambda: relief(picture)[0],
+        "photo's relief": lambda: relief(picture),
         "prompt (text encoder)": lambda: text(tokens, token_mask),
         "one denoising step (DiT, guided)": lambda: dit(both, moment, said, token_mask, condition, ids, strengths),
         "motion fields (VAE decoder)": lambda: vae.decode(vae.unscale_latents(latents), reference),

@@ -28,10 +28,10 @@ from datapipe.worlds.motion import CAMERA_MOVES, SUBJECT_MOTIONS, Motion, sample
 from datapipe.worlds.render import Layers  # noqa: E402
 from datapipe.worlds.scene import Scene, sample_scene  # noqa: E402
 from engine.bundles import SHIPPED, read_bundle  # noqa: E402
+from engine.conditions import photo_tensor  # noqa: E402
 from engine.denoise import Row  # noqa: E402
 from engine.generate import Engine  # noqa: E402
 from engine.models.motion_vae import FLOW_SCALE, LIGHT_SCALE  # noqa: E402
-from trainer.batches import photo_tensor  # noqa: E402
 
 FIRST_SEED = 906_500_000  # training never draws scenes from 900,000,000 on
 TRAINING_LIKE = 100_000  # captions drawn as training draws them, which a tried sentence is none of

@@ -132,6 +132,11 @@ def without_relief(folder):
         (folder / name).unlink()
 
 
+def without_roundness(folder):
+    for name in ("roundness.json", "roundness.safetensors"):
+        (folder / name).unlink()
+
+
 def without_mask(folder):
     (folder / "product_mask.json").unlink()
 
@@ -179,6 +184,7 @@ def fewer_words_than_the_tokenizer(folder):
         (without_weights, r"no file motion_vae\.safetensors"),
         (without_mask, r"no file product_mask\.json"),
         (without_relief, r"does not see how far away.* --relief RUN.* train on from it"),
+        (without_roundness, r"does not see how round a product.* --roundness RUN.* train on from it"),
         (anothers_weights, r"text\.safetensors is not what"),
         (no_weights_at_all, r"single_dit\.safetensors is not what"),
         (anothers_mask, r"product_mask\.safetensors is not what"),

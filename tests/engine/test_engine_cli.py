@@ -323,7 +323,7 @@ def test_inspect_verifies_and_tells_everything(capsys):
     found = json.loads(capsys.readouterr().out)
     assert (found["name"], found["kinds"]) == ("aquarius-nano", ["image_to_video", "product_mask"])
     assert found["parts"]["single_dit"]["parameters"] == 4_252_832
-    assert set(found["parts"]) == {"motion_vae", "product_mask", "relief", "single_dit", "text"}
+    assert set(found["parts"]) == {"motion_vae", "product_mask", "relief", "roundness", "single_dit", "text"}
     assert found["provenance"]["recipe"] == "trainer.recipes.nano"
     assert command_line.main(["inspect"]) == 0
     assert "single_dit: 4,252,832 parameters" in capsys.readouterr().out

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from engine.conditions import CONDITION_CHANNELS, CONTROL_SIZES, GRIDS, control_tensors, dense_condition
+from engine.media.closeup import SIDE
 from engine.models.ernie import ErnieEncoder
 from engine.models.motion_vae import MotionVAE
 from engine.models.relief import Relief
+from engine.models.roundness import Roundness
 from engine.models.single_dit import SingleDiT
 from engine.samplers import euler, guided, heun, shifted_times
 
@@ -89,8 +91,9 @@ def test_motion_vae_serves_every_format(format):
     assert vae.decode(mean, reference).shape == fields.shape
     assert vae.plate(reference).shape == (1, 3, height // 2, width // 2)
     photo = torch.randn(1, 4, height, width)
-    disparity, roundness = Relief().eval()(photo)
-    assert disparity.shape == (1, 1, height // 2, width // 2) and roundness.shape == (1,)
+    disparity = Relief().eval()(photo)
+    assert disparity.shape == (1, 1, height // 2, width // 2)
+    assert Roundness().eval()(torch.randn(3, 4, SIDE, SIDE)).shape == (3,)
     assert dense_condition(photo, reference, disparity).shape[1] == CONDITION_CHANNELS
 
 

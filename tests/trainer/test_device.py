@@ -188,7 +188,8 @@ def test_a_run_of_the_device_is_exported_where_there_is_none(runs, recipe, tmp_p
 LEFT = [
     ("nano_smoke", "motion_vae", trainer.nano, "motion_vae_loss", 1),
     ("nano_smoke", "relief", trainer.nano, "relief_loss", 2),
-    ("nano_smoke", "relief", trainer.nano, "relief_loss", 3),
+    ("nano_smoke", "roundness", trainer.nano, "roundness_loss", 1),
+    ("nano_smoke", "roundness", trainer.nano, "roundness_loss", 2),
     ("nano_smoke", "single_dit", trainer.nano, "rectified_flow_loss", 5),
     ("nano_smoke", "single_dit", trainer.nano, "rectified_flow_loss", 6),
     ("nano_smoke", "product_mask", trainer.nano, "product_mask_loss", 2),

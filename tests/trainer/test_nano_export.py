@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from engine.bundles import BundleError, read_bundle, write_bundle
 from engine.events import Canceled, Preview, Progress
@@ -41,7 +41,7 @@ def test_a_bundle_is_not_written_over_another(nano_run, bundle):
         export_nano(CONFIG, nano_run, bundle, version="0", command="test")
 
 
-PARTS = ("bank", "motion_vae", "relief", "single_dit", "product_mask", "latents", "tokenizer.json")
+PARTS = ("bank", "motion_vae", "relief", "roundness", "single_dit", "product_mask", "latents", "tokenizer.json")
 
 
 def test_a_folder_that_holds_no_run_is_not_exported_and_nothing_is_left(tmp_path):
@@ -57,6 +57,7 @@ def test_a_folder_that_holds_no_run_is_not_exported_and_nothing_is_left(tmp_path
         ("product_mask", "not trained: product_mask has 0 of 2 steps"),
         ("single_dit", "not trained: single_dit has 0 of 4 steps"),
         ("relief", "not trained: relief has 0 of 4 steps"),
+        ("roundness", "not trained: roundness has 0 of 4 steps"),
         ("tokenizer.json", r"lacks tokenizer\.json"),
         ("latents", r"lacks latents/statistics\.pt"),
     ],
@@ -186,26 +187,46 @@ def test_the_mask_of_another_run_is_exported_with_the_settings_that_made_it(nano
     assert main(["export", "tiny_video_smoke", "--out", str(other), "--mask", str(other), "--bundle", "b"]) == 2
 
 
-def test_a_bundle_gets_the_relief_of_another_run(nano_run, bundle, tmp_path):
-    other, settings = tmp_path / "other", ["relief.learning_rate=0.002"]
-    stages = ["--stage", "bank", "--stage", "relief", *(word for one in settings for word in ("--set", one))]
-    assert main(["run", "nano_smoke", "--out", str(other), *stages]) == 0
-    asked = ["export", "nano_smoke", "--out", str(bundle), "--relief", str(other), "--version", "2"]
+@pytest.mark.parametrize(("sight", "needs"), [("relief", ["bank"]), ("roundness", [])])
+def test_a_bundle_gets_what_another_run_has_learnt_to_see(nano_run, bundle, tmp_path, sight, needs):
+    other, settings = tmp_path / "other", [f"{sight}.learning_rate=0.002"]
+    stages = [word for stage in (*needs, sight) for word in ("--stage", stage)]
+    assert main(["run", "nano_smoke", "--out", str(other), *stages, "--set", *settings]) == 0
+    asked = ["export", "nano_smoke", "--out", str(bundle), f"--{sight}", str(other), "--version", "2"]
     asked += ["--set", "sampling.temperature=0.7"]
     assert main([*asked, "--bundle", str(tmp_path / "made")]) == 0
     made, before = read_bundle(tmp_path / "made"), read_bundle(bundle)
     changed = {name for name in made.files if made.files[name] != before.files.get(name)}
-    assert changed == {"relief.safetensors", "README.md"} and set(made.files) == set(before.files)
-    told = made.provenance["stages"]["relief"]
+    assert changed == {f"{sight}.safetensors", "README.md"} and set(made.files) == set(before.files)
+    told = made.provenance["stages"][sight]
     assert (told["steps"], told["settings"], made.provenance["kept_from"]) == (4, settings, before.digest)
-    assert "--relief RELIEF" in made.provenance["command"]
+    assert f"--{sight} {sight.upper()}" in made.provenance["command"]
     assert made.provenance["command"].endswith("--set sampling.temperature=0.7")
     assert made.capabilities["sampling"] == before.capabilities["sampling"] | {"temperature": 0.7}
     Engine(made).close()
     assert main(["export", "tiny_video_smoke", "--out", str(bundle), "--bundle", str(tmp_path / "none")]) == 2
-    for words in (["--mask", str(other)], ["--out", str(nano_run)], ["--relief", str(tmp_path / "nothing")]):
+    for words in (["--mask", str(other)], ["--out", str(nano_run)], [f"--{sight}", str(tmp_path / "nothing")]):
         assert main([*asked, *words, "--bundle", str(tmp_path / "none")]) == 2, words
+    both = [*asked, "--relief", str(other), "--roundness", str(other)]
+    assert main([*both, "--bundle", str(tmp_path / "none")]) == 2
     assert not (tmp_path / "none").exists()
+
+
+def test_a_bundle_whose_relief_told_the_roundness_too_gets_a_model_of_its_own_for_it(bundle, tmp_path):
+    before, run = tmp_path / "before", str(tmp_path / "run")
+    shutil.copytree(bundle, before)
+    for name in ("roundness.json", "roundness.safetensors"):
+        (before / name).unlink()
+    weights = load_file(before / "relief.safetensors")
+    save_file(weights | {"roundness.bias": torch.zeros(1)}, before / "relief.safetensors")
+    _as_if_derived(before, **read_bundle(bundle).provenance)
+    with pytest.raises(BundleError, match=r"how round a product is.* --roundness RUN"):
+        Engine.load(before)
+    assert main(["run", "nano_smoke", "--out", run, "--stage", "roundness"]) == 0
+    asked = ["--roundness", run, "--bundle", str(tmp_path / "made")]
+    assert main(["export", "nano_smoke", "--out", str(before), *asked]) == 0
+    Engine.load(tmp_path / "made").close()
+    assert load_file(tmp_path / "made" / "relief.safetensors").keys() == weights.keys()
 
 
 def test_a_mask_is_taken_a_part_of_the_way_from_where_it_began(bundle, tmp_path):

@@ -74,7 +74,7 @@ def rectified_flow_loss(
     time_B = shifted(torch.randn(batch, generator=generator), TIME_SHIFT, TIME_SPREAD).to(device)
     noise = torch.randn(latents_BCThw.shape, generator=generator).to(device)
     with torch.no_grad():
-        condition = dense_condition(photo_BCHW, vae.reference(photo_BCHW), relief(photo_BCHW)[0])
+        condition = dense_condition(photo_BCHW, vae.reference(photo_BCHW), relief(photo_BCHW))
     every = [*rows, *captions]
     token_ids, token_mask = (x.to(device) for x in tokenizer([row.prompt for row in every]))
     features = text(token_ids, token_mask)

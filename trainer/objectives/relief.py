@@ -1,34 +1,27 @@
-"""See the relief of a photo: the error of the scene's disparity and of the product's roundness, under photographic
-augmentation.
-"""
+"""See the relief of a photo: the error of the scene's disparity, under photographic augmentation."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from engine.models.relief import ROUND_SPREAD, SPREAD, Relief
+from engine.models.relief import SPREAD, Relief
 from trainer.objectives.product_mask import photographed
-
-ROUND_WEIGHT = 0.2  # half or more holds the disparities back
 
 
 def relief_loss(
-    model: Relief, photo_B4HW: Tensor, disparity_B1hw: Tensor, round_B: Tensor, generator: torch.Generator
+    model: Relief, photo_B4HW: Tensor, disparity_B1hw: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, dict[str, float]]:
-    """Mean absolute error, in SPREADs, of the disparity, of its slope down the picture, which tells floor from wall,
-    and of the roundness.
+    """Mean absolute error, in SPREADs, of the disparity and of its slope down the picture, which tells floor from wall.
 
     The photo as every model here reads it; flipped, and with other colours, exposure and noise, by the generator.
     """
     photo, exact = augment(photo_B4HW, disparity_B1hw, generator)
-    disparity, roundness = (made.float() for made in model(photo))
-    error = (disparity - exact) / SPREAD
+    error = (model(photo).float() - exact) / SPREAD
     value, slope = error.abs().mean(), (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
-    rounded = (roundness - round_B).abs().mean() / ROUND_SPREAD
     flat = (exact - exact.mean((1, 2, 3), keepdim=True)).abs().mean() / SPREAD
-    parts = {"value": value, "slope": slope, "round": rounded, "unseen": flat}
-    return value + slope + ROUND_WEIGHT * rounded, {name: part.item() for name, part in parts.items()}
+    parts = {"value": value, "slope": slope, "unseen": flat}
+    return value + slope, {name: part.item() for name, part in parts.items()}
 
 
 def augment(photo_B4HW: Tensor, disparity_B1hw: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
