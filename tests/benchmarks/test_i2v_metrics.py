@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from datapipe.worlds.clip import exact_fields
 from engine.media.video import VideoWriter
 from tests.benchmarks.i2v_parts import as_users, browser, masks
 from tests.benchmarks.i2v_parts.as_users import UserScores
@@ -124,12 +125,23 @@ def test_a_turn_that_does_not_happen_is_an_error_inside_the_mask(world: World) -
 
 
 def test_a_light_that_sweeps_is_told_from_one_that_does_not(world: World) -> None:
-    answers = Answers(world, asked_motion("static", 0.6, "light-sweep", 0.8))
-    photo = world.photo[world.window]
-    lit = np.clip(photo + np.where(world.mask[world.window] > 127, 40, 0)[..., None], 0, 255).astype(np.uint8)
-    swept, dark = (score_motion(answers, [photo, middle, photo]).light for middle in (lit, photo))
+    motion = asked_motion("static", 0.6, "light-sweep", 0.8)
+    answers, photo = Answers(world, motion), world.photo[world.window]
+    grid = (SIDE // 4, SIDE // 4)
+    exact = exact_fields(world.scene, world.layers, motion, *grid, keys=9).light
+    wild = np.random.default_rng(1).normal(0, 0.4, (8, 6, 6)).astype(np.float32)
+
+    def found(lights: np.ndarray) -> float | None:
+        on = (world.mask[world.window] > 127)[..., None]
+        films = [photo + on * 255 * cv2.resize(light, (SIDE, SIDE))[..., None] for light in lights]
+        return score_motion(answers, [photo, *(np.clip(film, 0, 255).astype(np.uint8) for film in films)]).light
+
+    swept, faint, back, other = found(exact), found(0.4 * exact), found(exact[::-1]), found(wild)
     assert swept is not None and swept > 0.5
-    assert dark == pytest.approx(0, abs=0.02)
+    assert faint is not None and 0.25 < faint < 0.5
+    assert back is not None and back < 0.25
+    assert other is not None and abs(other) < 0.2
+    assert found(0 * exact) == pytest.approx(0, abs=0.02)
 
 
 def test_revealed_pixels_are_nearer_to_the_exact_rendering_than_the_still_photo(world: World) -> None:

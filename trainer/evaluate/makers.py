@@ -15,12 +15,11 @@ from datapipe.worlds.film import film
 from datapipe.worlds.motion import sample_motion
 from datapipe.worlds.scene import sample_scene
 from engine.bundles import Bundle, BundleError, read_bundle, steps_of
-from engine.conditions import control_tensors
+from engine.conditions import control_tensors, photo_tensor
 from engine.generate import Engine
 from engine.latent_video import LatentVideo, condition_of
 from engine.media.compose import Compositor
 from engine.requests import Format, ImageToVideo
-from trainer.batches import photo_tensor
 from trainer.data import scene_seed
 from trainer.evaluate.cases import HOMOGRAPHY, STILL, TIMES, Case, homography_film, make_cases, still_film
 from trainer.evaluate.figures import Figure

@@ -32,7 +32,7 @@ class MotionScores:
     endpoint_error: float | None = None  # mean, share of the width; on scenes with parallax
     bend: list[float] = field(default_factory=list)  # inside the product, off the best homography; shares of the width
     inside_error: list[float] = field(default_factory=list)  # inside the product, against the exact flow
-    light: float | None = None  # light on the product, as a share of the exact one
+    light: float | None = None  # light on the product: how far it is the exact sweep's, 1 at best
     moved: float = 0.0  # mean travel of all textured pixels at the end, share of the width
 
 
@@ -189,29 +189,38 @@ def _inside_error(answers: Answers, back: np.ndarray) -> list[float]:
 
 
 def _light(answers: Answers, pictures: list[np.ndarray], forward: list[np.ndarray]) -> float | None:
-    """Largest mean change of the product's own brightness over the film, of what the exact sweep would change."""
+    """How far the light on the product is the exact sweep's: of one that goes as it goes, how strong it is beside it,
+    or it beside that, whichever is less; about 0 of any other light, however bright.
+    """
     if answers.asked.subject != "light-sweep" or not answers.enough(answers.near):
         return None
     from datapipe.worlds.clip import exact_fields
 
     shape = (answers.shape[0] // 4, answers.shape[1] // 4)
-    exact = exact_fields(answers.world.scene, answers.world.layers, answers.asked, *shape, keys=len(pictures))
-    where = cv2.resize(answers.mask, shape[::-1], interpolation=cv2.INTER_AREA) > 0.5
-    if not where.any():
-        return None
-    expected = max(float(np.abs(light[where]).mean()) for light in exact.light) * 255
-    made = max(
-        brightened(pictures[0], later, moved, answers.near) for later, moved in zip(pictures[1:], forward, strict=True)
-    )
-    return made / expected
+    fields = exact_fields(answers.world.scene, answers.world.layers, answers.asked, *shape, keys=len(pictures))
+    both = made = exact = 0.0
+    for picture, moved, light in zip(pictures[1:], forward, fields.light, strict=True):
+        found = change_of_light(pictures[0], picture, moved)[answers.near]
+        true = 255 * followed(cv2.resize(light, answers.shape[::-1]), moved)[answers.near]
+        both, made, exact = both + float(found @ true), made + float(found @ found), exact + float(true @ true)
+    return both / max(made, exact) if exact else None
 
 
 def brightened(first: np.ndarray, later: np.ndarray, moved: np.ndarray, where: np.ndarray) -> float:
     """Mean absolute change of brightness of the pixels of `where`, followed along their flow."""
-    y, x = np.mgrid[0 : first.shape[0], 0 : first.shape[1]].astype(np.float32)
-    followed = cv2.remap(later, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    smooth = [cv2.GaussianBlur(image.astype(np.float32), (0, 0), 3) for image in (first, followed)]
-    return float(np.abs(smooth[1] - smooth[0])[where].mean())
+    return float(np.abs(change_of_light(first, later, moved))[where].mean())
+
+
+def change_of_light(first: np.ndarray, later: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """How much brighter each pixel of the first picture is in the later one [h, w], followed along its flow."""
+    smooth = [cv2.GaussianBlur(image.astype(np.float32), (0, 0), 3) for image in (first, followed(later, moved))]
+    return smooth[1] - smooth[0]
+
+
+def followed(later: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """The later picture, each pixel where it was in the first one."""
+    y, x = np.mgrid[0 : later.shape[0], 0 : later.shape[1]].astype(np.float32)
+    return cv2.remap(later, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _thinned(values: np.ndarray) -> list[float]:

@@ -121,7 +121,7 @@ def inside_error(clips: list[ClipScores], kind: str) -> float | None:
 
 
 def light_share(clips: list[ClipScores], kind: str) -> float | None:
-    """Light sweeps that change the product's brightness by at least a quarter of what the exact sweep does, %."""
+    """Light sweeps whose light is the exact one's by a quarter at least (`MotionScores.light`), %."""
     values = _values(clips, kind, "light")
     return 100 * float(np.mean([value > 0.25 for value in values])) if values else None
 
