@@ -5,6 +5,7 @@ import shlex
 from importlib import import_module
 from inspect import getsource
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import pytest
@@ -84,6 +85,30 @@ def test_settings_are_given_under_names_that_are_read(compose: dict[str, Any]) -
     given = {name for one in studio_services(compose).values() for name in one["environment"]}
     assert {name for name in given if f'"{name}"' not in read} == set()
     assert {"DATABASE_URL", "AQ_SECRET_KEY"} <= given
+
+
+def test_whoever_sets_what_the_readme_tells_of_reaches_every_process(compose: dict[str, Any]) -> None:
+    told = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
+    passed = told - {"AQ_DATA_DIR", "DATABASE_URL"} | {"AQ_BROKER_URL"}  # whose places are the image's and the volume's
+    assert {"AQ_BUNDLE", "AQ_ENGINE_MESH", "AQ_ENGINE_CACHE", "AQ_MAX_UPLOAD_BYTES"} <= passed
+    for one in studio_services(compose).values():
+        assert {name for name in passed if not one["environment"].get(name, "").startswith(f"${{{name}:-")} == set()
+
+
+def test_a_setting_that_is_passed_empty_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = [name for name, given in VARIABLE.findall(COMPOSE.read_text()) if given == ":-"]
+    assert "AQ_BUNDLE" in empty
+    unset = settings_with(monkeypatch, {name: None for name in empty})
+    assert settings_with(monkeypatch, dict.fromkeys(empty, "")) == unset
+
+
+def settings_with(monkeypatch: pytest.MonkeyPatch, given: dict[str, str | None]) -> dict[str, Any]:
+    """The studio's settings, read anew."""
+    for name, value in given.items():
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    return {name: value for name, value in run_path(str(ROOT / "studio" / "settings.py")).items() if name.isupper()}
 
 
 def test_the_proxy_is_believed_and_each_of_its_visitors_counts_alone(compose: dict[str, Any]) -> None:
