@@ -50,7 +50,7 @@ def settings_of(url: str) -> dict[str, Any]:
 
 
 def broker_url() -> str:
-    """`AQ_BROKER_URL` (Redis in production), or the database's own server through kombu's SQLAlchemy transport."""
+    """`AQ_BROKER_URL`, as of a Redis, or unless told the database's own server through kombu's SQLAlchemy transport."""
     from django.conf import settings
     from django.db import connection
 
