@@ -39,7 +39,10 @@ def package(device: torch.device) -> str | None:
 def unsuitable(q_BNLH: Tensor, k_BNMH: Tensor, mask: Mask | None) -> str | None:
     """Why this backend cannot take such a call, as the end of a sentence."""
     if not installed():
-        return "neither flash_attn nor flash_attn_interface is installed (pip install 'aquarius-studio[gpu]')"
+        return (
+            "neither flash_attn nor flash_attn_interface is installed (.venv/bin/pip install --no-build-isolation "
+            "flash-attn)"
+        )
     if not q_BNLH.is_cuda:
         return f"it runs on CUDA, and the tensors are on {q_BNLH.device.type}"
     if package(q_BNLH.device) is None:

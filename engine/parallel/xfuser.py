@@ -29,7 +29,9 @@ class XfuserAttention:
 
     def __init__(self, mesh: Mesh, lengths: Callable[[], Sequence[int]], attention: Attention) -> None:
         if find_spec("xfuser") is None:
-            raise ValueError("xfuser is not installed: pip install 'aquarius-studio[gpu]', or use our own attention.")
+            raise ValueError(
+                "xfuser is not installed: .venv/bin/pip install -c constraints.txt xfuser, or use our own attention."
+            )
         if not torch.cuda.is_available():
             raise ValueError("xfuser needs CUDA devices; there are none here. Use our own attention.")
         self.mesh, self.lengths, self.attention = mesh, lengths, attention

@@ -25,7 +25,9 @@ def make_optimiser(
     """
     if kind == "8bit":
         if find_spec("torchao") is None:
-            raise ValueError("8-bit moments need torchao: pip install 'aquarius-studio[quantise]', or use adamw.")
+            raise ValueError(
+                "8-bit moments need torchao: .venv/bin/pip install -c constraints.txt -e '.[quantise]', or use adamw."
+            )
         from torchao.optim import AdamW8bit  # its import takes seconds
 
         return AdamW8bit(parameters, lr=learning_rate, betas=betas, weight_decay=0.01)
