@@ -98,7 +98,7 @@ def test_whoever_sets_what_the_readme_tells_of_reaches_every_process(compose: di
 def test_a_setting_that_is_passed_empty_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
     empty = [name for name, given in VARIABLE.findall(COMPOSE.read_text()) if given == ":-"]
     assert "AQ_BUNDLE" in empty
-    unset = settings_with(monkeypatch, {name: None for name in empty})
+    unset = settings_with(monkeypatch, dict.fromkeys(empty))
     assert settings_with(monkeypatch, dict.fromkeys(empty, "")) == unset
 
 

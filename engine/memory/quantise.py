@@ -44,9 +44,7 @@ def quantise(model: nn.Module, kind: Kind) -> Quantised:
     if kind not in get_args(Kind):
         raise ValueError(f"Weights are quantised to {' or '.join(get_args(Kind))}, not to {kind!r}.")
     if not find_spec("torchao"):
-        raise ValueError(
-            "Quantised weights need torchao: .venv/bin/pip install -c constraints.txt -e '.[quantise]' in the repository."
-        )
+        raise ValueError("Quantised weights need torchao: .venv/bin/pip install -c constraints.txt -e '.[quantise]'.")
     from torchao.quantization import Float8WeightOnlyConfig, Int8WeightOnlyConfig, quantize_  # an extra
 
     # Split over `tensor`, a rank without heads has empty weights, which torchao does not take.
