@@ -88,8 +88,12 @@ class JobListView(WorkspaceView):
                 "Idempotency-Key",
                 str,
                 OpenApiParameter.HEADER,
-                description="Any text of your own. The same key with the same request gives the same job.",
-            )
+                description="Any text of your own. The same key with the same request gives the same job, until it is "
+                "forgotten after 24 hours.",
+            ),
+            OpenApiParameter(
+                "Location", str, OpenApiParameter.HEADER, response=[202], description="Where the job is read."
+            ),
         ],
         request=NewJobSerializer,
         responses={202: JobSerializer},

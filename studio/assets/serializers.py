@@ -12,7 +12,7 @@ from studio.media import signed_url
 
 
 class AssetUrlsSerializer(serializers.Serializer[Asset]):
-    """Signed for an hour; read the asset again for fresh ones. All of them honour byte ranges."""
+    """Signed for at most an hour, at least 45 minutes; read the asset again for fresh ones. All honour byte ranges."""
 
     content = serializers.SerializerMethodField()
     thumbnail = serializers.SerializerMethodField()

@@ -382,7 +382,7 @@ export interface components {
             results: components["schemas"]["Asset"][];
             next: string | null;
         };
-        /** @description Signed for an hour; read the asset again for fresh ones. All of them honour byte ranges. */
+        /** @description Signed for at most an hour, at least 45 minutes; read the asset again for fresh ones. All honour byte ranges. */
         AssetUrls: {
             readonly content: string;
             readonly thumbnail: string;
@@ -1408,7 +1408,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Any text of your own. The same key with the same request gives the same job. */
+                /** @description Any text of your own. The same key with the same request gives the same job, until it is forgotten after 24 hours. */
                 "Idempotency-Key"?: string;
                 /** @description Where a member of several workspaces acts; the first one joined unless told. A key needs none. */
                 "X-Workspace"?: components["parameters"]["Workspace"];
@@ -1424,6 +1424,8 @@ export interface operations {
         responses: {
             202: {
                 headers: {
+                    /** @description Where the job is read. */
+                    Location?: string;
                     [name: string]: unknown;
                 };
                 content: {
