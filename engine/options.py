@@ -8,7 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, get_args
 
-from engine.requests import MAX_SEED, CameraMove, Format, ImageToVideo, SubjectMotion
+from annotated_types import Ge, Le
+from pydantic import BaseModel
+
+from engine.requests import MAX_SEED, Camera, CameraMove, Format, ImageToVideo, Subject, SubjectMotion
 
 DEFAULTS = ImageToVideo()
 FILM = ("format", "seconds", "fps", "short_side", "prompt", "seed", "steps")
@@ -19,20 +22,40 @@ OPTIONS = tuple(dict.fromkeys((*FILM, *CONTROLS, *OF_LATENTS, "device")))
 
 def add_video_options(parser: ArgumentParser) -> None:
     """Everything that an `ImageToVideo` may ask. What is not said is None, and as DEFAULTS has it."""
+    seconds, steps = (between(ImageToVideo, name) for name in ("seconds", "steps"))
+    fps, pixels = (either(ImageToVideo, name) for name in ("fps", "short_side"))
+    camera, subject, decides = DEFAULTS.camera, DEFAULTS.subject, "the prompt or the model decides"
     parser.add_argument("-o", "--out", type=Path, required=True, help="the MP4 to write")
-    parser.add_argument("--mask", type=Path, help="a gray picture in which the product is white")
-    parser.add_argument("--format", choices=get_args(Format))
-    parser.add_argument("--seconds", type=float, help="3 to 15")
-    parser.add_argument("--fps", type=int, help="24, 25 or 30")
-    parser.add_argument("--short-side", type=int, help="540, 720 or 1080 pixels")
-    parser.add_argument("--camera", choices=get_args(CameraMove))
-    parser.add_argument("--strength", type=float, help="of the camera, 0.1 to 1")
-    parser.add_argument("--subject", choices=get_args(SubjectMotion))
-    parser.add_argument("--subject-strength", type=float, help="0.1 to 1")
-    parser.add_argument("--prompt")
-    parser.add_argument("--seed", type=int, help=f"0 to {MAX_SEED}; the same seed gives the same video")
-    parser.add_argument("--steps", type=int, help="denoising steps, 4 to 50")
+    parser.add_argument("--mask", type=Path, help="a gray picture in which the product is white (the automatic one)")
+    parser.add_argument("--format", choices=get_args(Format), help=f"width to height ({DEFAULTS.format})")
+    parser.add_argument("--seconds", type=float, help=f"{seconds} ({DEFAULTS.seconds:g})")
+    parser.add_argument("--fps", type=int, help=f"{fps} ({DEFAULTS.fps})")
+    parser.add_argument("--short-side", type=int, help=f"{pixels} pixels ({DEFAULTS.short_side})")
+    parser.add_argument("--camera", choices=get_args(CameraMove), help=f"auto: {decides} ({camera.move})")
+    strength = f"of the camera, {between(Camera, 'strength')} ({camera.strength})"
+    parser.add_argument("--strength", type=float, help=strength)
+    parser.add_argument("--subject", choices=get_args(SubjectMotion), help=f"auto: {decides} ({subject.motion})")
+    strength = f"{between(Subject, 'strength')} ({subject.strength})"
+    parser.add_argument("--subject-strength", type=float, help=strength)
+    parser.add_argument("--prompt", help="plain English words (none)")
+    parser.add_argument("--seed", type=int, help=f"0 to {MAX_SEED}; the same seed gives the same video (any)")
+    told = f"denoising steps, {steps} (those that the bundle was distilled to, else {DEFAULTS.steps})"
+    parser.add_argument("--steps", type=int, help=told)
     parser.add_argument("--bundle", type=Path, help="the folder of the model to use; the studio's own by default")
+
+
+def between(model: type[BaseModel], name: str) -> str:
+    """The bounds of a field, as `3 to 15`."""
+    limits = model.model_fields[name].metadata
+    (low,) = (limit.ge for limit in limits if isinstance(limit, Ge))
+    (high,) = (limit.le for limit in limits if isinstance(limit, Le))
+    return f"{low:g} to {high:g}"
+
+
+def either(model: type[BaseModel], name: str) -> str:
+    """The values of a field, as `24, 25 or 30`."""
+    *values, last = map(str, get_args(model.model_fields[name].annotation))
+    return f"{', '.join(values)} or {last}"
 
 
 def image_to_video(options: Mapping[str, Any]) -> ImageToVideo:

@@ -29,6 +29,7 @@ from engine.options import (
     FILM,
     OF_LATENTS,
     add_video_options,
+    between,
     check_files,
     image_to_video,
     refuse_unused,
@@ -37,7 +38,7 @@ from engine.options import (
 from engine.planner import Video, make_plan
 from engine.pretrained.command import text_to_video
 from engine.pretrained.fitting import cropped
-from engine.requests import MAX_SEED, Sampled
+from engine.requests import MAX_SEED, Sampled, TextToVideo
 from engine.timing import this_machine
 
 if TYPE_CHECKING:
@@ -47,7 +48,11 @@ if TYPE_CHECKING:
 def add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", type=Path, nargs="?", help="a JPEG, PNG (its transparency is the mask) or WebP")
     add_video_options(parser)
-    only = parser.add_argument_group("of bundles of latent video, which read a photo only where one is given")
+    fps, steps = (between(Sampled, name) for name in ("fps", "steps"))
+    only = parser.add_argument_group(
+        "of bundles of latent video, which read a photo only where one is given",
+        f"They take --fps {fps} and --steps {steps}; --frames and --size in the place of --seconds and --format.",
+    )
     only.add_argument("--dit", choices=("single", "multimodal"), help="single by default")
     only.add_argument("--frames", type=int, help="1 + 4n; what the bundle was trained for by default")
     only.add_argument("--size", metavar="WxH", help="what the bundle was trained for by default")
@@ -64,7 +69,9 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
         metavar="AXES",
         help="processes that share the denoising, as cfg=2,ulysses=2; of latent video their number will do",
     )
-    imported = parser.add_argument_group("of imported bundles")
+    imported = parser.add_argument_group(
+        "of imported bundles", f"From words alone they take --seconds {between(TextToVideo, 'seconds')}."
+    )
     imported.add_argument("--device", help="cpu by default, in float32; on any other that torch knows, in bfloat16")
 
 
