@@ -1,4 +1,4 @@
-"""`python -m trainer`: run, resume, compare, films, encode, export, plan, evaluate.
+"""`python -m trainer`: run, resume, compare, films, encode, export, calibrate, published-mask, plan, evaluate.
 
 Alone, or as a rank of `torchrun -m trainer`.
 """
@@ -285,10 +285,11 @@ def _parser() -> argparse.ArgumentParser:
     side.add_argument("second", type=Path)
     side.add_argument("--plot", type=Path, metavar="PNG", help="draw them too")
     out.add_argument("recipe", choices=RECIPES)
-    out.add_argument("--out", type=Path, required=True, help="folder of the run")
-    out.add_argument("--threads", type=count)
+    told = "folder of the run; for nano's --mask also a bundle, for its --relief only a bundle"
+    out.add_argument("--out", type=Path, required=True, help=told)
+    out.add_argument("--threads", type=count, help="CPU threads of torch (1)")
     out.add_argument("--bundle", type=Path, required=True, help="new folder for the bundle")
-    out.add_argument("--version", default="0.1.0")
+    out.add_argument("--version", default="0.1.0", help="of the bundle (0.1.0)")
     out.add_argument("--mask", type=Path, metavar="RUN", help="nano: the automatic mask of this other run or bundle")
     for name in PARTS[1:]:
         of_this = f"nano, of the bundle --out: the {name} of this run"

@@ -21,13 +21,14 @@ def add_encode(parser: argparse.ArgumentParser) -> None:
 
 def add_films(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
-    parser.add_argument("--scenes", type=int, default=64)
-    parser.add_argument("--motions", type=int, default=2, help="films of each scene")
-    parser.add_argument("--sizes", default="64x64", help="HEIGHTxWIDTH, several by commas: scenes take them in turn")
-    parser.add_argument("--seed", type=int, default=FILMS_SEED, help="of the first scene")
+    parser.add_argument("--scenes", type=int, default=64, help="how many (64)")
+    parser.add_argument("--motions", type=int, default=2, help="films of each scene (2)")
+    told = "HEIGHTxWIDTH, several by commas: scenes take them in turn (64x64)"
+    parser.add_argument("--sizes", default="64x64", help=told)
+    parser.add_argument("--seed", type=int, default=FILMS_SEED, help=f"of the first scene ({FILMS_SEED})")
 
 
 def add_published_mask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("onnx", type=Path, help="the published weights, as an ONNX file")
     parser.add_argument("--out", type=Path, required=True, help="new folder for the bundle")
-    parser.add_argument("--version", default="1.0.0")
+    parser.add_argument("--version", default="1.0.0", help="of the bundle (1.0.0)")

@@ -26,19 +26,25 @@ DITS = ("single_dit", "multimodal_dit")
 
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="2b", help="2b, 13b, or the folder of a bundle")
-    parser.add_argument("--dit", choices=("single", "multimodal"), help="of a bundle with both transformers")
-    parser.add_argument("--machine", default="h100", help=f"{', '.join(timing.published()['machines'])}, or any name")
-    parser.add_argument("--devices", type=int, default=1)
+    add = partial(_add_with_default, parser)
+    add("--model", default="2b", help=f"{', '.join(PRESETS)}, or the folder of a bundle")
+    parser.add_argument("--dit", choices=("single", "multimodal"), help="of a bundle with both transformers (single)")
+    add("--machine", default="h100", help=f"{', '.join(timing.published()['machines'])}, or any name")
+    add("--devices", type=int, default=1, help="how many")
     parser.add_argument("--memory", type=float, metavar="GB", help="of each device; needed for a machine not known")
     parser.add_argument("--tflops", type=float, help="dense bf16, of each device; needed for a machine not known")
-    parser.add_argument("--link", type=float, metavar="GB/S", help="from device to device, one way (32: PCIe 4.0 x16)")
-    parser.add_argument("--frames", type=int, default=81)
-    parser.add_argument("--size", default="832x480", metavar="WxH")
-    parser.add_argument("--steps", type=int, help="50 by default; with a cache those that it was calibrated for")
-    parser.add_argument("--videos", type=int, default=1, help="made at once")
-    parser.add_argument("--no-guidance", action="store_true")
+    link = "from device to device, one way (32: PCIe 4.0 x16); needed for a machine not known"
+    parser.add_argument("--link", type=float, metavar="GB/S", help=link)
+    add("--frames", type=int, default=81, help="of the video")
+    add("--size", default="832x480", metavar="WxH", help="of the video, in pixels")
+    parser.add_argument("--steps", type=int, help=f"{STEPS} by default; with a cache those that it was calibrated for")
+    add("--videos", type=int, default=1, help="made at once")
+    parser.add_argument("--no-guidance", action="store_true", help="one row a step instead of two")
     parser.add_argument("--budget", type=float, help="error that a cache may cost, as a share; of a calibrated bundle")
+
+
+def _add_with_default(parser: argparse.ArgumentParser, name: str, *, default: Any, help: str, **how: Any) -> None:
+    parser.add_argument(name, default=default, help=f"{help} ({default})", **how)
 
 
 def plan(options: Options) -> None:

@@ -16,7 +16,7 @@ from engine.planner import HOST_LINK
 from trainer.numbers import count, not_negative, positive
 from trainer.plan import report
 from trainer.plan.choose import Choice, Plan, make_plan
-from trainer.plan.devices import fitted_share, gpu_of, not_comparable, predictions
+from trainer.plan.devices import fitted_share, gpu_of, not_comparable, predictions, published
 from trainer.plan.job import GB, Job, Memory
 from trainer.plan.memory import OPTIMISERS, Need, need, table
 from trainer.plan.mesh import Mesh
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", nargs="?", choices=RECIPES, help="none: only --published or --failures")
     parser.add_argument("--gpus", type=count, default=1024, help="devices in all (1024)")
-    parser.add_argument("--gpu", default="h200", help="their kind, of published.json (h200)")
+    parser.add_argument("--gpu", default="h200", help=f"their kind: {', '.join(published()['gpus'])} (h200)")
     parser.add_argument("--stage", help="of the recipe's schedule (the last)")
     parser.add_argument("--batch", type=count, help="samples of a step (the recipe's)")
     budget = parser.add_mutually_exclusive_group()
