@@ -1,4 +1,7 @@
-"""Django's settings, and the studio's own under `AQ_`. The environment is read here and nowhere else."""
+"""Django's settings, and the studio's own under `AQ_`. The studio reads its environment here and nowhere else.
+
+What `make run` takes (HOST, PORT, TORCH_INDEX) is of `embedded/bootstrap.py`, FORWARDED_ALLOW_IPS of uvicorn.
+"""
 
 from pathlib import Path
 
