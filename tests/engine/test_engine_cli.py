@@ -83,6 +83,16 @@ def test_generate_asks_what_its_options_say(asked, photo, tmp_path, capsys):
     assert "The edges are mirrored." in said.err
 
 
+def test_generates_help_says_what_may_be_asked_and_what_is_taken_where_nothing_is(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        command_line.main(["generate", "--help"])
+    said = capsys.readouterr().out
+    for line in ("3 to 15 (5)", "24, 25 or 30 (24)", "540, 720 or 1080 pixels (1080)", "of the camera, 0.1 to 1 (0.6)"):
+        assert line in said
+    assert "--fps 1 to 60 and --steps 1 to 1000" in said
+
+
 def test_generate_gives_json(asked, photo, tmp_path, capsys):
     assert command_line.main(["generate", str(photo), "-o", str(tmp_path / "out.mp4"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
