@@ -285,7 +285,7 @@ def _parser() -> argparse.ArgumentParser:
     side.add_argument("second", type=Path)
     side.add_argument("--plot", type=Path, metavar="PNG", help="draw them too")
     out.add_argument("recipe", choices=RECIPES)
-    told = "folder of the run; for nano's --mask also a bundle, for its --relief only a bundle"
+    told = "folder of the run; for nano's --mask also a bundle, for its --relief and --roundness only a bundle"
     out.add_argument("--out", type=Path, required=True, help=told)
     out.add_argument("--threads", type=count, help="CPU threads of torch (1)")
     out.add_argument("--bundle", type=Path, required=True, help="new folder for the bundle")
