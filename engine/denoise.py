@@ -23,6 +23,7 @@ from engine.conditions import CAMERA_IDS, SUBJECT_IDS, control_tensors
 from engine.models.ernie import ErnieEncoder
 from engine.models.single_dit import SingleDiT
 from engine.parallel.mesh import Mesh
+from engine.reading import reading
 from engine.recent import Recent
 from engine.samplers import Velocity, euler, guided, shifted_times
 from engine.weights import load_model, load_tokenizer
@@ -127,7 +128,7 @@ class Denoiser:
         """Of a prompt and of no prompt: features [2, M, C] and mask [2, M]."""
 
         def encode() -> tuple[Tensor, Tensor]:
-            ids, mask = self.tokenizer([prompt, ""])
+            ids, mask = self.tokenizer([self._read(prompt), ""])
             return self.text(ids, mask), mask
 
         return self.prompts.get(prompt, encode)
@@ -135,7 +136,7 @@ class Denoiser:
     @torch.inference_mode()
     def understood(self, prompt: str) -> dict[str, str]:
         """See `Denoises`."""
-        token_ids, token_mask = self.tokenizer([prompt])
+        token_ids, token_mask = self.tokenizer([self._read(prompt)])
         said_KD = self.dit.said(self.text(token_ids, token_mask), token_mask)[0].float()
         found = {}
         for k, (name, choices) in enumerate((("camera", CAMERA_IDS), ("subject", SUBJECT_IDS))):
@@ -146,7 +147,11 @@ class Denoiser:
 
     def is_cut(self, prompt: str) -> bool:
         """See `Denoises`."""
-        return self.tokenizer.is_cut(prompt)
+        return self.tokenizer.is_cut(self._read(prompt))
+
+    def _read(self, prompt: str) -> str:
+        """What the model reads of it, so that it moves by no other words than those it understood."""
+        return reading(prompt, self.tokenizer.knows)
 
     @property
     def saved(self) -> dict[str, float]:

@@ -97,6 +97,15 @@ def check_files(out: Path, *given: Path | None) -> None:
         raise ValueError(f"The folder {out.parent} cannot be written into: {error.strerror}.") from error
 
 
+def understood_of(settings: Mapping[str, Any]) -> str | None:
+    """A line of what a prompt was taken for, from the settings of its video; None where it was not asked."""
+    free = [name for name, by in settings.get("decided_by", {}).items() if by != "control"]
+    if not free or not str(settings.get("prompt", "")).strip():
+        return None
+    said = [f"{name} {settings['understood'][name]}" for name in free if name in settings["understood"]]
+    return f"Understood from the prompt: {', '.join(said) or 'nothing of ' + ' or '.join(free)}."
+
+
 def size_of(text: str) -> tuple[int, int]:
     """Width and height of `832x480`; ValueError where it is no size."""
     sides = text.lower().split("x")

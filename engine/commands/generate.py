@@ -34,6 +34,7 @@ from engine.options import (
     image_to_video,
     refuse_unused,
     size_of,
+    understood_of,
 )
 from engine.planner import Video, make_plan
 from engine.pretrained.command import text_to_video
@@ -92,6 +93,8 @@ def generate(options: Options) -> None:
         print_json(made)
     else:
         print(f"{made['path']}: {made['width']}x{made['height']}, {made['seconds']:g} s at {made['fps']} fps")
+        if understood := understood_of(made["settings"]):
+            print(understood)
 
 
 def _check_cache(bundle: Bundle, options: Options) -> None:

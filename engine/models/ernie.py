@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from engine.attention.mask import Mask
 from engine.models.base import Model
 from engine.models.blocks import FeedForward, SelfAttention, rotary_table
+from engine.reading import knows
 
 
 class ErnieEncoder(Model):
@@ -93,6 +94,10 @@ class PromptTokenizer:
             ids[i, : len(row)] = torch.tensor(row)
             mask[i, : len(row)] = True
         return ids, mask
+
+    def knows(self, word: str) -> bool:
+        """See `reading.knows`."""
+        return knows(self.tokenizer, word)
 
     def is_cut(self, prompt: str) -> bool:
         """Whether the encoder reads only the beginning of this prompt."""

@@ -48,6 +48,8 @@ def asked(monkeypatch):
     requests = []
 
     class Small:
+        settings = {"seed": 7}
+
         def __init__(self, bundle):
             self.bundle = bundle
 
@@ -55,7 +57,7 @@ def asked(monkeypatch):
             requests.append((request, photo, mask))
             on_event(Progress("render", 3, 5, 0.7, 2.0))
             on_event(Notice("edges_mirrored", "The edges are mirrored."))
-            return Generated(out, 540, 960, 24, 72, 3.0, {"seed": 7}, self.bundle.identity)
+            return Generated(out, 540, 960, 24, 72, 3.0, self.settings, self.bundle.identity)
 
         def close(self):
             """Nothing to end."""
@@ -91,6 +93,13 @@ def test_generates_help_says_what_may_be_asked_and_what_is_taken_where_nothing_i
     for line in ("3 to 15 (5)", "24, 25 or 30 (24)", "540, 720 or 1080 pixels (1080)", "of the camera, 0.1 to 1 (0.6)"):
         assert line in said
     assert "--fps 1 to 60 and --steps 1 to 1000" in said
+
+
+def test_generate_says_what_it_understood(asked, photo, tmp_path, capsys, monkeypatch):
+    said = {"prompt": "pan left", "decided_by": {"camera": "prompt"}, "understood": {"camera": "pan-left"}}
+    monkeypatch.setattr(generating.Engine, "settings", said)
+    assert command_line.main(["generate", str(photo), "-o", str(tmp_path / "out.mp4")]) == 0
+    assert capsys.readouterr().out.endswith("\nUnderstood from the prompt: camera pan-left.\n")
 
 
 def test_generate_gives_json(asked, photo, tmp_path, capsys):

@@ -55,6 +55,15 @@ def left_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def test_it_says_what_it_understood(
+    photo: Path, asked: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    said = {"prompt": "slow and calm", "decided_by": {"camera": "model", "subject": "model"}, "understood": {}}
+    monkeypatch.setattr(Made, "settings", said)
+    call_command("generate", str(photo), "-o", str(tmp_path / "out.mp4"))
+    assert "Understood from the prompt: nothing of camera or subject." in capsys.readouterr().err
+
+
 def test_every_option_reaches_the_engine(photo: Path, asked: list[dict[str, Any]], tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     told = io.StringIO()

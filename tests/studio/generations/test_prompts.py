@@ -8,18 +8,19 @@ import engine
 from engine.bundles import read_bundle
 from engine.events import PROMPT_CUT
 from engine.models.ernie import PromptTokenizer
+from engine.reading import reading
 from studio.generations.prompts import is_cut
 from tests.studio.rest import Api, jpeg
 
 NANO = Path(engine.__file__).parent / "bundled" / "aquarius-nano"
 LONG = "a bottle stands on a wooden table in the evening light while " * 8
-PROMPTS = ["", "slow orbit", "é" * 30, "字" * 40, LONG, *(LONG[:length] for length in range(200, 420, 10))]
+PROMPTS = ["", "slow orbit", "é" * 30, "字" * 40, LONG, *(LONG[:length] for length in range(300, 500, 10))]
 
 
 @pytest.mark.parametrize("prompt", PROMPTS, ids=len)
 def test_it_is_the_engines_own_word(prompt: str) -> None:
-    bundle = read_bundle(NANO, verify=False)
-    assert is_cut(bundle, prompt) == PromptTokenizer.load(NANO / "tokenizer.json", 64).is_cut(prompt)
+    bundle, tokenizer = read_bundle(NANO, verify=False), PromptTokenizer.load(NANO / "tokenizer.json", 64)
+    assert is_cut(bundle, prompt) == tokenizer.is_cut(reading(prompt, tokenizer.knows))
 
 
 @pytest.mark.django_db

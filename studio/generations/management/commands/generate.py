@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from engine.options import add_video_options, check_files, image_to_video
+from engine.options import add_video_options, check_files, image_to_video, understood_of
 from engine.requests import ImageToVideo
 from studio.api.problems import field_errors
 from studio.jobs import engine_client
@@ -146,3 +146,5 @@ def _report(output: Any, out: Path, console: Console) -> None:
         f"{out}: {output.width}x{output.height}, {output.seconds:g} s at {output.fps} fps, "
         f"by {output.model['name']} {output.model['version']}"
     )
+    if understood := understood_of(output.settings):
+        console.print(understood)
