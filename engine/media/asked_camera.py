@@ -77,7 +77,8 @@ def as_asked(fields: MotionFields, mask_HW: np.ndarray, depths: Depths, asked: A
     body = Body(camera.points_hw2, (np.array(box.middle) - 0.5) * frame, box.half_width * frame[0])
     found = _stands_still(scene) if asked.camera == "static" else _goes(camera, scene, depths, asked)
     if found is None:
-        return fields
+        risen = _risen(body, scene, product, weight) if (asked.camera, asked.subject) == ("auto", "float") else None
+        return fields if risen is None else replace(fields, product_flow=_whole(risen / frame))
     made = _Made(product - found.drift, weight)
     product = _product(camera, body, made, depths, found, asked)
     if product is None:  # it keeps its motion, and so the scene its size: it would slide on its floor
@@ -164,9 +165,9 @@ def _product(
     path_T = sizes_T / sizes_T[-1] if sizes_T.any() else _path(made)
     angles_T = path_T * (_turn(asked) + (camera.angle(sizes_T[-1:] * found.far)[0] if camera.orbits else 0.0))
 
-    def floats(flow: np.ndarray, plane: np.ndarray) -> np.ndarray:
+    def floats(flow: np.ndarray, plane: np.ndarray, *, rises: bool = False) -> np.ndarray:
         left = made.flow - flow
-        return body.floating(left, plane, made.weight) if asked.subject == "float" else np.zeros_like(left)
+        return body.floating(left, plane, made.weight, rises=rises) if asked.subject == "float" else 0 * left
 
     # The model may have it right where the scene, which is not as near as it seems, told another size.
     planes, bulges = (camera.product_flow(sizes_T), farther), BULGES if angles_T.any() else BULGES[:1]
@@ -175,7 +176,18 @@ def _product(
     if not _explains(flow + floats(flow, plane), made.flow, made.weight):
         return None
     roundness = float(np.clip(depths.roundness, BULGES[0], BULGES[-1]))
-    return body.flow(farther, angles_T, roundness) + floats(body.flow(plane, angles_T, roundness), plane)
+    return body.flow(farther, angles_T, roundness) + floats(body.flow(plane, angles_T, roundness), plane, rises=True)
+
+
+def _risen(body: Body, scene_Thw2: np.ndarray, product_Thw2: np.ndarray, weight_Thw: np.ndarray) -> np.ndarray | None:
+    """The product's flow before a camera that nobody asked for, where it floats: it rises only. None where it does not
+    float.
+    """
+    left = product_Thw2 - scene_Thw2
+    floating, risen = (body.floating(left, scene_Thw2, weight_Thw, rises=rises) for rises in (False, True))
+    if weight_Thw[-1].sum() < _LEAST_CELLS or not _explains(floating, left, weight_Thw):
+        return None
+    return product_Thw2 - floating + risen
 
 
 def _share(camera: Pinhole, made: _Made, sizes_T: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product as pairs
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -40,9 +41,11 @@ def asked(camera: str, subject: str = "still") -> Asked:
     return Asked(camera, SIZE, subject, 0.7)
 
 
-def exact(camera: str, subject: str = "still", size: float = SIZE, tau: np.ndarray = TAU) -> MotionFields:
+def exact(
+    camera: str, subject: str = "still", size: float = SIZE, tau: np.ndarray = TAU, cycles: float = 1.0
+) -> MotionFields:
     """By the worlds' own geometry: a wall, the floor before it, and a product."""
-    motion = worlds.Motion(camera, size, subject, 0.7, ease=0.0)
+    motion = worlds.Motion(camera, size, subject, 0.7, ease=0.0, cycles=cycles)
     pose = worlds.world_pose(motion, ASPECT, tuple(MIDDLE), tau)
     wall, _ = worlds.plane_map(POINTS, *pose, np.array([0.0, 0.0, 1.0]), WALL)
     floor, seen = worlds.plane_map(POINTS, *pose, np.array([0.0, 1.0, 0.0]), FLOOR)
@@ -52,6 +55,17 @@ def exact(camera: str, subject: str = "still", size: float = SIZE, tau: np.ndarr
     product = (at - POINTS) / FRAME
     scene[0] = product[0] = 0.0  # not to the last bit
     return MotionFields(scene, product, np.zeros((len(tau), *GRID)), np.zeros((*GRID, 3)))
+
+
+def wished(camera: str, subject: str = "still", cycles: float = 1.0) -> MotionFields:
+    """`exact`, but that what floats rises only, once for every time that the worlds' sine does."""
+
+    def rising(motion: worlds.Motion, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        path = (1 - np.cos(2 * np.pi * np.ceil(cycles) * tau)) / 2 * motion.subject_strength * (subject == "float")
+        return -2 * worlds.FLOAT_HEIGHT * path, worlds.FLOAT_ROLL * motion.sway * path
+
+    with mock.patch.object(worlds, "_float", rising):
+        return exact(camera, subject, cycles=cycles)
 
 
 def wavy(fields: MotionFields, size: float = 0.004, drift: float = 0.005) -> MotionFields:
@@ -110,8 +124,8 @@ def test_a_speck_beside_the_product_does_not_move_its_box():
 
 @pytest.mark.parametrize(("camera", "subject"), [*pairs(["static", *MOVES], worlds.SUBJECT_MOTIONS)])
 def test_what_was_asked_for_stays_as_it_is(camera, subject):
-    fields = exact(camera, subject)
-    scene, product = missed(as_asked(fields, MASK, asked(camera, subject), ASPECT), fields)
+    fields, wish = exact(camera, subject), wished(camera, subject)
+    scene, product = missed(as_asked(fields, MASK, asked(camera, subject), ASPECT), wish)
     assert scene < 0.003 and product < 0.0015, (scene, product)  # the floor's far edge is softer than a field
 
 
@@ -119,7 +133,7 @@ def test_what_was_asked_for_stays_as_it_is(camera, subject):
 def test_waves_and_drift_go_and_the_motion_stays(camera, subject):
     fields = exact(camera, subject)
     before = wavy(fields)
-    scene, product = missed(as_asked(before, MASK, asked(camera, subject), ASPECT), fields)
+    scene, product = missed(as_asked(before, MASK, asked(camera, subject), ASPECT), wished(camera, subject))
     wavy_scene, wavy_product = missed(before, fields)
     assert scene < 0.85 * wavy_scene, (scene, wavy_scene)  # a drift along a pan may as well be a nearer wall
     assert product < 0.85 * wavy_product, (product, wavy_product)
@@ -203,6 +217,39 @@ def test_without_a_product_an_orbit_goes_around_the_middle():
     assert np.allclose(made.scene_flow, around.scene_flow, atol=1e-6) and made is not fields
 
 
+# --- what floats ---
+
+
+def lifts(fields: MotionFields) -> np.ndarray:
+    """How high the product is at each key, in heights of the frame."""
+    y, x = np.mgrid[0 : GRID[0], 0 : GRID[1]]
+    return fields.product_flow[:, MASK[y * 2, x * 2] > 0.5, 1].mean(1)
+
+
+@pytest.mark.parametrize("cycles", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("camera", ["static", "pan-left", "roll-right", "auto"])
+def test_what_floats_rises_from_rest_and_comes_back_to_it(camera, cycles):
+    shown = "static" if camera == "auto" else camera
+    sine = exact(shown, "float", cycles=cycles)
+    made = as_asked(wavy(sine, size=0.001, drift=0.001), MASK, asked(camera, "float"))
+    still, wish = lifts(exact(shown)), wished(shown, "float", cycles)
+    path, before = lifts(made) - still, lifts(sine) - still
+    assert path.min() > -0.0015 and before.min() < -0.015, "below rest it goes through the floor"
+    for way, ends_at_rest in ((path, True), (before, False)):
+        steps = np.abs(np.diff(way))
+        assert (max(steps[0], steps[-1]) < 0.5 * steps.max()) == ends_at_rest
+    assert path.max() == pytest.approx(before.max(), rel=0.05), "framing left room for that"
+    assert missed(made, wish)[1] < 0.003 < missed(sine, wish)[1]
+
+
+def test_a_product_that_does_not_float_keeps_its_motion_before_a_camera_that_nobody_chose():
+    turning = exact("static", "turn")
+    assert as_asked(turning, MASK, asked("auto", "float")) is turning
+    floating = exact("static", "float")
+    assert as_asked(floating, np.zeros_like(MASK), asked("auto", "float")) is floating
+    assert as_asked(floating, MASK, asked("auto", "auto")) is floating
+
+
 # --- the relief ---
 
 
@@ -241,7 +288,7 @@ def test_a_product_goes_as_asked_where_the_scene_only_seems_nearer(move, subject
     fields = exact(move, subject)
     seems = replace(DEPTHS, nearness=DEPTHS.nearness * nearer)
     made = as_asked(fields, MASK, asked(move, subject), depths=seems)
-    assert missed(made, fields)[1] < 0.004 < missed(exact(move, "still", SIZE * 1.3), exact(move))[1]
+    assert missed(made, wished(move, subject))[1] < 0.004 < missed(exact(move, "still", SIZE * 1.3), exact(move))[1]
 
 
 @pytest.mark.parametrize("nearer", [0.8, 1.3])
