@@ -21,6 +21,12 @@ _STEP = 8  # pixels between nodes
 _PAD = 2  # field cells added on each side before sampling
 _STILL = 1 / 64  # of a pixel: half the finest step of a map; less motion than this draws the same frame
 _TOGETHER = 1.3 / 1080  # of the short side: where layers moved apart by much less, the photo's rest is added
+_UNLIT = 4e-3  # of full scale: fainter light adds less than half a level
+_MOST_LIGHT, _HEADROOM = 0.5, 0.6  # what a sweep at strength 1 is; the share of what is left up to white that it takes
+_MOST_GROWTH = 1.5  # of the luma, by the most light: what is dark gets lighter, and not gray
+_NO_SHADE = 0.01  # of full scale: what less is taken than added, next to a sweep, would cost more time than it shows
+_FINE = 3  # steps of a level: 0.3 of white are added at most
+_COLOURS = 0.6  # of what luma grows by, in proportion, so do the colours: more would leave the gamut, less is milk
 _NO_MAP: Any = None  # the first map holds x and y
 
 
@@ -79,19 +85,37 @@ class Compositor:
             return
         places = self._nodes.enlarge_in(box, product[box.nodes] - self._product.origin)
         layer = cv2.remap(self._product.colours, places, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        if np.abs(light[box.nodes]).max() > 1e-3:
-            gain = self._nodes.enlarge_in(box, light[box.nodes])
-            added = cv2.multiply(self._lit(layer, places), gain, scale=LUMA_SPAN / 255, dtype=cv2.CV_16S)
-            luma = cv2.add(cv2.extractChannel(layer, 0), added, dtype=cv2.CV_8U)
-            cv2.insertChannel(luma, layer, 0)
+        light = np.where(self._nodes.reached(product, self._reach), light, 0)  # beside it the model's light is any
+        if lit := box.part(np.abs(light) > _UNLIT):
+            top, left = (inner.start - outer.start for inner, outer in zip(lit.pixels, box.pixels, strict=True))
+            self._shine(layer[top : top + lit.shape[0], left : left + lit.shape[1]], light, lit)
         _over(self._frame[box.pixels], layer)
 
-    def _lit(self, layer: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """How much of each pixel is product that light falls on, uint8."""
-        alpha = self._product.alpha
-        if alpha is None:
-            return cv2.extractChannel(layer, 3)
-        return cv2.remap(alpha, places / 2, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    def _shine(self, layer: np.ndarray, light: np.ndarray, box: _Box) -> None:
+        """Let light fall on the premultiplied product, in place.
+
+        The worlds add it to the luma, whatever is there: a white mug would lose its letters in it, and black glaze turn
+        to milk. So it takes a share of what is left up to white (`_responses`), and the colours grow along with it;
+        shade takes of both. All in bytes: this is the inner loop.
+        """
+        nodes = light[box.nodes]
+        luma, alpha = cv2.extractChannel(layer, 0), cv2.extractChannel(layer, 3)
+        straight, bright = cv2.divide(luma, alpha, scale=255), self._nodes.enlarge_in(box, _bytes(nodes / _MOST_LIGHT))
+        shine = cv2.multiply(
+            cv2.LUT(straight, _SHINE), cv2.multiply(alpha, bright, scale=1 / 255), scale=1 / 255 / _FINE
+        )
+        growth, gray = (
+            cv2.multiply(cv2.LUT(straight, _GROWTH), bright, scale=1 / 255),
+            cv2.convertScaleAbs(alpha, alpha=128 / 255),
+        )
+        parts = [cv2.add(luma, shine)]
+        parts += [_scaled(cv2.extractChannel(layer, n), gray, growth, (cv2.add, cv2.subtract)) for n in (1, 2)]
+        if nodes.min() < -_NO_SHADE:
+            dark = self._nodes.enlarge_in(box, _bytes(-nodes - _NO_SHADE))
+            blacks = cv2.convertScaleAbs(alpha, alpha=16 / 255), gray, gray
+            parts = [_scaled(*one, dark, (cv2.subtract, cv2.add)) for one in zip(parts, blacks, strict=True)]
+        for n, part in enumerate(parts):
+            cv2.insertChannel(part, layer, n)
 
     def _add_rest(self, scene: np.ndarray, product: np.ndarray) -> None:
         apart = np.square(scene - product).sum(-1)
@@ -126,9 +150,22 @@ class _Box:
     """A rectangle of nodes and the output pixels it covers."""
 
     def __init__(self, top: int, bottom: int, left: int, right: int, size: tuple[int, int]) -> None:
+        self._size = size
         self.nodes = slice(top, bottom), slice(left, right)
         self.shape = min(size[1], (bottom - 2) * _STEP) - top * _STEP, min(size[0], (right - 2) * _STEP) - left * _STEP
         self.pixels = slice(top * _STEP, top * _STEP + self.shape[0]), slice(left * _STEP, left * _STEP + self.shape[1])
+
+    def part(self, where: np.ndarray) -> _Box | None:
+        """The smallest box in this one that holds all pixels that nodes of `where` [rows, columns] have a say in."""
+        inside = np.zeros_like(where)
+        inside[self.nodes] = where[self.nodes]
+        if not inside.any():
+            return None
+        ends = []
+        for axis, nodes in enumerate(self.nodes):
+            held = np.flatnonzero(inside.any(1 - axis))
+            ends += [max(nodes.start, held[0] - 2), min(nodes.stop, held[-1] + 3)]
+        return _Box(*ends, self._size)
 
 
 class _Doubled:
@@ -139,7 +176,6 @@ class _Doubled:
         self.origin = np.array([2 * left, 2 * top], np.float32)
         self.colours = double(product.colours, premultiplied=True)
         self.rest = double(product.rest)
-        self.alpha = product.alpha  # not doubled: only light is drawn by it
 
 
 class _Nodes:
@@ -177,8 +213,7 @@ class _Nodes:
 
     def box_of(self, layer: np.ndarray, reach: np.ndarray, where: np.ndarray | None = None) -> _Box | None:
         """Where a layer is visible: nodes that sample `reach` (coarse canvas, uint8), among those of `where`."""
-        place = np.ascontiguousarray(layer / (2 * _STEP), np.float32)
-        hit = cv2.remap(reach, place, _NO_MAP, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+        hit = self.reached(layer, reach)
         if where is not None:
             hit[~where] = 0
         x, y, width, height = cv2.boundingRect(hit)
@@ -188,6 +223,11 @@ class _Nodes:
         top, bottom = max(0, y - 2), min(rows, y + height + 2)
         left, right = max(0, x - 2), min(columns, x + width + 2)
         return _Box(top, bottom, left, right, self._size) if bottom - top > 2 and right - left > 2 else None
+
+    def reached(self, layer: np.ndarray, reach: np.ndarray) -> np.ndarray:
+        """What each node samples of `reach`: 0 where there is nothing of the layer."""
+        place = np.ascontiguousarray(layer / (2 * _STEP), np.float32)
+        return cv2.remap(reach, place, _NO_MAP, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
 
     def _sample(self, field: np.ndarray) -> np.ndarray:
         return cv2.remap(extrapolate(field, _PAD), *self._places, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -222,6 +262,32 @@ def _over(below: np.ndarray, layer: np.ndarray) -> None:
     """Lay a premultiplied [h, w, 4] layer over `below`, in place."""
     clear = cv2.bitwise_not(cv2.extractChannel(layer, 3))
     below[...] = cv2.add(layer, cv2.multiply(below, cv2.merge([clear] * 4), scale=1 / 255))
+
+
+def _responses() -> tuple[np.ndarray, np.ndarray]:
+    """What the most light does at each luma, uint8 [256] each: levels of luma that it adds, times `_FINE`, and the
+    share that it adds to the colours, of 255. It takes `_HEADROOM` of what is left up to white, half of that in the
+    darks, and what is black stays black.
+    """
+    luma = np.maximum(np.arange(256) - 16, 0) / LUMA_SPAN
+    added = np.minimum(np.maximum(1 - luma, 0) * _HEADROOM * (1 + luma) / 2, _MOST_GROWTH * luma)
+    colours = _COLOURS * added / np.maximum(luma, 1 / LUMA_SPAN)
+    return tuple(
+        np.rint(np.clip(table, 0, 255)).astype(np.uint8) for table in (_FINE * LUMA_SPAN * added, 255 * colours)
+    )
+
+
+_SHINE, _GROWTH = _responses()
+
+
+def _scaled(part: np.ndarray, black: np.ndarray, by: np.ndarray, ways: tuple[Any, Any]) -> np.ndarray:
+    """A channel, its distance from `black` made greater (ways: add, subtract) or smaller by a share, of 255."""
+    over, under = (cv2.multiply(cv2.subtract(*pair), by, scale=1 / 255) for pair in ((part, black), (black, part)))
+    return ways[1](ways[0](part, over), under)
+
+
+def _bytes(share: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
 
 
 def _with_channel(yuv: np.ndarray, value: int) -> np.ndarray:

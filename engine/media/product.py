@@ -22,13 +22,11 @@ class Product:
     """Crops of the canvas, uint8 [h, w, 4], at `corner` (top, left) of a canvas [H, W].
 
     `colours`: the product alone, premultiplied YUVA. `rest`: what has to be added to the product over the clean scene
-    for the two to be the photo, halved and around `NO_REST`. `alpha` [h, w]: the product without its shadow, where it
-    has one: what light falls on.
+    for the two to be the photo, halved and around `NO_REST`.
     """
 
     colours: np.ndarray
     rest: np.ndarray
-    alpha: np.ndarray | None
     corner: tuple[int, int]
     canvas: tuple[int, int]
 
@@ -69,7 +67,7 @@ def take_product(
     colours[soft, :3] = own
     clear = 1 - colours[soft, 3:].astype(np.float32) / 255
     rest[soft, :3] = np.clip(np.rint((seen - own - np.rint(clear * scene[soft])) / 2 + NO_REST), 0, 255)
-    return Product(colours, rest, alpha if veil.any() else None, (top, left), canvas)
+    return Product(colours, rest, (top, left), canvas)
 
 
 def _veil(photo: np.ndarray, scene: np.ndarray, alpha: np.ndarray, shadow: np.ndarray) -> np.ndarray:

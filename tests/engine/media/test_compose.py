@@ -192,6 +192,51 @@ def test_light_falls_on_the_product_only() -> None:
     assert change[layers.window_mask() == 0].max() <= 1
 
 
+def lit(light: float, *colours: tuple[int, int, int]) -> list[np.ndarray]:
+    """What a product of such stripes shows where all of it is in such light, RGB 0..255, in the middle of each."""
+    shot = make_shot(plain=True, hairs=0)
+    stripes = np.linspace(0, len(colours), shot.alpha.shape[1], endpoint=False).astype(int)
+    product = np.broadcast_to(np.array(colours, np.uint8)[stripes], shot.product.shape)
+    a = np.full_like(shot.alpha, 255)
+    _, layers = frame_shot(Shot(Photo(product.copy()), a, product, product), SIZE)
+    fields = make_fields("still")
+    fields.light[1:] = light
+    row = render_frame(layers, fields, 1.0)[SIZE[1] // 2].astype(float)
+    shown = render_frame(layers, fields, 0.0)[SIZE[1] // 2]
+    return [np.median(row[np.abs(shown - np.array(colour, float)).max(-1) < 6], 0) for colour in colours]
+
+
+def test_light_keeps_letters_and_colours_and_does_not_turn_black_to_milk() -> None:
+    white, letters, glaze, black = (220, 218, 212), (120, 130, 128), (15, 60, 70), (8, 8, 8)
+    was = [np.array(colour, float) for colour in (white, letters, glaze, black)]
+    made = lit(0.5, white, letters, glaze, black)
+
+    added = [float((new - old).mean()) for new, old in zip(made, was, strict=True)]
+    assert added[0] > 10 and added[1] > 40 and added[2] > 20, "the control: it is lit"
+    assert made[0].max() < 255 - 0.3 * (255 - was[0].max()), "of what is left up to white, some is"
+    assert made[0].mean() - made[1].mean() > 0.5 * (was[0].mean() - was[1].mean()), "letters can be read"
+    assert np.ptp(made[2]) > 1.4 * np.ptp(was[2]), "a colour that gets lighter gets no paler"
+    assert added[3] < 20, "added as it comes it would be 127"
+
+
+def test_shade_multiplies() -> None:
+    white, glaze = (220, 218, 212), (15, 60, 70)
+    for new, old in zip(lit(-0.3, white, glaze), (white, glaze), strict=True):
+        assert new == pytest.approx(0.71 * np.array(old), abs=4)
+
+
+def test_a_soft_edge_is_no_brighter_in_the_light_than_what_it_is_the_edge_of() -> None:
+    """Premultiplied, the edge of a white product is dark: it would get the light of dark things, a line all around."""
+    shot = make_shot(plain=True, hairs=0)
+    white, gray = (np.full_like(shot.product, level) for level in (225, 200))
+    a = shot.alpha[..., None] / 255
+    _, layers = frame_shot(Shot(Photo((white * a + gray * (1 - a)).astype(np.uint8)), shot.alpha, gray, white), SIZE)
+    fields = make_fields("still")
+    fields.light[1:] = 0.5
+    frame = render_frame(layers, fields, 1.0).astype(int)[..., 1]
+    assert frame.max() <= np.median(frame[layers.window_mask() == 255]) + 2 > 227
+
+
 def test_a_plate_that_is_right_about_the_surroundings_is_believed_behind_the_product_and_no_other() -> None:
     """A glow behind the product, brightest where nobody sees it: the surroundings alone do not tell how bright."""
     shot = make_shot(540, 960, hairs=0)
