@@ -13,7 +13,14 @@ ROOT = Path(__file__).parents[1]
 BLOCK_TORCH = "import sys; sys.modules['torch'] = None; sys.modules['diffusers'] = None\n"
 MEDIA = sorted(f"engine.media.{path.stem}" for path in (ROOT / "engine/media").glob("*.py") if path.stem != "__init__")
 TORCH_FREE = ["engine", *(f"engine.{name}" for name in ("requests", "bundles", "events", "media", "options", "axes"))]
-TORCH_FREE += ["engine.costs", "engine.timing", "engine.planner", "engine.__main__", "engine.cache.budget"]
+TORCH_FREE += [
+    "engine.costs",
+    "engine.timing",
+    "engine.planner",
+    "engine.__main__",
+    "engine.cache.budget",
+    "engine.reading",
+]
 TORCH_FREE += ["trainer.metrics", "trainer.plan.command", "datapipe.shards"]
 WEB = """
 import django

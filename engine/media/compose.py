@@ -23,9 +23,9 @@ _STILL = 1 / 64  # of a pixel: half the finest step of a map; less motion than t
 _TOGETHER = 1.3 / 1080  # of the short side: where layers moved apart by much less, the photo's rest is added
 _UNLIT = 4e-3  # of full scale: fainter light adds less than half a level
 _MOST_LIGHT, _HEADROOM = 0.5, 0.6  # what a sweep at strength 1 is; the share of what is left up to white that it takes
-_MOST_GROWTH = 1.5  # of the luma, by the most light: what is dark gets lighter, and not gray
+_MOST_GROWTH = 1.2  # of the luma, by the most light: what is dark gets lighter, and not gray
 _NO_SHADE = 0.01  # of full scale: what less is taken than added, next to a sweep, would cost more time than it shows
-_FINE = 3  # steps of a level: 0.3 of white are added at most
+_FINE = 2  # steps of a level: 0.4 of white are added at most
 _COLOURS = 0.6  # of what luma grows by, in proportion, so do the colours: more would leave the gamut, less is milk
 _NO_MAP: Any = None  # the first map holds x and y
 
@@ -100,7 +100,7 @@ class Compositor:
         """
         nodes = light[box.nodes]
         luma, alpha = cv2.extractChannel(layer, 0), cv2.extractChannel(layer, 3)
-        straight, bright = cv2.divide(luma, alpha, scale=255), self._nodes.enlarge_in(box, _bytes(nodes / _MOST_LIGHT))
+        straight, bright = cv2.divide(luma, alpha, scale=255), self._nodes.enlarge_in(box, _taken(nodes))
         shine = cv2.multiply(
             cv2.LUT(straight, _SHINE), cv2.multiply(alpha, bright, scale=1 / 255), scale=1 / 255 / _FINE
         )
@@ -266,11 +266,11 @@ def _over(below: np.ndarray, layer: np.ndarray) -> None:
 
 def _responses() -> tuple[np.ndarray, np.ndarray]:
     """What the most light does at each luma, uint8 [256] each: levels of luma that it adds, times `_FINE`, and the
-    share that it adds to the colours, of 255. It takes `_HEADROOM` of what is left up to white, half of that in the
-    darks, and what is black stays black.
+    share that it adds to the colours, of 255. Of what is left up to white, white things get `_HEADROOM`, darker ones
+    less, so that letters keep apart, and what is black stays black.
     """
     luma = np.maximum(np.arange(256) - 16, 0) / LUMA_SPAN
-    added = np.minimum(np.maximum(1 - luma, 0) * _HEADROOM * (1 + luma) / 2, _MOST_GROWTH * luma)
+    added = np.minimum(_HEADROOM * np.maximum(1 - luma, 0) * (0.75 + 0.25 * luma), _MOST_GROWTH * luma)
     colours = _COLOURS * added / np.maximum(luma, 1 / LUMA_SPAN)
     return tuple(
         np.rint(np.clip(table, 0, 255)).astype(np.uint8) for table in (_FINE * LUMA_SPAN * added, 255 * colours)
@@ -284,6 +284,13 @@ def _scaled(part: np.ndarray, black: np.ndarray, by: np.ndarray, ways: tuple[Any
     """A channel, its distance from `black` made greater (ways: add, subtract) or smaller by a share, of 255."""
     over, under = (cv2.multiply(cv2.subtract(*pair), by, scale=1 / 255) for pair in ((part, black), (black, part)))
     return ways[1](ways[0](part, over), under)
+
+
+def _taken(light: np.ndarray) -> np.ndarray:
+    """What light takes of what the most light takes, of 255: of weak light more than in proportion, else a white thing
+    would not show it.
+    """
+    return _bytes(1 - (1 - np.clip(light / _MOST_LIGHT, 0, 1)) ** 2)
 
 
 def _bytes(share: np.ndarray) -> np.ndarray:

@@ -214,7 +214,7 @@ def test_light_keeps_letters_and_colours_and_does_not_turn_black_to_milk() -> No
     added = [float((new - old).mean()) for new, old in zip(made, was, strict=True)]
     assert added[0] > 10 and added[1] > 40 and added[2] > 20, "the control: it is lit"
     assert made[0].max() < 255 - 0.3 * (255 - was[0].max()), "of what is left up to white, some is"
-    assert made[0].mean() - made[1].mean() > 0.5 * (was[0].mean() - was[1].mean()), "letters can be read"
+    assert made[0].mean() - made[1].mean() > 0.4 * (was[0].mean() - was[1].mean()), "letters can be read"
     assert np.ptp(made[2]) > 1.4 * np.ptp(was[2]), "a colour that gets lighter gets no paler"
     assert added[3] < 20, "added as it comes it would be 127"
 
