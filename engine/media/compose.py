@@ -161,11 +161,11 @@ class _Box:
         inside[self.nodes] = where[self.nodes]
         if not inside.any():
             return None
-        ends = []
-        for axis, nodes in enumerate(self.nodes):
-            held = np.flatnonzero(inside.any(1 - axis))
-            ends += [max(nodes.start, held[0] - 2), min(nodes.stop, held[-1] + 3)]
-        return _Box(*ends, self._size)
+        (top, bottom), (left, right) = (
+            (max(nodes.start, int(held[0]) - 2), min(nodes.stop, int(held[-1]) + 3))
+            for nodes, held in zip(self.nodes, (np.flatnonzero(inside.any(axis)) for axis in (1, 0)), strict=True)
+        )
+        return _Box(top, bottom, left, right, self._size)
 
 
 class _Doubled:
@@ -272,9 +272,11 @@ def _responses() -> tuple[np.ndarray, np.ndarray]:
     luma = np.maximum(np.arange(256) - 16, 0) / LUMA_SPAN
     added = np.minimum(_HEADROOM * np.maximum(1 - luma, 0) * (0.75 + 0.25 * luma), _MOST_GROWTH * luma)
     colours = _COLOURS * added / np.maximum(luma, 1 / LUMA_SPAN)
-    return tuple(
-        np.rint(np.clip(table, 0, 255)).astype(np.uint8) for table in (_FINE * LUMA_SPAN * added, 255 * colours)
-    )
+    return _table(_FINE * LUMA_SPAN * added), _table(255 * colours)
+
+
+def _table(values: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 
 _SHINE, _GROWTH = _responses()
@@ -294,7 +296,7 @@ def _taken(light: np.ndarray) -> np.ndarray:
 
 
 def _bytes(share: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
+    return _table(255 * share)
 
 
 def _with_channel(yuv: np.ndarray, value: int) -> np.ndarray:
