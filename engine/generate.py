@@ -30,6 +30,7 @@ from engine.media.asked_camera import Asked
 from engine.media.background import background_kind
 from engine.media.fields import MotionFields
 from engine.media.framing import ASPECTS, plan_framing
+from engine.media.framing_notices import softness
 from engine.media.layers import build_layers, shrink
 from engine.media.masks import read_mask
 from engine.media.photo import Photo, open_photo
@@ -180,7 +181,7 @@ class Engine:
         )
         layers = build_layers(photo, mask, framing, request.size)
         visit()
-        notices = list(framing.notices)
+        notices = [*framing.notices, *softness(framing.window[2] - framing.window[0], request.size[0])]
         if self.denoiser.is_cut(request.prompt):
             notices.append(PROMPT_CUT)
         return Prepared(layers, framing, picture_tensor(layers, request.format), camera, notices)
@@ -264,8 +265,9 @@ class Engine:
         width, height = request.size
         settings = request.model_dump(mode="json") | {"seed": film.seed}
         free = {"camera": request.camera.move == "auto", "subject": request.subject.motion == "auto"}
-        # The model reads no strength where it chooses the move itself: there is nothing that this could be a share of.
-        settings["applied_strength"] = None if free["camera"] else round(prepared.camera.strength * fitted, 4)
+        # The model reads no strength where it chooses the move itself, and a camera that stands still has none.
+        unsaid = free["camera"] or request.camera.move == "static"
+        settings["applied_strength"] = None if unsaid else round(prepared.camera.strength * fitted, 4)
         settings["understood"] = {name: choice for name, choice in said.items() if free[name]}
         settings["decided_by"] = {name: _decided_by(is_free, said.get(name)) for name, is_free in free.items()}
         settings["measured"] = describe_motion(fields, prepared.picture_BCHW[0, 3].numpy(), ASPECTS[request.format])

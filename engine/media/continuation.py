@@ -1,4 +1,5 @@
-"""What lies beyond a photo: a plain background runs on, a scene dissolves into its colours, a cut product is mirrored.
+"""What lies beyond a photo: a plain background runs on, a scene dissolves into its colours, a cut product
+is stretched.
 
 Legend: `pads` (top, bottom, left, right), pixels added around.
 """
@@ -23,8 +24,8 @@ _SPREAD_GROWTH = 1.0  # standard deviation for each pixel of distance, of the co
 _MOST_SPREAD = 0.35  # of the short side
 _BLUR_GROWTH = 0.25  # of the shapes
 _MOST_BLUR = 0.1  # of the short side
-_MIRRORED = 0.25  # of the short side: beyond, nothing mirrored is left
-_SHARP = 0.025  # of the short side: beyond, what is mirrored has lost its own grain
+_MIRRORED = 0.03  # of the short side: beyond, nothing mirrored is left
+_SHARP = 0.02  # of the short side: beyond, what is mirrored has lost its own grain
 _GRAIN_FROM = 0.1  # of the short side: the border whose grain is taken
 _MOST_GRAIN = 4.0  # levels; more is texture, of which no noise makes more
 _TILE = 512  # pixels, after which the grain repeats
@@ -74,7 +75,11 @@ def continue_softly(scene: np.ndarray, pads: Pads, short_side: int) -> np.ndarra
 
 
 def continue_product(product: np.ndarray, alpha: np.ndarray, pads: Pads, cut: Sides) -> tuple[np.ndarray, np.ndarray]:
-    """Colours and alpha of a product: mirrored at the sides where it is `cut`, nothing beyond the others."""
+    """Colours and alpha of a product: stretched at the sides where it is `cut`, nothing beyond the others.
+
+    `fields.fit_to_canvas` lets no more than a few pixels of that be seen, which would be a label upside down if they
+    were mirrored.
+    """
     top, bottom, left, right = pads
     for pad, is_cut in (
         ((top, 0, 0, 0), cut.top),
@@ -82,8 +87,8 @@ def continue_product(product: np.ndarray, alpha: np.ndarray, pads: Pads, cut: Si
         ((0, 0, left, 0), cut.left),
         ((0, 0, 0, right), cut.right),
     ):
-        alpha = cv2.copyMakeBorder(alpha, *pad, cv2.BORDER_REFLECT_101 if is_cut else cv2.BORDER_CONSTANT, value=0)
-    return cv2.copyMakeBorder(product, *pads, cv2.BORDER_REFLECT_101), alpha
+        alpha = cv2.copyMakeBorder(alpha, *pad, cv2.BORDER_REPLICATE if is_cut else cv2.BORDER_CONSTANT, value=0)
+    return cv2.copyMakeBorder(product, *pads, cv2.BORDER_REPLICATE), alpha
 
 
 class _Blurred:

@@ -87,20 +87,22 @@ def fit_to_canvas(
 
     The scene's reach sets one factor for both flows and the whole clip, which keeps the path's shape; so does that of
     `product`, its alpha in the window, uint8 [H, W], on the sides that `framing` keeps it in by. Together with the
-    framing's own scale it is never below half of what was asked. What is asked beyond the canvas even then is held back
-    near that border alone. The product is held back on the sides where it runs on beyond photo or canvas, and nowhere
-    else: elsewhere there is nothing but air. Returns the fields and the factor (1: the move was not scaled).
+    framing's own scale it is never below half of what was asked. What is asked beyond the canvas even then, or of a
+    scene beyond what was planned to be made up, is held back near that border alone. The product is held back within
+    the photo on the sides where it runs on beyond photo or canvas, and nowhere else: elsewhere there is nothing but
+    air. Returns the fields and the factor (1: the move was not scaled).
     """
-    sides = _sides(framing)
+    sides = _sides(framing.room)
     fits = min(_share_that_fits(fields, "scene", side) for side in sides)
     kept = 1.0 if product is None else share_that_keeps(fields.product_flow, product, framing)
     factor = min(1.0, max(min(fits, kept), MIN_SCALE / framing.strength_scale))
     fitted = fields if factor == 1.0 else fields.scaled(factor)
-    for side, runs_on in zip(sides, framing.cut, strict=True):
-        if fits < factor and _share_that_fits(fitted, "scene", side) < 1.0:
-            fitted = replace(fitted, scene_flow=_hold_back(fitted.scene_flow, side))
-        if runs_on and _share_that_fits(fitted, "product", side) < 1.0:
-            fitted = replace(fitted, product_flow=_hold_back(fitted.product_flow, side))
+    limits = zip(_sides(framing.planned_room), _sides(framing.real_room), framing.cut, strict=True)
+    for planned, real, runs_on in limits:
+        if _share_that_fits(fitted, "scene", planned) < 1.0:
+            fitted = replace(fitted, scene_flow=_hold_back(fitted.scene_flow, planned))
+        if runs_on and _share_that_fits(fitted, "product", real) < 1.0:
+            fitted = replace(fitted, product_flow=_hold_back(fitted.product_flow, real))
     return fitted, factor
 
 
@@ -197,8 +199,8 @@ class _Side(NamedTuple):
         return way[None, :] if self.axis == 0 else way[:, None]
 
 
-def _sides(framing: Framing) -> tuple[_Side, _Side, _Side, _Side]:
-    (left, top), (right, bottom) = framing.room
+def _sides(room: tuple[tuple[float, float], tuple[float, float]]) -> tuple[_Side, _Side, _Side, _Side]:
+    (left, top), (right, bottom) = room
     return _Side(0, -1, left), _Side(1, -1, top), _Side(0, 1, right), _Side(1, 1, bottom)
 
 

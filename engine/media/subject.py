@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -9,16 +10,16 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-Box = tuple[float, float, float, float]
+from engine.media.background import Background
+from engine.media.islands import SOLID, Box, Islands
+
 Span = tuple[float, float]
 
 AIR = 0.02  # of the window, kept free around the product
 _CUT = 0.004  # of the photo's side: a product this near to the border is taken to be cut by it
-_SOLID = 127
-_CELLS = 512  # of the coarse grid along the long side, on which islands are told apart
-_SPECK = 0.005  # of the product's area: smaller islands of an automatic mask are mistakes, and decide no framing
 _STRIP = 256  # rows that are looked at together
 _MAIN = 0.25  # of the largest island: what is smaller may be left out of a format that it would not fit
+_FLOOR = 0.08  # of the product's height: room for its shadow below it
 
 
 class Sides(NamedTuple):
@@ -39,20 +40,26 @@ NOTHING = Sides()
 @dataclass(frozen=True)
 class Travel:
     """`air`: what the product needs on each side. `lean`: the sine of the angle by which it turns with the picture.
-    `left`, `right`: how far its outline goes to these sides, in widths of its own.
+    `left`, `right`: how far its outline goes to these sides, in widths of its own. `shows`: how far beyond each side
+    the picture's border looks at the end.
     """
 
     air: Sides = NOTHING
     lean: float = 0.0
     left: float = 0.0
     right: float = 0.0
+    shows: Sides = NOTHING
 
     def scaled(self, factor: float) -> Travel:
-        return Travel(self.air.scaled(factor), self.lean * factor, self.left * factor, self.right * factor)
+        turns = self.lean * factor, self.left * factor, self.right * factor
+        return Travel(self.air.scaled(factor), *turns, self.shows.scaled(factor))
 
     def and_also(self, other: Travel) -> Travel:
-        air = Sides(*(one + more for one, more in zip(self.air, other.air, strict=True)))
-        return Travel(air, self.lean + other.lean, self.left + other.left, self.right + other.right)
+        air, shows = (
+            Sides(*(one + more for one, more in zip(*both, strict=True)))
+            for both in ((self.air, other.air), (self.shows, other.shows))
+        )
+        return Travel(air, self.lean + other.lean, self.left + other.left, self.right + other.right, shows)
 
     def swept(self, outline: np.ndarray, middle: np.ndarray) -> Box:
         """The box of all that a product covers on its way, but for what `air` says, where it turns about `middle`;
@@ -81,6 +88,7 @@ class Subject:
     left_out: bool = False  # small islands of the mask, which the format would not hold
     outline: np.ndarray | None = None  # around the product, [N, 2] of (x, y)
     way: Travel = Travel()
+    floor: float = 0.0  # room for its shadow below it
 
     def cropped(self, share: float, margins: Sides) -> Subject:
         """The same product without `share` of its length where the photo cuts it, on the axis that is the longer."""
@@ -106,7 +114,8 @@ class Subject:
         """The box of what the product covers on its way, turned about its own middle; about the frame's: `stays_in`."""
         if self.box is None or self.outline is None:
             return self.box
-        return self._swept(self.box, self.outline, (self.outline.min(0) + self.outline.max(0)) / 2)
+        x0, y0, x1, y1 = self._swept(self.box, self.outline, (self.outline.min(0) + self.outline.max(0)) / 2)
+        return x0, y0, x1, y1 + self.floor
 
     def stays_in(self, window: Box) -> bool:
         """Whether the product stays in a window that turns: about its own middle, so what is far off shifts as well."""
@@ -163,6 +172,21 @@ class Subject:
         inside = max(0.0, min(x1, pw) - max(x0, 0.0)) * max(0.0, min(y1, ph) - max(y0, 0.0))
         return 1 - inside / ((x1 - x0) * (y1 - y0))
 
+    def made_up(self, window: Box, margins: Sides) -> float:
+        """The most of the picture that lies beyond the photo, at first or once the move has used its margins: those on
+        all sides together, else those on one of them.
+        """
+        (x0, y0, x1, y1), width, height = window, window[2] - window[0], window[3] - window[1]
+        left, top, right, bottom = margins[0] * width, margins[1] * height, margins[2] * width, margins[3] * height
+        seen = [window]
+        if min(margins) == max(margins):
+            seen.append((x0 - left, y0 - top, x1 + right, y1 + bottom))
+        else:
+            seen += [(x0 + x, y0, x1 + x, y1) for x in (-left, right)] + [
+                (x0, y0 + y, x1, y1 + y) for y in (-top, bottom)
+            ]
+        return max(map(self.beyond, seen))
+
     def limit(self, margins: Sides) -> float:
         """Width up to which a window need not reach past a product that the photo cuts on two opposite sides."""
         (width, height), cut = self.size, self.cut
@@ -171,27 +195,45 @@ class Subject:
         return float(min(across, down * self.aspect))
 
 
-def find_subject(
-    mask: np.ndarray | Box | None, size: tuple[int, int], aspect: float, *, may_be_cut: bool, may_leave_out: bool
-) -> Subject:
-    """`mask` is uint8 [H, W] of the photo's size, or the product's box, or None for no product. `may_leave_out`: small
-    islands, where the format does not hold them too.
+def find_subjects(
+    mask: np.ndarray | Box | None, size: tuple[int, int], aspect: float, background: Background
+) -> Iterator[Subject]:
+    """`mask` is uint8 [H, W] of the photo's size, or the product's box, or None for no product. In front of a scene the
+    first is followed by others with fewer islands of the mask, the smallest given up first.
 
     Raises ValueError for a mask of another size.
     """
-    if isinstance(mask, np.ndarray):
-        if mask.shape != (size[1], size[0]):
-            raise ValueError(f"The mask is {mask.shape[1]} x {mask.shape[0]}, the photo {size[0]} x {size[1]}.")
-        box = whole = _box_of(mask)
-        widest = min(size[0], size[1] * aspect)
-        if may_leave_out and whole and _needed(whole, aspect) > widest:
-            # Where it is small islands that do not fit, most likely mistakes of an automatic mask, a crop of the photo
-            # shows all that matters, with no backdrop made up around it.
-            main = _box_of(mask, _MAIN)
-            box = main if main and _needed(main, aspect) <= widest else whole
+    may_be_cut, is_scene = background != "transparent", background == "scene"
+    if not isinstance(mask, np.ndarray):
+        cut = _cut_sides(mask, mask, size) if may_be_cut else Sides()
+        yield _with_floor(Subject(size, aspect, mask, cut, outline=_corners(mask)), background)
+        return
+    if mask.shape != (size[1], size[0]):
+        raise ValueError(f"The mask is {mask.shape[1]} x {mask.shape[0]}, the photo {size[0]} x {size[1]}.")
+    islands = Islands(mask)
+    kept = islands.counting()
+    box = whole = islands.box(kept)
+    if is_scene and whole and _needed(whole, aspect) > min(size[0], size[1] * aspect):
+        # Where it is small islands that do not fit, most likely mistakes of an automatic mask, a crop of the photo
+        # shows all that matters, with no backdrop made up around it.
+        main = islands.box(islands.counting(_MAIN))
+        if main and _needed(main, aspect) <= min(size[0], size[1] * aspect):
+            box, kept = main, islands.counting(_MAIN)
+    for count, one in enumerate([kept, *islands.fewer(kept)] if is_scene else [kept]):
+        smaller = islands.box(one) if count else box
+        if count and (smaller is None or smaller == box):
+            continue
+        box = smaller
         cut = _cut_sides(mask, box, size) if may_be_cut else Sides()
-        return Subject(size, aspect, box, cut, box != whole, box and _outline(mask, box))
-    return Subject(size, aspect, mask, _cut_sides(mask, mask, size) if may_be_cut else Sides(), outline=_corners(mask))
+        yield _with_floor(Subject(size, aspect, box, cut, box != whole, box and _outline(mask, box)), background)
+
+
+def _with_floor(subject: Subject, background: Background) -> Subject:
+    """With room for the shadow, which on a plain ground lies below the product and belongs to it, where it is free."""
+    if background != "plain" or subject.box is None or any(subject.cut):
+        return subject
+    (_, top, _, bottom), height = subject.box, subject.size[1]
+    return replace(subject, floor=max(0.0, min(height - bottom, _FLOOR * (bottom - top))))
 
 
 def _needed(box: Box, aspect: float) -> float:
@@ -199,19 +241,12 @@ def _needed(box: Box, aspect: float) -> float:
     return max(box[2] - box[0], (box[3] - box[1]) * aspect)
 
 
-def _box_of(mask: np.ndarray, of_largest: float = 0.0) -> Box | None:
-    """Around the islands that count; with `of_largest` only those of at least that share of the largest one."""
-    solid = (mask > _SOLID).view(np.uint8)
-    x, y, width, height = cv2.boundingRect(cv2.bitwise_and(solid, _without_specks(solid, of_largest)))
-    return (float(x), float(y), float(x + width), float(y + height)) if width else None
-
-
 def _outline(mask: np.ndarray, box: Box) -> np.ndarray:
     """The hull of what is solid inside a box: the first and the last solid pixel of each row decide it."""
     x0, y0, x1, y1 = (round(end) for end in box)
     ends = []
     for top in range(y0, y1, _STRIP):  # a whole copy of a 100-megapixel mask would be large
-        solid = mask[top : min(top + _STRIP, y1), x0:x1] > _SOLID
+        solid = mask[top : min(top + _STRIP, y1), x0:x1] > SOLID
         rows = np.flatnonzero(solid.any(1))
         first, last = solid[rows].argmax(1), solid.shape[1] - solid[rows, ::-1].argmax(1)
         ends += [np.stack([x, top + y], -1) for x in (first, last) for y in (rows, rows + 1)]
@@ -221,21 +256,6 @@ def _outline(mask: np.ndarray, box: Box) -> np.ndarray:
 
 def _corners(box: Box | None) -> np.ndarray | None:
     return None if box is None else np.array([[x, y] for x in (box[0], box[2]) for y in (box[1], box[3])], float)
-
-
-def _without_specks(solid: np.ndarray, of_largest: float) -> np.ndarray:
-    """1 around the islands of `solid` that count, uint8 [H, W]. On a coarse grid, since forms ask at every turn."""
-    height, width = solid.shape
-    scale = min(1.0, _CELLS / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    cells = (cv2.resize(solid * np.uint8(255), size, interpolation=cv2.INTER_AREA) > 0).view(np.uint8)  # thin parts too
-    _, labels, islands, _ = cv2.connectedComponentsWithStats(cells)
-    area = islands[:, cv2.CC_STAT_AREA]
-    least = max(_SPECK * area[1:].sum(), of_largest * area[1:].max(initial=0))
-    counts = (area >= least).astype(np.uint8)
-    counts[0] = 0
-    near = cv2.dilate(counts[labels], np.ones((3, 3), np.uint8))
-    return cv2.resize(near, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
 def _cut_sides(mask: np.ndarray | Box | None, box: Box | None, size: tuple[int, int]) -> Sides:
@@ -249,5 +269,5 @@ def _cut_sides(mask: np.ndarray | Box | None, box: Box | None, size: tuple[int, 
         return flags
     strips = mask[:, :near_x], mask[:near_y].T, mask[:, -near_x:], mask[-near_y:].T
     lengths = bottom - top, right - left, bottom - top, right - left
-    contact = [(strip > _SOLID).any(1).sum() > 0.1 * length for strip, length in zip(strips, lengths, strict=True)]
+    contact = [(strip > SOLID).any(1).sum() > 0.1 * length for strip, length in zip(strips, lengths, strict=True)]
     return Sides(*(bool(flag and touches) for flag, touches in zip(flags, contact, strict=True)))

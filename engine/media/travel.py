@@ -16,6 +16,7 @@ from engine.media.subject import Sides, Travel
 # 0.125 to 0.131 at the border along the frame's short axis and 0.151 to 0.164 along its long one. To both sides of the
 # way products grow by up to 0.03 along the long axis (more in the corners) and by 0.015 along the short one.
 _SHIFT, _SHIFT_OF_AXIS, _ASIDE_OF_AXIS = 0.108, 0.052, 0.028
+_FLOORS = 0.04  # what is nearer than the product, as the floor before it, goes farther: the border shows as much more
 _DOLLY_IN = 0.135  # 1.29 to 1.33 times as large: 0.106 to 0.128 on each side
 _ROLL = 0.127  # sine of 7.3 degrees, the most of seven (6.8 to 7.3)
 # Of the product's own width: its front goes much farther, its outline little. A mug as wide as the frame lost 0.017 and
@@ -46,7 +47,7 @@ def camera_travel(move: str, aspect: float) -> Travel:
         # The camera looks to one side, and the picture travels to the other.
         onward = {"left": "right", "right": "left", "up": "bottom", "down": "top"}[way]
         behind = {"left": "left", "right": "right", "up": "top", "down": "bottom"}[way]
-        return Travel(sides._replace(**{onward: along, behind: 0.0}))
+        return Travel(sides._replace(**{onward: along, behind: 0.0}), shows=Sides(**{behind: along + _FLOORS}))
     if move == "dolly-in":
         return Travel(Sides(_DOLLY_IN, _DOLLY_IN, _DOLLY_IN, _DOLLY_IN))
     if kind == "roll":

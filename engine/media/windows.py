@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from operator import mul
+
 import numpy as np
 
 from engine.media.subject import AIR, Box, Sides, Span, Subject
 
 _MORE_CROP = 0.07  # a window may be this much smaller than the largest one to give the product its room
+_LOWEST = 0.62  # of the window's height: the middle of a product that lies lower looks as if it fell out
 _MORE_WINDOW = 1.4  # times as wide a window is looked for that holds a product which a roll turns out of it
 
 
-def fit_inside(subject: Subject, margins: Sides) -> Box | None:
+def fit_inside(subject: Subject, margins: Sides, air: float = AIR) -> Box | None:
     """The largest window that leaves `margins` inside the photo and holds the product on its way, or None.
 
     A little more may be cropped to get there, not much: the picture the user chose should stay.
@@ -27,8 +30,8 @@ def fit_inside(subject: Subject, margins: Sides) -> Box | None:
             if room < 0:  # its own motion alone takes it past the photo
                 return None
             if margin or travel:
-                width = min(width, room / (margin + max(AIR, travel)))
-    if width < (1 - _MORE_CROP) * widest or width < subject.needed(margins):
+                width = min(width, room / (margin + max(air, travel)))
+    if width < (1 - _MORE_CROP) * widest or width < subject.needed(margins, air):
         return None
     window = place_inside(subject, width, margins)
     return window if subject.stays_in(window) else None
@@ -39,7 +42,30 @@ def place_inside(subject: Subject, width: float, margins: Sides) -> Box:
     (pw, ph), height, (span_x, span_y) = subject.size, width / subject.aspect, subject.spans(width)
     x = _place(width, span_x, margins.left * width, pw - margins.right * width)
     y = _place(height, span_y, margins.top * height, ph - margins.bottom * height)
+    x, y = _pushed_away(subject, x, y, width, subject.way.shows)
     return x, y, x + width, y + height
+
+
+def _pushed_away(subject: Subject, x: float, y: float, width: float, shows: Sides) -> tuple[float, float]:
+    """The window's corner, away from the sides that the camera goes to as far as the photo is free and the product
+    stays in. Of one that the photo cuts there a little more is cut.
+    """
+    (pw, ph), (span_x, span_y), cut = subject.size, subject.spans(width), subject.cut
+    x = _pushed(x, width, span_x, pw, (shows.left, shows.right), (cut.left, cut.right))
+    return x, _pushed(y, width / subject.aspect, span_y, ph, (shows.top, shows.bottom), (cut.top, cut.bottom))
+
+
+def _pushed(
+    start: float, length: float, product: Span | None, size: float, shows: Span, cut: tuple[float, float]
+) -> float:
+    air = AIR * length
+    if shows[0]:
+        free = product[0] - air if product and not cut[0] else size
+        start = max(start, min(shows[0] * length, free, size - length))
+    if shows[1]:
+        free = product[1] + air - length if product and not cut[1] else 0.0
+        start = min(start, max(size - (1 + shows[1]) * length, free, 0.0))
+    return start
 
 
 def place_growing(subject: Subject, width: float, margins: Sides) -> Box:
@@ -57,6 +83,19 @@ def place_growing(subject: Subject, width: float, margins: Sides) -> Box:
     return min(filter(subject.stays_in, tried), key=subject.beyond, default=window)
 
 
+def raised(subject: Subject, window: Box) -> Box:
+    """A window higher than the photo, with what is made up above it rather than below, as far as the product keeps to
+    its middle: walls run on better than tables, and one seam is better than two.
+    """
+    x0, y0, x1, y1 = window
+    height, (_, span) = y1 - y0, subject.spans(x1 - x0)
+    if height <= subject.size[1] or not span:
+        return window
+    lowest = max(span[1] + AIR * height - height, sum(span) / 2 - _LOWEST * height)
+    start = min(y0, max(subject.size[1] - height, lowest))
+    return x0, start, x1, start + height
+
+
 def _place_growing(subject: Subject, width: float, margins: Sides, nearer: float) -> Box:
     (pw, ph), cut, height, box = subject.size, subject.cut, width / subject.aspect, subject.box
     span_x, span_y = subject.spans(width)
@@ -64,6 +103,8 @@ def _place_growing(subject: Subject, width: float, margins: Sides, nearer: float
     top, bottom = margins.top * height if cut.top else None, margins.bottom * height if cut.bottom else None
     x = _grow(width, span_x, box and (box[0], box[2]), pw, left, right, nearer)
     y = _grow(height, span_y, box and (box[1], box[3]), ph, top, bottom, nearer)
+    # At a side that cuts the product, beyond which there is no more of it.
+    x, y = _pushed_away(subject, x, y, width, Sides(*map(mul, map(float, cut), subject.way.shows)))
     return x, y, x + width, y + height
 
 
