@@ -17,6 +17,8 @@ _SHARES = 65  # factors that are tried there
 _FINER = 4  # points on the border for each cell
 _SOLID = 64  # of 255: the rim of a product is gone sooner than its half
 _NO_MAP: Any = None  # the first map holds x and y
+_FITS = 0.998  # as good as all of it
+_LEAST_WAY = 0.001  # of the window
 _RESERVE = 0.012  # of the window: for what is between keys and cells
 
 
@@ -99,9 +101,9 @@ def fit_to_canvas(
     fitted = fields if factor == 1.0 else fields.scaled(factor)
     limits = zip(_sides(framing.planned_room), _sides(framing.real_room), framing.cut, strict=True)
     for planned, real, runs_on in limits:
-        if _share_that_fits(fitted, "scene", planned) < 1.0:
+        if _share_that_fits(fitted, "scene", planned) < _FITS:
             fitted = replace(fitted, scene_flow=_hold_back(fitted.scene_flow, planned))
-        if runs_on and _share_that_fits(fitted, "product", real) < 1.0:
+        if runs_on and _share_that_fits(fitted, "product", real) < _FITS:
             fitted = replace(fitted, product_flow=_hold_back(fitted.product_flow, real))
     return fitted, factor
 
@@ -238,7 +240,8 @@ def _between(keys: int) -> list[list[tuple[int, float]]]:
 def _hold_back(flow: np.ndarray, side: _Side) -> np.ndarray:
     """[T, h, w, 2] with what goes out on one side bent smoothly, so that it comes near to the border at most."""
     count = flow.shape[2 - side.axis]
-    way = np.maximum(side.way_out((np.arange(count) + 0.5) / count) - _RESERVE, _RESERVE)
+    way = side.way_out((np.arange(count) + 0.5) / count)
+    way = np.maximum(np.maximum(way - _RESERVE, way / 2), _LEAST_WAY)
     free = _FREE * way
     outward = side.sign * flow[..., side.axis]
     beyond = np.maximum(outward - free, 0.0) / (way - free)

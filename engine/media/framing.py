@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from engine.media.background import Background
-from engine.media.framed import SPARE, Framing, with_canvas
+from engine.media.framed import Framing, with_canvas
 from engine.media.framing_notices import AT_BORDER, LEFT_OUT, NO_PRODUCT, cropped, reduced
 from engine.media.islands import SOLID, Box
 from engine.media.subject import AIR, NOTHING, Sides, Subject, find_subjects
@@ -141,6 +141,8 @@ class _Tried(NamedTuple):
 def _frame_scene(subjects: Iterator[Subject], asked: _Asked) -> tuple[Subject, Framing]:
     best: _Tried | None = None
     for subject in subjects:
+        if best and best.made_up <= _MUCH_MADE_UP and not subject.is_most:
+            break
         for tried in _ways(subject, _moves(subject, asked)):
             if tried.made_up <= _LITTLE_MADE_UP:
                 return tried.subject, tried.framing
@@ -149,13 +151,13 @@ def _frame_scene(subjects: Iterator[Subject], asked: _Asked) -> tuple[Subject, F
     assert best is not None
     last = _moves(best.subject, asked)[-1]
     less = list(_cropped_more(last))
-    if less:
+    if less and not last.subject.fits:
         # The smallest crop that is enough, or that gains all there is to gain: the other axis may limit what it does.
         enough = max(_LITTLE_MADE_UP, min(one.made_up for one in less) + _SAME)
         smallest = next(one for one in less if one.made_up <= enough)
         if smallest.made_up < best.made_up - _SAME:
             best = smallest
-    if best.made_up <= _MUCH_MADE_UP:
+    if best.made_up <= _MUCH_MADE_UP or best.subject.fits:
         return best.subject, best.framing
     return subject, _frame_cropped(_moves(subject, asked)[0])
 
@@ -175,13 +177,13 @@ def _ways(subject: Subject, moves: list[_Move]) -> Iterator[_Tried]:
             yield _Tried(last.subject.made_up(held.window, last.margins), held, last.subject)
         return
     for move in moves:
-        for air in (AIR, _LITTLE_AIR):
-            whole = _frame_whole(move, continued=False, air=air)
-            if whole:
-                found = True
-                yield _tried(move, whole)
+        whole = _frame_whole(move, continued=False, air=_LITTLE_AIR)
+        if whole:
+            found = True
+            yield _tried(move, whole)
     if not found:
-        yield _Tried(0.0, _frame_growing(subject, moves, continued=False), subject)
+        growing = _frame_growing(subject, moves, continued=False)
+        yield _Tried(subject.made_up(growing.window, last.margins), growing, subject)
 
 
 def _cropped_more(move: _Move) -> Iterator[_Tried]:

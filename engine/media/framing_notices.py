@@ -47,7 +47,7 @@ def extended(share: float) -> Notice:
 def cropped(is_cut: bool, whole_in: Sequence[str]) -> Notice:
     """`is_cut`: by the photo itself. `whole_in`: the formats that show all that the photo has of the product."""
     why = "The photo itself cuts the product, and not" if is_cut else "Not"
-    hint = f" It is whole in {' and '.join(whole_in)}." if whole_in else " No format shows more of it."
+    hint = f" {' and '.join(whole_in)} shows it whole." if whole_in else " No format shows all of it."
     return Notice("product_cropped", f"{why} all of it fits into this format: its edges are not shown.{hint}")
 
 

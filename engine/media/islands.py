@@ -12,7 +12,7 @@ Box = tuple[float, float, float, float]
 SOLID = 127
 _CELLS = 512  # of the coarse grid along the long side, on which islands are told apart
 _SPECK = 0.005  # of the product's area: smaller islands of an automatic mask are mistakes, and decide no framing
-_MOST = 0.5  # of the product's area: what stays is at least this much, or the piece nearest to the middle
+_MOST = 0.5  # of the product's area: what stays is this much
 _RIVAL = 0.8  # of the largest island: one as large may be the product as well
 _TRIED = 6  # islands that are given up one after the other; then all but the main one
 
@@ -44,9 +44,9 @@ class Islands:
         x, y, width, height = cv2.boundingRect(cv2.bitwise_and(self._solid, near))
         return (float(x), float(y), float(x + width), float(y + height)) if width else None
 
-    def fewer(self, kept: np.ndarray) -> Iterator[np.ndarray]:
-        """`kept` without its smallest island, without the two smallest, and so on. The main one stays, and with it
-        most of the area, unless the main one, of several of a size the nearest to the middle, has less alone.
+    def fewer(self, kept: np.ndarray) -> Iterator[tuple[np.ndarray, bool]]:
+        """`kept` without its smallest island, without the two smallest, and so on, as long as most of the area stays;
+        last the main one alone, of several of a size the nearest to the middle. With each, whether it is most of it.
         """
         kept = kept.copy()
         whole = self._areas[kept].sum()
@@ -58,5 +58,6 @@ class Islands:
         kept[others[:-_TRIED]] = False
         for index in others[-_TRIED:]:
             kept[index] = False
-            if self._areas[kept].sum() >= _MOST * whole:
-                yield kept.copy()
+            is_most = bool(self._areas[kept].sum() >= _MOST * whole)
+            if is_most or index == others[-1]:
+                yield kept.copy(), is_most

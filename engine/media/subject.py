@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 import cv2
@@ -89,6 +90,7 @@ class Subject:
     outline: np.ndarray | None = None  # around the product, [N, 2] of (x, y)
     way: Travel = Travel()
     floor: float = 0.0  # room for its shadow below it
+    is_most: bool = True  # of the product's area, where islands are left out
 
     def cropped(self, share: float, margins: Sides) -> Subject:
         """The same product without `share` of its length where the photo cuts it, on the axis that is the longer."""
@@ -187,6 +189,11 @@ class Subject:
             ]
         return max(map(self.beyond, seen))
 
+    @property
+    def fits(self) -> bool:
+        """Whether a window in the photo holds it at rest."""
+        return self.box is None or _needed(self.box, self.aspect) <= self.widest
+
     def limit(self, margins: Sides) -> float:
         """Width up to which a window need not reach past a product that the photo cuts on two opposite sides."""
         (width, height), cut = self.size, self.cut
@@ -216,16 +223,22 @@ def find_subjects(
     if is_scene and whole and _needed(whole, aspect) > min(size[0], size[1] * aspect):
         # Where it is small islands that do not fit, most likely mistakes of an automatic mask, a crop of the photo
         # shows all that matters, with no backdrop made up around it.
-        main = islands.box(islands.counting(_MAIN))
-        if main and _needed(main, aspect) <= min(size[0], size[1] * aspect):
-            box, kept = main, islands.counting(_MAIN)
-    for count, one in enumerate([kept, *islands.fewer(kept)] if is_scene else [kept]):
+        for fewer, _ in islands.fewer(kept):
+            if not (fewer >= islands.counting(_MAIN)).all():
+                break
+            main = islands.box(fewer)
+            if main and _needed(main, aspect) <= min(size[0], size[1] * aspect):
+                box, kept = main, fewer
+                break
+    less = islands.fewer(kept) if is_scene else iter(())
+    for count, (one, is_most) in enumerate(chain([(kept, True)], less)):
         smaller = islands.box(one) if count else box
         if count and (smaller is None or smaller == box):
             continue
         box = smaller
         cut = _cut_sides(mask, box, size) if may_be_cut else Sides()
-        yield _with_floor(Subject(size, aspect, box, cut, box != whole, box and _outline(mask, box)), background)
+        subject = Subject(size, aspect, box, cut, box != whole, box and _outline(mask, box), is_most=is_most)
+        yield _with_floor(subject, background)
 
 
 def _with_floor(subject: Subject, background: Background) -> Subject:

@@ -9,7 +9,7 @@ import numpy as np
 from engine.media.subject import AIR, Box, Sides, Span, Subject
 
 _MORE_CROP = 0.07  # a window may be this much smaller than the largest one to give the product its room
-_LOWEST = 0.62  # of the window's height: the middle of a product that lies lower looks as if it fell out
+_LOWEST = 0.65  # of the window's height: the middle of a product that lies lower looks as if it fell out
 _MORE_WINDOW = 1.4  # times as wide a window is looked for that holds a product which a roll turns out of it
 
 

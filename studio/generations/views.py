@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from engine.events import PROMPT_CUT, Notice
 from engine.media.errors import MediaError
 from engine.media.framing import Framing
+from engine.media.framing_notices import softness
 from engine.requests import ImageToVideo
 from studio.api.forms import JsonForm
 from studio.api.job_serializers import NoticeSerializer
@@ -70,7 +71,9 @@ class FramingsView(WorkspaceView):
             raise invalid(field_errors(error, "settings")) from error
         asked = checked.request()
         framing, presented = _framed(self.actor, asset, asked)
-        told = [*framing.notices, PROMPT_CUT] if is_cut(model, asked.prompt) else framing.notices
+        left, _, right, _ = presented["window"]
+        told = [*framing.notices, *softness((right - left) * asset.width, asked.size[0])]
+        told += [PROMPT_CUT] if is_cut(model, asked.prompt) else []
         return Response({**presented, "notices": _notices(told)})
 
 

@@ -114,23 +114,25 @@ def test_a_thing_at_the_border_does_not_become_a_column(monkeypatch: pytest.Monk
     assert column() > 40
 
 
-def test_focus_is_lost_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or the photo's edge is a line. The control loses it twice as fast."""
-    photo = scene()
-    rows = np.s_[PADS[0] - 24 : PADS[0] - 8, PADS[2] : -PADS[3]]
+def test_nothing_mirrored_is_left_a_little_beyond_the_border(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar across the photo near its end must not show twice. The control fades it ten times as slowly."""
+    photo = np.full((240, 300, 3), 160, np.uint8)
+    photo[8:16] = 20
 
-    def kept() -> float:
-        return shapes(continue_softly(photo, PADS, 240)[rows]) / shapes(photo[8:24])
+    def twin() -> float:
+        rows = continue_softly(photo, PADS, 240)[: PADS[0], 120:200].astype(np.float32).mean((1, 2))
+        return float(rows[PADS[0] - 30 : PADS[0] - 22].mean() - rows[PADS[0] - 16 : PADS[0] - 8].min())
 
-    assert kept() > 0.42
-    monkeypatch.setattr(continuation, "_BLUR_GROWTH", 0.45)
-    assert kept() < 0.36
+    assert twin() < 25
+    monkeypatch.setattr(continuation, "_MIRRORED", 0.3)
+    assert twin() > 50
 
 
 def test_a_product_goes_on_where_the_photo_cuts_it_and_nowhere_else() -> None:
     alpha = np.zeros((40, 30), np.uint8)
     alpha[10:, 8:] = 255
     colours = np.dstack([alpha // 2] * 3)
+    colours[36:38, 8:] = 9  # letters, which must not stand upside down
 
     product, wide = continue_product(colours, alpha, (5, 6, 4, 3), Sides(bottom=True))
 

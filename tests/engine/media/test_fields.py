@@ -7,7 +7,7 @@ import pytest
 
 from engine.media.fields import MotionFields, fit_to_canvas
 from engine.media.framing import Framing, plan_framing
-from engine.media.subject import Sides
+from engine.media.subject import NOTHING, Sides
 from tests.engine.media.pictures import camera, make_fields
 
 PLATE = np.full((4, 4, 3), 0.5, np.float32)
@@ -124,8 +124,8 @@ MOVES = ("pan-left", "tilt-up", "dolly-out", "roll-left")
 
 
 @pytest.mark.parametrize("move", ["static", *MOVES])
-def test_a_product_that_the_photo_cuts_moves_as_asked(move: str) -> None:
-    """Product motions ask for a little beyond the bottom, where the photo ends."""
+def test_a_product_that_the_photo_cuts_moves_as_asked_but_for_what_would_show_its_end(move: str) -> None:
+    """Product motions ask for a little beyond the bottom, where the photo ends; what the margin has is given."""
     framing = plan_framing((900, 1600), (250, 700, 650, 1600), "9:16", camera(move, 0.6))
     product = np.zeros((9, 32, 18, 2), np.float32)
     product[..., 1] = np.linspace(0, 0.03, 9)[:, None, None]
@@ -133,4 +133,23 @@ def test_a_product_that_the_photo_cuts_moves_as_asked(move: str) -> None:
 
     assert framing.cut.bottom and framing.strength_scale == 1.0
     fitted, factor = fit_to_canvas(fields, framing)
-    assert factor == 1.0 and np.allclose(fitted.product_flow, product, atol=0.004)
+    has_room = framing.real_room[1][1] > 0.05
+    assert has_room == (move in ("dolly-out", "roll-left"))
+    near = slice(None) if has_room else slice(0, -6)
+    assert factor == 1.0 and np.allclose(fitted.product_flow[:, near], product[:, near], atol=0.004)
+    lowest = 1 + 1.5 * fitted.product_flow[-1, -1, :, 1] - 0.5 * fitted.product_flow[-1, -2, :, 1]  # at the border
+    assert (lowest <= 1 + framing.real_room[1][1] + 3 / 960).all()
+
+
+def test_a_scene_shows_no_spare_that_is_made_up_but_what_was_told() -> None:
+    """The floor goes farther than the margin: it is held back near the end of the photo. A plain ground runs on."""
+    fields = make_fields("pan", amount=0.16)
+    seen = {}
+    for background in ("scene", "plain"):
+        framing = plan_framing((1000, 900), (500, 300, 600, 500), "1:1", camera("pan-left"), background=background)
+        framing = replace(framing, window=(100.0, 0.0, 1000.0, 900.0), canvas=(-71.0, 0, 1000, 900))
+        framing = replace(framing, extend=framing.extend._replace(left=71.0), lacking=NOTHING)
+        fitted, factor = fit_to_canvas(fields, framing)
+        assert factor == 1.0
+        seen[background] = reach(fitted.scene_flow)
+    assert seen["scene"] < 100 / 900 < 0.12 < seen["plain"]

@@ -1,11 +1,12 @@
 """What is found of a product in its mask."""
 
 import tracemalloc
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 
-from engine.media.subject import find_subject
+from engine.media.subject import find_subjects
 
 
 def test_the_outline_is_the_hull_of_all_that_is_solid() -> None:
@@ -13,7 +14,7 @@ def test_the_outline_is_the_hull_of_all_that_is_solid() -> None:
     cv2.ellipse(mask, (350, 450), (120, 330), 25, 0, 360, 255, -1)
     cv2.circle(mask, (560, 300), 60, 255, -1)
 
-    outline = find_subject(mask, (700, 900), 1.0, may_be_cut=False, may_leave_out=False).outline
+    outline = next(find_subjects(mask, (700, 900), 1.0, "transparent")).outline
 
     assert outline is not None
     ys, xs = np.nonzero(mask)
@@ -25,12 +26,13 @@ def test_the_outline_is_the_hull_of_all_that_is_solid() -> None:
 
 def test_a_large_mask_is_not_copied_for_its_outline(monkeypatch) -> None:
     mask = np.full((4000, 5000), 255, np.uint8)
-    monkeypatch.setattr("engine.media.subject._box_of", lambda *of: (0.0, 0.0, 5000.0, 4000.0))  # has copies of its own
+    found = SimpleNamespace(counting=lambda *of: None, box=lambda *of: (0.0, 0.0, 5000.0, 4000.0))
+    monkeypatch.setattr("engine.media.subject.Islands", lambda mask: found)  # has copies of its own
 
     def peak(strip: int) -> int:
         monkeypatch.setattr("engine.media.subject._STRIP", strip)
         tracemalloc.start()
-        find_subject(mask, (5000, 4000), 1.0, may_be_cut=False, may_leave_out=False)
+        next(find_subjects(mask, (5000, 4000), 1.0, "transparent"))
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most

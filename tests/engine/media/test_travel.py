@@ -31,7 +31,8 @@ def air(framing: Framing, box: tuple[float, ...]) -> dict[str, float]:
 @pytest.mark.parametrize("format", ["9:16", "1:1", "16:9"])
 @pytest.mark.parametrize("move", [*GOES_TO, "dolly-in"])
 def test_there_is_air_on_the_side_that_the_product_goes_to(move: str, format: str, background: str) -> None:
-    box = (200.0, 200.0, 1000.0, 1300.0)  # nearly as wide, or higher, than crops of the photo
+    low, high = (400.0, 1000.0) if format == "16:9" else (200.0, 1300.0)
+    box = (200.0, low, 1000.0, high)  # nearly as wide, or as high, as crops of the photo
 
     moved = plan_framing((1200, 1500), box, format, camera(move), background=background)
     still = plan_framing((1200, 1500), box, format, camera("static"), background=background)
