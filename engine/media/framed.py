@@ -71,8 +71,8 @@ def with_canvas(subject: Subject, window: Box, margins: Sides, *, continued: boo
     canvas, extend = _surround(subject, window, Sides(*(margin + SPARE for margin in margins)))
     _, lacking = _surround(subject, window, margins)
     runs_on = _runs_on(subject, canvas)
-    sides = {"lacking": lacking, "keeps": _keeps(subject, window), "cut_by_photo": subject.cut}
-    framing = Framing(window, canvas, extend, runs_on, 1.0, continued, **sides)
+    keeps = _keeps(subject, window)
+    framing = Framing(window, canvas, extend, runs_on, 1.0, continued, (), lacking, keeps, subject.cut)
     if not framing.extended:
         return framing
     return replace(framing, notices=(CONTINUED if continued else extended(subject.made_up(window, margins)),))

@@ -217,7 +217,7 @@ def _frame_growing(subject: Subject, moves: list[_Move], *, continued: bool) -> 
 
 def _frame_whole(move: _Move, *, continued: bool, air: float = AIR) -> Framing | None:
     """The product with its way and its air, or None where that reaches past one that the photo cuts."""
-    subject, margins = move.subject, move.margins
+    subject, margins = _with_free_floor(move.subject, move.margins), move.margins
     limit = subject.limit(margins)
     width = max(subject.needed(margins, air), min(subject.widest, limit))
     if width > limit + 1e-6:
@@ -226,6 +226,15 @@ def _frame_whole(move: _Move, *, continued: bool, air: float = AIR) -> Framing |
     if not continued:
         window = raised(subject, window)
     return with_canvas(subject, window, margins, continued=continued) if subject.stays_in(window) else None
+
+
+def _with_free_floor(subject: Subject, margins: Sides) -> Subject:
+    """With as much room for its shadow as does not alone make the window larger than the photo."""
+    bare = replace(subject, floor=0.0)
+    if not subject.floor or bare.needed(margins) > subject.widest:
+        return subject
+    tried = (replace(subject, floor=share * subject.floor) for share in (1.0, 0.75, 0.5, 0.25))
+    return next((one for one in tried if one.needed(margins) <= subject.widest), bare)
 
 
 def _frame_held(move: _Move, limit: float, *, continued: bool, air: float = AIR) -> Framing:

@@ -46,9 +46,12 @@ def extended(share: float) -> Notice:
 
 def cropped(is_cut: bool, whole_in: Sequence[str]) -> Notice:
     """`is_cut`: by the photo itself. `whole_in`: the formats that show all that the photo has of the product."""
-    why = "The photo itself cuts the product, and not" if is_cut else "Not"
-    hint = f" {' and '.join(whole_in)} shows it whole." if whole_in else " No format shows all of it."
-    return Notice("product_cropped", f"{why} all of it fits into this format: its edges are not shown.{hint}")
+    formats = " and ".join(whole_in) or "No format"
+    if is_cut:
+        what = "The photo itself cuts the product, and this format cuts more of it."
+        return Notice("product_cropped", f"{what} {formats} shows all that the photo has.")
+    what = "The product is too large for this format: its middle is shown."
+    return Notice("product_cropped", f"{what} {formats} shows it whole.")
 
 
 def softness(window_width: float, width: int) -> list[Notice]:

@@ -103,9 +103,9 @@ def test_a_motion_that_had_to_be_made_smaller_is_told(
     made = engine.generate(request, shot[0], tmp_path / "a.mp4", mask=shot[1], on_event=events.append)
 
     fitted = [notice for notice in made.notices if notice.code == "motion_fitted"]
-    assert bool(fitted) == told == (made.settings["applied_strength"] < 1.0)
+    assert bool(fitted) == told
     assert [event for event in events if isinstance(event, Notice)] == made.notices
-    assert made.settings["applied_strength"] >= 0.5 and made.settings["camera"]["strength"] == 1.0
+    assert made.settings["applied_strength"] is None, "a camera that stands still has no strength"
 
 
 @pytest.mark.parametrize(("amount", "leaves"), [(0.06, False), (0.9, True)])
@@ -203,8 +203,9 @@ def test_who_decided_is_reported(
 
     assert made.settings["decided_by"] == decided_by
     assert made.settings["understood"] == understood
-    # A move that nobody asked for has no strength that could be told.
-    assert (made.settings["applied_strength"] is None) == (decided_by["camera"] != "control")
+    # A move that nobody asked for has no strength that could be told, nor has one that stands still.
+    moves = decided_by["camera"] == "control" and made.settings["camera"]["move"] != "static"
+    assert (made.settings["applied_strength"] is None) == (not moves)
 
 
 def test_ranks_that_die_before_the_report_leave_no_file(tmp_path: Path, filmed: list[MotionFields]) -> None:
