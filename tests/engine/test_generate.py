@@ -122,7 +122,8 @@ def test_a_product_that_leaves_at_half_the_motion_too_is_told(
 
 
 def test_a_move_left_to_the_model_is_shortened_by_what_was_announced(engine: Engine) -> None:
-    framing = SimpleNamespace(strength_scale=0.5, room=((1, 1), (1, 1)), cut=(0, 0, 0, 0), keeps=(0, 0, 0, 0))
+    room = dict.fromkeys(("room", "planned_room", "real_room"), ((1, 1), (1, 1)))
+    framing = SimpleNamespace(strength_scale=0.5, cut=(0, 0, 0, 0), keeps=(0, 0, 0, 0), **room)
     fields = make_fields("pan", amount=0.1)
 
     def travel(move: str) -> float:

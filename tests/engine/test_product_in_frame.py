@@ -28,7 +28,7 @@ PHOTOS = ("fig-and-cedar", "harbour-mug", "cut-out")
 STRENGTHS = (0.6, 1.0)  # the default, and all of it
 ALL = tuple(move for move in CAMERA_IDS if move not in ("auto", "static"))
 CARRIED = {
-    ("fig-and-cedar", "16:9"): ("tilt-up", "dolly-in"),
+    ("fig-and-cedar", "1:1"): ("tilt-up", "dolly-in"),
     ("harbour-mug", "9:16"): ("pan-left", "pan-right", "dolly-in"),
     ("cut-out", "16:9"): ("tilt-down", "dolly-in"),
 }
@@ -88,6 +88,9 @@ def films(
 @pytest.mark.parametrize(("photo", "format", "moves"), [*((*key, moves) for key, moves in CARRIED.items()), *WHOLE])
 def test_the_product_stays_in_the_picture(engine: Engine, files, photo: str, format: str, moves) -> None:
     for move, strength, prepared, fields in films(engine, files[photo], format, moves):
+        if any(notice.code == "product_cropped" for notice in prepared.notices):
+            assert photo == "fig-and-cedar" and format == "16:9", "too tall for it: told, and cropped from the start"
+            continue
         made, factor = prepared.fit(fields)
         assert borders_shown(prepared.layers, made) < 0.5, (move, strength)
         assert factor * prepared.framing.strength_scale >= 0.5
