@@ -222,9 +222,7 @@ class Engine:
         """The photo for the models, kept by what they see of it."""
         pixels = prepared.picture_BCHW.numpy()
         key = f"{pixels.shape} {hashlib.sha256(pixels.tobytes()).hexdigest()}"
-        return self.photos.get(
-            key, lambda: see(prepared.layers, prepared.picture_BCHW, self.vae, self.relief, self.roundness)
-        )
+        return self.photos.get(key, lambda: see(prepared.picture_BCHW, self.vae, self.relief))
 
     def condition(self, picture_BCHW: Tensor, reference: Reference) -> Tensor:
         """What the transformer reads of photos and masks beside the noise: see `dense_condition`."""

@@ -19,6 +19,7 @@ from engine.media.closeup import closeup
 from engine.media.colour import to_rgb
 from engine.media.fields import MotionFields
 from engine.media.framing import ASPECTS
+from engine.media.glue import goes_along
 from engine.media.layers import Layers
 from engine.media.steady import in_one_piece, moves_flat, without_stains
 from engine.models.motion_vae import MotionVAE, Reference
@@ -54,15 +55,14 @@ def product_tensor(layers: Layers) -> Tensor:
     return photo_tensor(closeup(to_rgb(layers.photo), layers.alpha)[None])
 
 
-def see(layers: Layers, picture_BCHW: Tensor, vae: MotionVAE, relief: Relief, roundness: Roundness) -> Seen:
+def see(picture_BCHW: Tensor, vae: MotionVAE, relief: Relief) -> Seen:
     """All that the models make of a photo before anything is denoised."""
     reference = vae.reference(picture_BCHW)
     plate = vae.plate(reference)[0].permute(1, 2, 0).numpy()
-    disparity_B1hw, round_B = relief(picture_BCHW), roundness(product_tensor(layers))
-    extent = Extent.around(layers.alpha / np.float32(255), (*layers.origin, *layers.size))
+    disparity_B1hw = relief(picture_BCHW)
     return Seen(
         reference,
-        Depths(disparity_B1hw[0, 0].numpy(), float(round_B[0]), extent),
+        disparity_B1hw[0, 0].numpy(),
         np.clip((plate + 1) / 2, 0, 1),
         dense_condition(picture_BCHW, reference, disparity_B1hw)[0],
     )

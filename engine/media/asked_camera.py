@@ -34,12 +34,14 @@ _LEAST_CELLS = 6.0  # a product that covers fewer does not tell how it moves
 @dataclass(frozen=True)
 class Depths:
     """What the model sees of the photo's: how near the scene is [h, w], 1 / depth in product depths, behind the product
-    too; how round the product is, its depth over its width; and how far it reaches, as the mask tells without it.
+    too; how round the product is, its depth over its width; how far it reaches, as the mask tells without it; and
+    `along` [h, w], how far what is there goes with the product instead, 0..1 (`glue`); None for nowhere.
     """
 
     nearness: np.ndarray
     roundness: float
     extent: Extent | None = None
+    along: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def as_asked(fields: MotionFields, mask_HW: np.ndarray, depths: Depths, asked: A
     product = _product(camera, body, made, depths, found, asked)
     if product is None:  # it keeps its motion, and so the scene its size: it would slide on its floor
         product, found = made.flow, replace(found, far=1.0) if made.is_seen else found
-    scene = camera.scene_flow(found.sizes * found.far, depths.nearness)
+    scene = camera.scene_flow(found.sizes * found.far, depths.nearness, depths.along)
     return replace(fields, scene_flow=_whole(scene / frame), product_flow=_whole(product / frame))
 
 

@@ -30,7 +30,8 @@ class Layers:
     `size` (W, H) of the output; `origin` (x, y): canvas pixel at the window's corner, whole numbers at full size.
     `photo`: the reframed photo with its margins. `alpha`: the product. `scene`: the background with the product
     removed. `depth`: 0 where `scene` is the photo's own pixel, rising to 255 inside what was filled. `shadow` (0, 255):
-    where the product touches the ground, its shadow.
+    where the product touches the ground, its shadow. `plain`: the background is one colour or a smooth gradient, or
+    what a cut-out product is laid over.
     """
 
     size: tuple[int, int]
@@ -40,6 +41,7 @@ class Layers:
     scene: np.ndarray
     depth: np.ndarray
     shadow: np.ndarray
+    plain: bool = False
 
     def window_photo(self) -> np.ndarray:
         """What frame 0 shows, uint8 RGB [H, W, 3]: the reframed photo, continued where the window leaves it."""
@@ -96,7 +98,7 @@ def build_layers(photo: Photo, mask: np.ndarray | None, framing: Framing, out_si
         if not dark.any() and depth.any():
             scene = _dark_below(scene, part[..., 0], depth > 0, min(out_size))
         shadow[dark | (hole & _grown(dark, _unsure(framing, out_size)))] = 255
-    layers = Layers(out_size, cut.origin, part, alpha, scene, depth, shadow)
+    layers = Layers(out_size, cut.origin, part, alpha, scene, depth, shadow, framing.continued)
     return _extend(layers, cut, framing) if any(cut.pads) else layers
 
 
@@ -114,7 +116,7 @@ def shrink(layers: Layers, short_side: int = 270) -> Layers:
 
     origin = ((layers.origin[0] + 0.5) * fx - 0.5, (layers.origin[1] + 0.5) * fy - 0.5)
     pictures = (layers.photo, layers.alpha, layers.scene, layers.depth, layers.shadow)
-    return Layers((size[0], size[1]), origin, *map(small, pictures))
+    return Layers((size[0], size[1]), origin, *map(small, pictures), plain=layers.plain)
 
 
 def _cut_canvas(photo: Photo, framing: Framing, out_size: tuple[int, int]) -> _Cut:
@@ -246,4 +248,4 @@ def _extend(layers: Layers, cut: _Cut, framing: Framing) -> Layers:
     photo[y0:y1, x0:x1] = layers.photo
     depth = cv2.copyMakeBorder(layers.depth, *pads, depth_border)
     shadow = cv2.copyMakeBorder(layers.shadow, *pads, cv2.BORDER_CONSTANT, value=0)
-    return Layers(layers.size, layers.origin, photo, alpha, scene, depth, shadow)
+    return Layers(layers.size, layers.origin, photo, alpha, scene, depth, shadow, layers.plain)
