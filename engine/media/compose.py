@@ -40,7 +40,9 @@ class Compositor:
     def __init__(self, layers: Layers, fields: MotionFields) -> None:
         self.size = layers.size
         self._layers, self._fields = layers, fields
-        scene = correct_colours(layers.scene, layers.depth, _plate_on_canvas(layers, fields.plate))
+        scene = layers.scene
+        if not layers.plain:  # of those the photo tells more than the model
+            scene = correct_colours(scene, layers.depth, _plate_on_canvas(layers, fields.plate))
         with ThreadPoolExecutor(1) as beside:
             doubled = beside.submit(lambda: double(_with_channel(scene, 255)))
             product = take_product(layers.photo, layers.alpha, scene, layers.depth, layers.shadow > 127)

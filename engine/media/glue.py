@@ -32,17 +32,20 @@ _BLUR = 1.0  # pixels: grain is no edge
 # focus 3.4 and more.
 _SEAMLESS, _FURNISHED = 1.3, 2.2
 _AWAY = 0.09  # of the short side: shadows nearer to the product than this are no furniture
-_BESIDE = (0.008, 0.012, 0.016)  # of the short side: how far from the outline its two sides are looked at
+_BESIDE = ((0.008, 0.012, 0.016), (0.008, 0.014, 0.02, 0.026, 0.032))  # of the short side: how far from the outline its two sides are looked at
+_ASLANT = np.deg2rad([-40.0, 0.0, 40.0])
 _SAME, _OTHER = 4.0, 10.0  # levels between them: up to these they are one thing, from these on there is an edge
-_SHADE, _OPEN = (0.008, 0.02), (0.06, 0.08)  # of the short side: where a shadow is dark, and where it has ended
+_SHADE, _OPEN = (0.012, 0.02), (0.06, 0.08)  # of the short side: where a shadow is dark, and where it has ended
+_CLOSE = 2.4  # pixels beside a dark product that may be dark by it: in its corners nothing else is seen
 _DIM, _DARK = 6.0, 16.0  # levels by which the ground is darker there: is it a shadow
 _BELOW = 0.3, 0.7  # how far the outline faces down: up to here it is a side, from here on what may stand
-_MOSTLY = 0.6, 0.85  # of a side with its shadow: does the product lie there
+_MOSTLY = 0.4, 0.65  # of its lower side and of one beside it, with a shadow: does the product lie there
 _AT_FOOT, _APART = 0.12, 0.3  # off the product's nearness, directly under it
 _SMOOTH = 0.01  # of the short side: along the outline
-_WHOLE = 0.02  # of the short side: up to so far from the outline all goes along; a cell is 2 to 4
+_ALONE, _MANY = 0.3, 0.55  # of the outline near there: what one point says in a corner is nothing
+_WHOLE = 0.04  # of the short side: up to so far from the outline all goes along; a cell of the fields is 2 to 4
 # And so far from there it fades: much nearer than the shifts between the two (12 of 100 at most), and it would fold.
-_FADE, _FADE_OF_GAP, _MOST_FADE = 0.07, 0.16, 0.16
+_FADE, _FADE_OF_GAP, _MOST_FADE = 0.05, 0.16, 0.14
 _LEVELS = 8
 _NO_MAP: Any = None  # the first map holds x and y
 
@@ -114,17 +117,29 @@ class _Outline:
         outward /= np.linalg.norm(outward, axis=-1, keepdims=True) + 1e-6
         return cls(photo, solid, np.stack([x, y], -1).astype(np.float32) + 0.5 * outward, outward)
 
+    def turned(self, angle: float) -> _Outline:
+        """The same outline, looked at aslant."""
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], np.float32)
+        return _Outline(self.photo, self.solid, self.at, self.outward @ turn)
+
     def beside(self, image: np.ndarray, way: float) -> np.ndarray:
         """What `image` shows so far outside the outline [P, ...], `way` in short sides; inside where it is negative."""
         place = (self.at + self.outward * (way * _SHORT))[None].astype(np.float32)
         seen = cv2.remap(image, place, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(seen[0])
 
-    def is_free(self, way: float) -> np.ndarray:
-        """Whether that is inside the window, and not the product [P]."""
-        place = self.at + self.outward * (way * _SHORT)
-        inside = ((place >= 0) & (place < self.solid.shape[::-1])).all(-1)
-        return np.asarray(inside & (self.beside(self.solid.astype(np.float32), way) < 0.5))
+    def mean(self, image: np.ndarray, ways: tuple[float, ...], sign: int = 1) -> np.ndarray:
+        return np.asarray(np.mean([self.beside(image, sign * way) for way in ways], 0))
+
+    def is_free(self, ways: tuple[float, ...], away: float = 0.5) -> np.ndarray:
+        """Whether all of that is inside the canvas, and `away` pixels from the product [P]."""
+        free = np.ones(len(self.at), bool)
+        distance = cv2.distanceTransform((~self.solid).astype(np.uint8), cv2.DIST_L2, 5)
+        for way in ways:
+            place = self.at + self.outward * (way * _SHORT)
+            free &= ((place >= 0) & (place < self.solid.shape[::-1])).all(-1)
+            free &= self.beside(distance, way) > away
+        return free
 
     @property
     def down(self) -> np.ndarray:
@@ -132,17 +147,23 @@ class _Outline:
 
 
 def _alike(outline: _Outline) -> np.ndarray:
-    """Where both sides of the outline look alike [P]."""
-    out, inner = (np.mean([outline.beside(outline.photo, sign * way) for way in _BESIDE], 0) for sign in (1, -1))
-    return np.asarray(outline.is_free(max(_BESIDE)) * (1 - _smoothstep(np.abs(out - inner).max(-1), _SAME, _OTHER)))
+    """Where both sides of the outline look alike [P], close to it or farther in and out: a leg may have a grain. At the
+    corners of its end they do so along the leg, so it is looked aslant too.
+    """
+    off_P = np.full(len(outline.at), 255.0)
+    for way in (outline.turned(angle) for angle in _ASLANT):
+        for ways in _BESIDE:
+            off = np.abs(way.mean(way.photo, ways) - way.mean(way.photo, ways, -1)).max(-1)
+            off_P = np.where(way.is_free(_BESIDE[0]), np.minimum(off_P, off), off_P)
+    return np.asarray(1 - _smoothstep(off_P, _SAME, _OTHER))
 
 
 def _shaded(outline: _Outline) -> np.ndarray:
     """Where a shadow seems to touch the outline [P]. Above the product there is none."""
     luma = outline.photo[..., 0]
-    shade, light = (np.mean([outline.beside(luma, way) for way in ways], 0) for ways in (_SHADE, _OPEN))
-    free = outline.is_free(_SHADE[1]) & outline.is_free(_OPEN[0]) & outline.is_free(_OPEN[1])
-    return np.asarray(free * _smoothstep(light - shade, _DIM, _DARK) * (outline.down > -0.5))
+    darker = outline.mean(luma, _OPEN) - outline.mean(luma, _SHADE)
+    free = outline.is_free(_SHADE, _CLOSE) & outline.is_free(_OPEN)
+    return np.asarray(free * _smoothstep(darker, _DIM, _DARK) * (outline.down > -0.5))
 
 
 def _lying(outline: _Outline, shaded_P: np.ndarray) -> float:
@@ -150,16 +171,15 @@ def _lying(outline: _Outline, shaded_P: np.ndarray) -> float:
     is a standing one's, and a side's alone may be a dark thing farther off.
     """
     below, beside = outline.down > _BELOW[1], np.abs(outline.down) < _BELOW[0]
-    if not below.any() or not beside.any():
-        return 0.0
     left, right = beside & (outline.outward[:, 0] < 0), beside & (outline.outward[:, 0] > 0)
-    side = max(float(shaded_P[part].mean()) if part.any() else 0.0 for part in (left, right))
-    return float(_smoothstep(min(float(shaded_P[below].mean()), side), *_MOSTLY))
+    foot, *sides = (float(shaded_P[part].mean()) if part.any() else 0.0 for part in (below, left, right))
+    is_cut = not below.any()  # by the photo's border, which nothing is seen beyond
+    return float(_smoothstep(min(1.0 if is_cut else foot, max(sides)), *_MOSTLY))
 
 
 def _stands(outline: _Outline, near: np.ndarray) -> np.ndarray:
     """Where the ground right under the product is about as near as that [P]: as near as that, or a strip opens."""
-    off = np.abs(outline.beside(near, _SHADE[1]) - 1)
+    off = np.abs(outline.beside(near, _SHADE[-1]) - 1)
     return np.asarray((1 - _smoothstep(off, _AT_FOOT, _APART)) * _smoothstep(outline.down, 0.1, 0.5))
 
 
@@ -169,7 +189,7 @@ def _spread(outline: _Outline, told_P: np.ndarray, near: np.ndarray) -> np.ndarr
     told, rim = np.zeros((2, *near.shape), np.float32)
     told[y, x], rim[y, x] = told_P, 1
     told, mass = (cv2.GaussianBlur(image, (0, 0), _SMOOTH * _SHORT) for image in (told, rim))
-    told = np.where(rim > 0, told / np.maximum(mass, 1e-6), 0)
+    told = np.where(rim > 0, _smoothstep(told / np.maximum(mass, 1e-6), _ALONE, _MANY), 0)
     gap = float((np.abs(near - 1) * told).sum() / max(told.sum(), 1e-6))
     fade = min(_FADE + _FADE_OF_GAP * gap, _MOST_FADE)
     along = np.zeros(near.shape, np.float32)

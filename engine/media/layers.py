@@ -94,7 +94,7 @@ def build_layers(photo: Photo, mask: np.ndarray | None, framing: Framing, out_si
     else:
         hole = _hole(alpha, _unsure(framing, out_size))
         dark = _contact_shadow(part[..., 0], hole, min(out_size))
-        scene, depth = continue_texture(part, hole | dark)
+        scene, depth = continue_texture(part, hole | dark, plain=framing.continued)
         if not dark.any() and depth.any():
             scene = _dark_below(scene, part[..., 0], depth > 0, min(out_size))
         shadow[dark | (hole & _grown(dark, _unsure(framing, out_size)))] = 255

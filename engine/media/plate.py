@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from engine.media.backdrop import fitted_backdrop, near_the_border
+
 _CELLS = 20  # of the coarse grid along the short side: texture finer than a cell is real, coarser colour interpolated
 _LEVEL = 3  # how much farther a border may be along the row than along the column and still be taken
 _LEAN = 0.35
@@ -19,15 +21,18 @@ _RAMP = 24.0  # pixels from the hole's border over which the model's colours tak
 # smoothly continued, do: wholly where their squared error is a fifth of the other, not at all from three fifths on. On
 # eleven held-out scenes unproven colours were worse than none in seven, by 3 dB in what the product uncovers.
 _BELIEVED, _DISBELIEVED = 0.2, 0.6
+# Levels of luma and chroma: what the model's colours are off by more is the product's own, seen through the fill.
+_MOST_CORRECTED = np.array([6, 2, 2], np.float32)
 _NEARBY = 2.0  # cells over which errors are averaged
 
 
-def continue_texture(image: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def continue_texture(image: np.ndarray, hole: np.ndarray, *, plain: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Fill `hole` (bool [H, W]) of a uint8 [H, W, 3] image.
 
     Inside is what was mirrored at the nearest borders, no more restless than the surroundings and brought to the
     colours of the seam, so grain and texture run on without smears; where nothing can be mirrored, colours are
-    interpolated smoothly. A seam of a few pixels around the hole is blended, not known.
+    interpolated smoothly. A seam of a few pixels around the hole is blended, not known. A `plain` background goes on in
+    its own smooth colours, with its grain.
     Returns the filled image and `depth` uint8 [H, W]: 0 on known pixels, rising to 255 inside, the weight for
     `correct_colours`.
     """
@@ -43,10 +48,11 @@ def continue_texture(image: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, n
     cell = max(4, min(hole.shape) // _CELLS)
     top, bottom, left, right = _bounds(wide)
     crop = slice(max(0, top - cell), bottom + cell), slice(max(0, left - cell), right + cell)
-    far = _enlarge(smooth, hole.shape)[crop]
+    far = (fitted_backdrop(image, wide) if plain else _enlarge(smooth, hole.shape))[crop]
     fill = _mirror_inwards(image, wide, crop, far)
-    fill = _calmed(image[crop], fill, wide[crop], far, cell)
-    fill += _seam_error(image[crop], fill, (wide & ~hole)[crop])
+    fill = _calmed(image[crop], fill, wide[crop], far, cell, 0.0 if plain else _SHAPES)
+    error = _seam_error(image[crop], fill, (wide & ~hole)[crop])
+    fill += error * near_the_border(wide[crop], min(hole.shape))[..., None] if plain else error
     share = np.minimum(distance[wide] / (width + 1), 1)[:, None]
     filled = image.copy()
     filled[wide] = _to_uint8(image[wide] + (fill[wide[crop]] - image[wide]) * share)
@@ -70,6 +76,7 @@ def correct_colours(background: np.ndarray, depth: np.ndarray, plate: np.ndarray
     smooth = cv2.resize(background, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     error = plate - smooth
     correction = (error - push_pull(error, known)) * _trust(plate, smooth, known)[..., None]
+    correction = np.clip(correction, -_MOST_CORRECTED, _MOST_CORRECTED)
     top, bottom, left, right = _bounds(depth)
     full = _enlarge(correction, depth.shape)[top:bottom, left:right]
     weight = depth[top:bottom, left:right, None].astype(np.float32) / 255
@@ -138,7 +145,9 @@ def _seam_error(image: np.ndarray, fill: np.ndarray, seam: np.ndarray) -> np.nda
     return cv2.resize(push_pull(mean, np.minimum(1, 4 * mass)), seam.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def _calmed(image: np.ndarray, fill: np.ndarray, hole: np.ndarray, smooth: np.ndarray, cell: int) -> np.ndarray:
+def _calmed(
+    image: np.ndarray, fill: np.ndarray, hole: np.ndarray, smooth: np.ndarray, cell: int, most_shapes: float
+) -> np.ndarray:
     """`fill` whose contrast is nowhere above that of the surroundings nearby: what is mirrored from farther in brings
     shards of whatever stands there. Shapes and grain are held apart, so that a wall without shapes keeps its grain.
     """
@@ -149,9 +158,11 @@ def _calmed(image: np.ndarray, fill: np.ndarray, hole: np.ndarray, smooth: np.nd
     near = np.where(hole[..., None], 0, image - smooth)
     rough = cv2.GaussianBlur(near, (0, 0), cell / 12)
     calm = smooth.copy()
-    for ours, theirs, most in ((shapes, rough, _SHAPES), (away - shapes, near - rough, 1.0)):
+    for ours, theirs, most in ((shapes, rough, most_shapes), (away - shapes, near - rough, 1.0)):
         limit = push_pull(*_energy(theirs, ring, size))
         energy, _ = _energy(ours, hole, size)
+        if not most:
+            continue
         gain = np.sqrt(np.minimum(1, (most**2 * limit.max(-1) + _UNSEEN) / (energy.max(-1) + _UNSEEN)))
         gain = cv2.GaussianBlur(gain, (0, 0), 1, borderType=cv2.BORDER_REPLICATE)
         calm += ours * cv2.resize(gain, hole.shape[::-1], interpolation=cv2.INTER_LINEAR)[..., None]
