@@ -15,6 +15,9 @@ _ROUNDS = 5
 _OFF = 3.0  # levels of luma: what is farther off the surface is a shadow, or a reflection, and no backdrop
 _OUTER = 0.01  # of the known pixels: no colour beyond theirs is made up
 _NEAR = 0.03  # of the short side: so far into the hole what lies beside it is taken up
+_UNDER = 0.06  # and so far a shadow
+_RING = 0.01, 0.03  # of the short side, beside the hole: a shadow is dark there, a rim that the mask missed is narrower
+_COARSE = 80  # cells of the short side: a shadow is soft
 
 
 def fitted_backdrop(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -38,10 +41,27 @@ def fitted_backdrop(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return cv2.resize(surface, hole.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def near_the_border(hole: np.ndarray, short_side: int) -> np.ndarray:
+def with_shadow(image: np.ndarray, fill: np.ndarray, hole: np.ndarray, short_side: int) -> np.ndarray:
+    """`fill` [H, W, 3] of the hole in `image` with the shadow that lies around it: it goes on under the product, and
+    fades. Cut off at the outline, it would show a white print of the product where that moves on.
+    """
+    away = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5) / short_side
+    ring = (away > _RING[0]) & (away < _RING[1])
+    size = tuple(max(2, round(side * _COARSE / short_side)) for side in hole.shape[::-1])
+    dark = np.where(ring, np.minimum(image[..., 0] - fill[..., 0], 0), 0).astype(np.float32)
+    mass, dark = (cv2.resize(values, size, interpolation=cv2.INTER_AREA) for values in (ring.astype(np.float32), dark))
+    sigma = _UNDER * _COARSE / 2
+    mass, dark = (cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for values in (mass, dark))
+    under = cv2.resize(dark / np.maximum(mass, 1e-3), hole.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    shaded = fill.copy()
+    shaded[..., 0] += under * near_the_border(hole, short_side, _UNDER)
+    return shaded
+
+
+def near_the_border(hole: np.ndarray, short_side: int, reach: float = _NEAR) -> np.ndarray:
     """float32 [H, W]: how far what lies beside the hole is taken up, 1 at its border."""
     depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
-    return np.asarray(np.exp(-np.square(depth / (_NEAR * short_side))), np.float32)
+    return np.asarray(np.exp(-np.square(depth / (reach * short_side))), np.float32)
 
 
 def _quadratic(size: tuple[int, ...]) -> np.ndarray:

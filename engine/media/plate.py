@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from engine.media.backdrop import fitted_backdrop, near_the_border
+from engine.media.backdrop import fitted_backdrop, near_the_border, with_shadow
 
 _CELLS = 20  # of the coarse grid along the short side: texture finer than a cell is real, coarser colour interpolated
 _LEVEL = 3  # how much farther a border may be along the row than along the column and still be taken
@@ -51,6 +51,8 @@ def continue_texture(image: np.ndarray, hole: np.ndarray, *, plain: bool = False
     far = (fitted_backdrop(image, wide) if plain else _enlarge(smooth, hole.shape))[crop]
     fill = _mirror_inwards(image, wide, crop, far)
     fill = _calmed(image[crop], fill, wide[crop], far, cell, 0.0 if plain else _SHAPES)
+    if plain:
+        fill = with_shadow(image[crop], fill, wide[crop], min(hole.shape))
     error = _seam_error(image[crop], fill, (wide & ~hole)[crop])
     fill += error * near_the_border(wide[crop], min(hole.shape))[..., None] if plain else error
     share = np.minimum(distance[wide] / (width + 1), 1)[:, None]
