@@ -49,10 +49,13 @@ def with_shadow(image: np.ndarray, fill: np.ndarray, hole: np.ndarray, short_sid
     ring = (away > _RING[0]) & (away < _RING[1])
     size = tuple(max(2, round(side * _COARSE / short_side)) for side in hole.shape[::-1])
     dark = np.where(ring, np.minimum(image[..., 0] - fill[..., 0], 0), 0).astype(np.float32)
-    mass, dark = (cv2.resize(values, size, interpolation=cv2.INTER_AREA) for values in (ring.astype(np.float32), dark))
-    sigma = _UNDER * _COARSE / 2
-    mass, dark = (cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for values in (mass, dark))
-    under = cv2.resize(dark / np.maximum(mass, 1e-3), hole.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+    def spread(values: np.ndarray) -> np.ndarray:
+        coarse = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+        return cv2.GaussianBlur(coarse, (0, 0), _UNDER * _COARSE / 2, borderType=cv2.BORDER_REPLICATE)
+
+    under = spread(dark) / np.maximum(spread(ring.astype(np.float32)), 1e-3)
+    under = cv2.resize(under, hole.shape[::-1], interpolation=cv2.INTER_LINEAR)
     shaded = fill.copy()
     shaded[..., 0] += under * near_the_border(hole, short_side, _UNDER)
     return shaded

@@ -7,7 +7,8 @@ Elsewhere what is near to such a part of the product's outline does
 
 - where the ground is touched: below the outline the photo is darker beside it than farther out, or the scene is about
   as near as the product already;
-- where the outline is no edge in the picture: the mask is probably wrong there, and to stretch is less ugly than to tear.
+- where the outline is no edge in the picture: the mask is probably wrong there, and to stretch is less ugly than to
+  tear.
 
 The scene is stretched in between. A clear edge before what is far keeps its parallax.
 
@@ -32,7 +33,8 @@ _BLUR = 1.0  # pixels: grain is no edge
 # focus 3.4 and more.
 _SEAMLESS, _FURNISHED = 1.3, 2.2
 _AWAY = 0.09  # of the short side: shadows nearer to the product than this are no furniture
-_BESIDE = ((0.008, 0.012, 0.016), (0.008, 0.014, 0.02, 0.026, 0.032))  # of the short side: how far from the outline its two sides are looked at
+# Of the short side: how far from the outline its two sides are looked at, close by or over a wider stretch.
+_BESIDE = (0.008, 0.012, 0.016), (0.008, 0.014, 0.02, 0.026, 0.032)
 _ASLANT = np.deg2rad([-40.0, 0.0, 40.0])
 _SAME, _OTHER = 4.0, 10.0  # levels between them: up to these they are one thing, from these on there is an edge
 _SHADE, _OPEN = (0.012, 0.02), (0.06, 0.08)  # of the short side: where a shadow is dark, and where it has ended
@@ -73,7 +75,8 @@ def _seen(layers: Layers) -> tuple[np.ndarray, np.ndarray, tuple[slice, slice]]:
     """Photo of the canvas, float32 YUV [H, W, 3] with chroma as it is seen, alpha [H, W], and where the window is."""
     scale = _SHORT / min(layers.size)
     (width, height), (x, y) = (tuple(round(value * scale) for value in pair) for pair in (layers.size, layers.origin))
-    size = tuple(max(part, round(side * scale)) for part, side in zip((x + width, y + height), layers.alpha.shape[::-1]))
+    rows, columns = (round(side * scale) for side in layers.alpha.shape)
+    size = max(x + width, columns), max(y + height, rows)
     photo, alpha = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (layers.photo, layers.alpha))
     seen = photo.astype(np.float32) * np.array([1, _CHROMA, _CHROMA], np.float32)
     return cv2.GaussianBlur(seen, (0, 0), _BLUR), alpha, np.s_[y : y + height, x : x + width]
@@ -110,11 +113,11 @@ class _Outline:
     def of(cls, photo: np.ndarray, solid: np.ndarray) -> _Outline:
         """The window's own border is none."""
         mask = solid.astype(np.uint8)
-        rim = cv2.dilate(1 - mask, np.ones((3, 3), np.uint8)) & mask
+        rim = solid & (cv2.erode(mask, np.ones((3, 3), np.uint8)) == 0)
         soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), _SMOOTH * _SHORT, borderType=cv2.BORDER_REPLICATE)
         y, x = np.nonzero(rim)
-        outward = -np.stack([cv2.Sobel(soft, cv2.CV_32F, *axes)[y, x] for axes in ((1, 0), (0, 1))], -1)
-        outward /= np.linalg.norm(outward, axis=-1, keepdims=True) + 1e-6
+        slope = [cv2.Sobel(soft, cv2.CV_32F, *axes)[y, x] for axes in ((1, 0), (0, 1))]
+        outward = (-np.stack(slope, -1) / (np.hypot(*slope)[:, None] + 1e-6)).astype(np.float32)
         return cls(photo, solid, np.stack([x, y], -1).astype(np.float32) + 0.5 * outward, outward)
 
     def turned(self, angle: float) -> _Outline:
@@ -159,11 +162,14 @@ def _alike(outline: _Outline) -> np.ndarray:
 
 
 def _shaded(outline: _Outline) -> np.ndarray:
-    """Where a shadow seems to touch the outline [P]. Above the product there is none."""
+    """Where a shadow seems to touch the outline [P]: darker than by the ground's texture, and not above the product."""
     luma = outline.photo[..., 0]
     darker = outline.mean(luma, _OPEN) - outline.mean(luma, _SHADE)
-    free = outline.is_free(_SHADE, _CLOSE) & outline.is_free(_OPEN)
-    return np.asarray(free * _smoothstep(darker, _DIM, _DARK) * (outline.down > -0.5))
+    free = outline.is_free(_SHADE, _CLOSE) & outline.is_free(_OPEN) & (outline.down > -0.5)
+    if not free.any():
+        return np.zeros(len(free))
+    texture = float(np.abs(outline.beside(luma, _OPEN[0]) - outline.beside(luma, _OPEN[1]))[free].mean())
+    return np.asarray(free * _smoothstep(darker - texture, _DIM, _DARK))
 
 
 def _lying(outline: _Outline, shaded_P: np.ndarray) -> float:

@@ -116,7 +116,8 @@ def shrink(layers: Layers, short_side: int = 270) -> Layers:
 
     origin = ((layers.origin[0] + 0.5) * fx - 0.5, (layers.origin[1] + 0.5) * fy - 0.5)
     pictures = (layers.photo, layers.alpha, layers.scene, layers.depth, layers.shadow)
-    return Layers((size[0], size[1]), origin, *map(small, pictures), plain=layers.plain)
+    photo, alpha, scene, depth, shadow = map(small, pictures)
+    return Layers((size[0], size[1]), origin, photo, alpha, scene, depth, shadow, layers.plain)
 
 
 def _cut_canvas(photo: Photo, framing: Framing, out_size: tuple[int, int]) -> _Cut:

@@ -88,7 +88,9 @@ class Pinhole:
         """Backward flow [K, h, w, 2] of the plane that the product stands in; an orbit turns around it."""
         return np.zeros((len(sizes_K), *self.points_hw2.shape)) if self.orbits else self.flow(sizes_K, 1.0)
 
-    def scene_flow(self, sizes_K: np.ndarray, nearness_hw: np.ndarray, along_hw: np.ndarray | None = None) -> np.ndarray:
+    def scene_flow(
+        self, sizes_K: np.ndarray, nearness_hw: np.ndarray, along_hw: np.ndarray | None = None
+    ) -> np.ndarray:
         """Backward flow [K, h, w, 2] of a scene that is so near in the photo. What a cell shows came from elsewhere in
         it, and is as near as that place: its own flow tells which. As far as `along` says (0..1), it does what the
         product does instead: it lies in its plane, and an orbit carries that around without turning it.

@@ -21,8 +21,7 @@ _RAMP = 24.0  # pixels from the hole's border over which the model's colours tak
 # smoothly continued, do: wholly where their squared error is a fifth of the other, not at all from three fifths on. On
 # eleven held-out scenes unproven colours were worse than none in seven, by 3 dB in what the product uncovers.
 _BELIEVED, _DISBELIEVED = 0.2, 0.6
-# Levels of luma and chroma: what the model's colours are off by more is the product's own, seen through the fill.
-_MOST_CORRECTED = np.array([6, 2, 2], np.float32)
+_MOST_TINT = 2.0  # levels of chroma: more of it is the product's own, which the model sees through its outline
 _NEARBY = 2.0  # cells over which errors are averaged
 
 
@@ -78,7 +77,7 @@ def correct_colours(background: np.ndarray, depth: np.ndarray, plate: np.ndarray
     smooth = cv2.resize(background, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     error = plate - smooth
     correction = (error - push_pull(error, known)) * _trust(plate, smooth, known)[..., None]
-    correction = np.clip(correction, -_MOST_CORRECTED, _MOST_CORRECTED)
+    correction[..., 1:] = np.clip(correction[..., 1:], -_MOST_TINT, _MOST_TINT)
     top, bottom, left, right = _bounds(depth)
     full = _enlarge(correction, depth.shape)[top:bottom, left:right]
     weight = depth[top:bottom, left:right, None].astype(np.float32) / 255
