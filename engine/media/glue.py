@@ -29,9 +29,9 @@ _SOLID = 128  # of 255: alpha from which a pixel is the product's
 _FAINT = 12  # alpha that is still background
 _CHROMA = 2.0  # a level of chroma is seen as two of luma are
 _BLUR = 1.0  # pixels: grain is no edge
-# Gradient, levels a pixel, that 2 of 100 pixels of a backdrop exceed. Sweeps with a soft shadow 0.9, a table out of
-# focus 3.4 and more.
-_SEAMLESS, _FURNISHED = 1.3, 2.2
+# Gradient, levels a pixel, that 20 and 5 of 1000 pixels of a backdrop exceed: of a sweep with a soft shadow 0.8 and
+# 2.5, of a wall and a floor in one grey 1.6 and 3.4 (only their edge shows), of a table out of focus 3.6 and 7.6.
+_SEAMLESS, _FURNISHED, _STEEPEST = (1.3, 2.8), (1.8, 3.4), (0.98, 0.995)
 _AWAY = 0.09  # of the short side: shadows nearer to the product than this are no furniture
 # Of the short side: how far from the outline its two sides are looked at, close by or over a wider stretch.
 _BESIDE = (0.008, 0.012, 0.016), (0.008, 0.014, 0.02, 0.026, 0.032)
@@ -99,8 +99,8 @@ def _seamless(photo: np.ndarray, alpha: np.ndarray) -> float:
     if free.mean() < 0.1:  # too little of it to tell
         return 0.0
     steps = [cv2.Sobel(photo, cv2.CV_32F, *axes, scale=1 / 8) for axes in ((1, 0), (0, 1))]
-    steep = float(np.quantile(np.hypot(*steps).max(-1)[free], 0.98))
-    return float(1 - _smoothstep(steep, _SEAMLESS, _FURNISHED))
+    steep = np.quantile(np.hypot(*steps).max(-1)[free], _STEEPEST)
+    return float(min(1 - _smoothstep(steep, np.array(_SEAMLESS), np.array(_FURNISHED))))
 
 
 class _Outline:
@@ -207,6 +207,6 @@ def _spread(outline: _Outline, told_P: np.ndarray, near: np.ndarray) -> np.ndarr
     return along.astype(np.float32)
 
 
-def _smoothstep(value: Any, low: float, high: float) -> Any:
+def _smoothstep(value: Any, low: Any, high: Any) -> Any:
     share = np.clip((value - low) / (high - low), 0, 1)
     return share * share * (3 - 2 * share)
