@@ -47,7 +47,7 @@ _SMOOTH = 0.01  # of the short side: along the outline
 _ALONE, _MANY = 0.3, 0.55  # of the outline near there: what one point says in a corner is nothing
 _WHOLE = 0.04  # of the short side: up to so far from the outline all goes along; a cell of the fields is 2 to 4
 # And so far from there it fades: much nearer than the shifts between the two (12 of 100 at most), and it would fold.
-_FADE, _FADE_OF_GAP, _MOST_FADE = 0.05, 0.16, 0.14
+_FADE, _FADE_OF_GAP, _MOST_FADE = 0.09, 0.12, 0.16
 _LEVELS = 8
 _NO_MAP: Any = None  # the first map holds x and y
 
