@@ -26,7 +26,7 @@ from engine.describe import describe_motion
 from engine.events import PROMPT_CUT, Notice
 from engine.film import PREVIEW_EVERY, Film, Generated, IsCanceled, Prepared, Task
 from engine.mask import Masker
-from engine.media.asked_camera import Asked
+from engine.media.asked_camera import Asked, Depths
 from engine.media.background import background_kind
 from engine.media.fields import MotionFields
 from engine.media.framing import ASPECTS, plan_framing
@@ -42,7 +42,7 @@ from engine.models.roundness import Roundness
 from engine.models.single_dit import SingleDiT
 from engine.recent import Recent
 from engine.requests import MAX_SEED, ImageToVideo
-from engine.seen import Seen, picture_tensor, see, seen_fields
+from engine.seen import Seen, depths_of, picture_tensor, see, seen_fields
 from engine.weights import check_parts, load_model
 
 PHOTOS = 16  # as the models see them, that are kept: below half a MB each
@@ -204,13 +204,14 @@ class Engine:
         so that those of one which are no numbers (ValueError) leave the others alone; empty for None.
         """
         seen = [self._see(prepared) for _, prepared, _ in asked]
+        depths = [depths_of(one.layers, photo, self.roundness) for (_, one, _), photo in zip(asked, seen, strict=True)]
         rows = [_row(*one, photo) for one, photo in zip(asked, seen, strict=True)]
         meant = [self._meant(request, prepared) for request, prepared, _ in asked]  # ranks answer before they denoise
         steps = self.settled(asked[0][0]).steps
         with closing(self.denoiser.denoise(rows, steps, visit)) as denoised:
             for step, data_NCTHW in enumerate(denoised, 1):
                 is_shown = step == steps or step % PREVIEW_EVERY == 0
-                made = zip(asked, meant, data_NCTHW, seen, strict=True)
+                made = zip(asked, meant, data_NCTHW, seen, depths, strict=True)
                 yield [partial(self._fields, *one[:2], *rest) for one, *rest in made] if is_shown else []
 
     @torch.inference_mode()
@@ -229,9 +230,9 @@ class Engine:
         return dense_condition(picture_BCHW, reference, self.relief(picture_BCHW))
 
     def _fields(
-        self, request: ImageToVideo, prepared: Prepared, meant: Asked, data_CTHW: Tensor, seen: Seen
+        self, request: ImageToVideo, prepared: Prepared, meant: Asked, data_CTHW: Tensor, seen: Seen, depths: Depths
     ) -> MotionFields:
-        return seen_fields(self.vae, request, meant, prepared.picture_BCHW, data_CTHW, seen)
+        return seen_fields(self.vae, request, meant, prepared.picture_BCHW, data_CTHW, seen, depths)
 
     def _meant(self, request: ImageToVideo, prepared: Prepared) -> Asked:
         """What controls ask for, and where they are left open the prompt."""

@@ -30,10 +30,10 @@ from engine.requests import ImageToVideo
 
 @dataclass(frozen=True)
 class Seen:
-    """A photo as the models see it: made once for all requests that show them the same."""
+    """A picture as the models see it: made once for all requests that show them the same."""
 
     reference: Reference
-    depths: Depths
+    nearness: np.ndarray
     plate: np.ndarray
     condition_CTHW: Tensor
 
@@ -56,7 +56,7 @@ def product_tensor(layers: Layers) -> Tensor:
 
 
 def see(picture_BCHW: Tensor, vae: MotionVAE, relief: Relief) -> Seen:
-    """All that the models make of a photo before anything is denoised."""
+    """All that is made of a picture before anything is denoised."""
     reference = vae.reference(picture_BCHW)
     plate = vae.plate(reference)[0].permute(1, 2, 0).numpy()
     disparity_B1hw = relief(picture_BCHW)
@@ -68,9 +68,21 @@ def see(picture_BCHW: Tensor, vae: MotionVAE, relief: Relief) -> Seen:
     )
 
 
+def depths_of(layers: Layers, seen: Seen, roundness: Roundness) -> Depths:
+    """What a camera goes before: of all the photo, of which a request shows the models a part."""
+    extent = Extent.around(layers.alpha / np.float32(255), (*layers.origin, *layers.size))
+    return Depths(seen.nearness, float(roundness(product_tensor(layers))[0]), extent, goes_along(layers, seen.nearness))
+
+
 @torch.inference_mode()
 def seen_fields(
-    vae: MotionVAE, request: ImageToVideo, asked: Asked, picture_BCHW: Tensor, data_CTHW: Tensor, seen: Seen
+    vae: MotionVAE,
+    request: ImageToVideo,
+    asked: Asked,
+    picture_BCHW: Tensor,
+    data_CTHW: Tensor,
+    seen: Seen,
+    depths: Depths,
 ) -> MotionFields:
     """What is denoised as motion, without what is known to be wrong of it. ValueError where it is no numbers."""
     fields_BCThw = vae.decode(vae.unscale_latents(data_CTHW[None]), seen.reference)
@@ -79,7 +91,7 @@ def seen_fields(
         made = replace(made, light=without_stains(made.light))
     product = picture_BCHW[0, 3].numpy()
     made = in_one_piece(made, product, flat=moves_flat(request.camera.move, request.subject.motion))
-    return as_asked(made, product, seen.depths, asked, ASPECTS[request.format])
+    return as_asked(made, product, depths, asked, ASPECTS[request.format])
 
 
 def motion_fields(fields_CThw: np.ndarray, plate: np.ndarray) -> MotionFields:

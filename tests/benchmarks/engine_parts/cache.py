@@ -36,7 +36,7 @@ from engine.media.photo import Photo
 from engine.models.single_dit import SingleDiT
 from engine.requests import ImageToVideo
 from engine.samplers import shifted_times
-from engine.seen import Seen, picture_tensor
+from engine.seen import Seen, depths_of, picture_tensor
 from trainer.evaluate.plan import plan_clips
 from trainer.evaluate.scenes import make_world
 
@@ -378,9 +378,9 @@ def nano() -> Subject:
 
     def decode(i: int, latents: Tensor) -> np.ndarray:
         _, request, taken, seen = prepared(i)
-        compositor = Compositor(
-            taken.layers, taken.fit(engine._fields(request, taken, engine._meant(request, taken), latents[0], seen))[0]
-        )
+        depths = depths_of(taken.layers, seen, engine.roundness)
+        made = engine._fields(request, taken, engine._meant(request, taken), latents[0], seen, depths)
+        compositor = Compositor(taken.layers, taken.fit(made)[0])
         return np.stack([compositor.frame(u).copy() for u in MOMENTS])
 
     config = engine.dit.config
