@@ -213,7 +213,10 @@ def test_a_framing_is_told_before_anything_is_made(api: Api) -> None:
     framing = frame(api, asset["id"], format="1:1", camera={"move": "static"}).json()
     x0, y0, x1, y1 = framing["window"]
     assert abs((x1 - x0) * 320 - (y1 - y0) * 240) < 1  # square, in pixels of the photo
-    assert (framing["extended"], framing["strength_scale"], framing["notices"]) == (False, 1.0, [])
+    assert (framing["extended"], framing["strength_scale"]) == (False, 1.0)
+    assert [notice["code"] for notice in framing["notices"]] == ["photo_small"]  # 240 px high, shown 1080 high
+    sharp = frame(api, asset["id"], format="1:1", camera={"move": "static"}, short_side=480).json()
+    assert sharp["notices"] == []
     assert not Job.objects.filter(kind="image_to_video").exists()
 
 
@@ -221,7 +224,7 @@ def test_a_move_that_has_no_room_is_said_to_be_smaller_or_extended(api: Api) -> 
     asset = api.upload(encoded(picture(400, 300, "RGBA"), "PNG")).json()
     framing = frame(api, asset["id"], format="9:16", camera={"move": "dolly-out", "strength": 1}).json()
     assert framing["extended"] is True
-    assert [notice["code"] for notice in framing["notices"]] == ["background_extended"]
+    assert [notice["code"] for notice in framing["notices"]] == ["background_extended", "photo_small"]
 
 
 def test_the_painted_mask_decides_the_framing(api: Api) -> None:
