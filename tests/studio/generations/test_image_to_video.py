@@ -215,7 +215,8 @@ def test_a_framing_is_told_before_anything_is_made(api: Api) -> None:
     assert abs((x1 - x0) * 320 - (y1 - y0) * 240) < 1  # square, in pixels of the photo
     assert (framing["extended"], framing["strength_scale"]) == (False, 1.0)
     assert [notice["code"] for notice in framing["notices"]] == ["photo_small"]  # 240 px high, shown 1080 high
-    sharp = frame(api, asset["id"], format="1:1", camera={"move": "static"}, short_side=480).json()
+    large = api.upload(encoded(picture(900, 700), "JPEG")).json()
+    sharp = frame(api, large["id"], format="1:1", camera={"move": "static"}).json()
     assert sharp["notices"] == []
     assert not Job.objects.filter(kind="image_to_video").exists()
 
