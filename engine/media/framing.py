@@ -2,8 +2,9 @@
 
 A plain or transparent background is continued. Of a scene as little as possible is made up (see `continuation`), and
 that is said. This is given up for it, in this order: the air around the product; up to half of the move; smaller
-islands of the mask; some of a product that the photo cuts anyway. The product is never cropped otherwise, neither at
-first nor where the move carries it (see `travel`), except where a large part of the picture would be made up.
+islands of the mask; some of a product that the photo cuts anyway, and all that does not fit of such a one before a
+large part of the picture is made up. One that the photo has whole is never cropped, neither at first nor where the move
+carries it (see `travel`).
 """
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ def _frame_scene(subjects: Iterator[Subject], asked: _Asked) -> tuple[Subject, F
         smallest = next(one for one in less if one.made_up <= enough)
         if smallest.made_up < best.made_up - _SAME:
             best = smallest
-    if best.made_up <= _MUCH_MADE_UP or best.subject.fits:
+    if best.made_up <= _MUCH_MADE_UP or best.subject.fits or not any(best.subject.cut):
         return best.subject, best.framing
     return subject, _frame_cropped(_moves(subject, asked)[0])
 

@@ -123,13 +123,15 @@ def test_no_more_is_cropped_than_helps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("move", ["static", "dolly-in", "pan-left", "tilt-up", "orbit-left", "roll-left", "dolly-out"])
-def test_what_cannot_fit_is_cropped_rather_than_a_stamp_in_a_backdrop(move: str) -> None:
-    size, box = (3000, 1000), (900.0, 200.0, 2100.0, 800.0)
+def test_what_the_photo_cuts_and_cannot_fit_is_cropped_rather_than_a_stamp_in_a_backdrop(move: str) -> None:
+    whole = plan_framing((3000, 1000), (900.0, 200.0, 2100.0, 800.0), "9:16", camera(move))
+    assert "product_cropped" not in {notice.code for notice in whole.notices}, "the control: the photo has it whole"
+    size, box = (3000, 1000), (0.0, 200.0, 1500.0, 800.0)
     framing = plan_framing(size, box, "9:16", camera(move))
 
     assert made_up(framing, size) == 0 and not framing.extended and framing.strength_scale == 1
     assert [notice.code for notice in framing.notices] == ["product_cropped"]
-    assert "16:9 shows it whole" in framing.notices[0].message and "photo itself" not in framing.notices[0].message
+    assert "16:9 shows all" in framing.notices[0].message and "photo itself" in framing.notices[0].message
     everywhere = plan_framing((3000, 1000), (0.0, 0.0, 3000.0, 1000.0), "9:16", camera(move))
     assert [notice.code for notice in everywhere.notices] == ["product_cropped"]
     assert "No format" in everywhere.notices[0].message and "photo itself" in everywhere.notices[0].message
