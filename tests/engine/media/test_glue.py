@@ -154,7 +154,7 @@ def test_the_camera_is_found_as_before() -> None:
     fields = MotionFields(scene, np.zeros_like(scene), np.zeros((17, *GRID)), np.zeros((*GRID, 3)))
     wish = Asked("orbit-left", 0.8, "auto", 0.5)
     apart_, together = (
-        as_asked(fields, mask, Depths(far(), 0.5, along), wish, aspect) for along in (None, np.ones(GRID))
+        as_asked(fields, mask, Depths(far(), 0.5, along=along), wish, aspect) for along in (None, np.ones(GRID))
     )
     assert np.array_equal(apart_.product_flow, together.product_flow)
     assert np.abs(apart_.scene_flow).max() > 0.03

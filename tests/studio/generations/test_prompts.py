@@ -13,7 +13,7 @@ from studio.generations.prompts import is_cut
 from tests.studio.rest import Api, jpeg
 
 NANO = Path(engine.__file__).parent / "bundled" / "aquarius-nano"
-LONG = "a bottle stands on a wooden table in the evening light while " * 8
+LONG = "the camera moves slowly around the bottle while the light sweeps over it and " * 8  # words that are read
 PROMPTS = ["", "slow orbit", "é" * 30, "字" * 40, LONG, *(LONG[:length] for length in range(300, 500, 10))]
 
 
