@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 CLAIM = "latents.json"  # within a folder of latents
 
@@ -30,9 +31,9 @@ def check_encoder(folder: Path, vae: nn.Module, what: str) -> None:
         )
 
 
-def digest_of(module: nn.Module) -> str:
-    """Of the weights, in the order of their names."""
+def digest_of(module: nn.Module, gone: Mapping[str, Tensor] | None = None) -> str:
+    """Of the weights, in the order of their names, and of those that the module had when it was trained."""
     digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
+    for name, value in sorted({**module.state_dict(), **(gone or {})}.items()):
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return f"sha256:{digest.hexdigest()}"

@@ -270,7 +270,7 @@ def _learnt_on(config: NanoConfig, folder: Path) -> dict[str, str]:
         if run.learnt:
             run.use_average()
             (module,) = run.modules.values()
-            found[name] = digest_of(module)
+            found[name] = digest_of(module, {key.partition(".")[2]: value for key, value in run.gone.items()})
     return found
 
 

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from engine.device import device_of
-from trainer.checkpoint import FILE, Checkpoints, last_good, read_file, save_file
+from trainer.checkpoint import FILE, Checkpoints, last_good, read_average, read_file, save_file
 from trainer.checks import way_of
 from trainer.claim import differences
 from trainer.ema import Average
 from trainer.faults import FaultLog, Spikes
+from trainer.gone import GONE, cut
 from trainer.log import HELD_OUT, STEPS, Log, Tally
 from trainer.optimisation import FREE, LoopConfig
 from trainer.parallel.optimiser import groups, make_optimiser, make_states, order
@@ -43,6 +44,7 @@ class Run:
     `device` is where they learn, and their average and the optimiser's states are; without it where they were made.
     What checkpoints hold is of no device.
     `cursor` is the number of the next batch: the step, and one more for every batch that was left out.
+    `gone` are averaged weights that the checkpoint holds and the modules of this version do not, by name.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Run:
         self.left_out = self.faults.left_out()
         self.cursor = self._next(0)
         self._trouble = (0, -1)
+        self.gone: dict[str, Tensor] = {}
         if self.saved is not None:
             self._restore()
 
@@ -213,10 +216,16 @@ class Run:
         if self.saved == "folder":
             step = self.kept.last_good()
             assert step is not None
-            self._refuse_another(self.kept.facts(step), self.kept.shapes(step, "net"))
+            shapes = self.kept.shapes(step, "net")
+            gone = [name for name in GONE if name in shapes and name not in self._order]
+            self._refuse_another(self.kept.facts(step), {key: one for key, one in shapes.items() if key not in gone})
+            if gone:
+                average = read_average(self.folder)
+                self.gone = {name: average[name] for name in gone}
             self._restore_folder(step)
             return
         state = read_file(self.folder)
+        self.gone = cut(state, self._order)
         self._refuse_another(state, {name: tuple(value.shape) for name, value in state["net"].items()})
         if self.ranks.world == 1 or isinstance(self.spread, Replicas):
             self.net.load_state_dict(state["net"])
