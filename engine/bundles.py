@@ -83,16 +83,21 @@ def read_bundle(path: Path | str, *, verify: bool = True) -> Bundle:
     )
 
 
-def check_sees_relief(bundle: Bundle) -> None:
+def check_sees(bundle: Bundle) -> None:
     """BundleError for a motion model from before `models/relief` or `models/roundness`, with what to do about it."""
     sees = {"relief": "how far away things are", "roundness": "how round a product is"}
-    for part, what in sees.items():
-        if f"{part}.json" not in bundle.files:
-            raise BundleError(
-                f"The bundle {bundle.name} {bundle.version} does not see {what}: give it a run's {part} (`python -m "
-                f"trainer export nano --out BUNDLE --{part} RUN --bundle NEW`), or train on from it (`python -m "
-                f"trainer run nano --from`)."
-            )
+    lacking = [part for part in sees if f"{part}.json" not in bundle.files]
+    if lacking:
+        export, shipped = "python -m trainer export nano", "engine/bundled/aquarius-nano"
+        commands = " && ".join(
+            f"{export} --out {out} --{part} {shipped} --bundle {new} --version V"
+            for part, out, new in zip(lacking, ("BUNDLE", "NEW"), ("NEW", "NEWER"), strict=False)
+        )
+        raise BundleError(
+            f"The bundle {bundle.name} {bundle.version} does not see {' and '.join(sees[part] for part in lacking)}: "
+            f"give it the shipped bundle's {' and '.join(lacking)} (`{commands}`), or those of a run, or "
+            f"train on from it (`python -m trainer run nano --from BUNDLE`)."
+        )
 
 
 def write_bundle(

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.bundles import SHIPPED, Bundle, BundleError, check_sees_relief, read_bundle, sampling_of, steps_of
+from engine.bundles import SHIPPED, Bundle, BundleError, check_sees, read_bundle, sampling_of, steps_of
 from engine.clock import Clock, OnEvent
 from engine.conditions import dense_condition
 from engine.denoise import Denoiser, Denoises, Row, Visit
@@ -61,7 +61,7 @@ class Engine:
     ) -> None:
         if "image_to_video" not in bundle.kinds:
             raise BundleError(f"The bundle {bundle.name} does not make videos from photos.")
-        check_sees_relief(bundle)
+        check_sees(bundle)
         self.bundle, self.sampling = bundle, sampling_of(bundle)
         self.vae = load_model(bundle, MotionVAE, "motion_vae")
         self.relief = load_model(bundle, Relief, "relief")

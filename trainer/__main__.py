@@ -35,7 +35,7 @@ from trainer.settings import PLACES, configuration, override
 from trainer.start import begin_at, bring_back, kept_start, told
 
 RUNS = Path("var/runs")
-PARTS = ("mask", "relief", "roundness")  # of a bundle, that other runs may give
+PARTS = ("mask", "relief", "roundness")  # of a bundle, that other runs and bundles may give
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -95,7 +95,8 @@ def resume(options: argparse.Namespace) -> int:
     name = record.kept["recipe"]
     if name not in RECIPES:
         raise ValueError(f"{options.run} holds a run of {name}, which is no recipe: there are {', '.join(RECIPES)}.")
-    config = override(configuration(type(RECIPES[name].part("config")()), record.kept["config"]), options.set)
+    today = RECIPES[name].part("config")()
+    config = override(configuration(type(today), record.kept["config"], lacking=today), options.set)
     torch.set_num_threads(options.threads or record.kept["environment"]["threads"])
     options.stage = options.stage or record.kept["calls"][-1].get("stages")
     return _train(name, config, options.run, options, options.device or record.kept.get("device", AUTO))
@@ -120,7 +121,7 @@ def export(options: argparse.Namespace) -> int:
     config, record = recipe.part("config")(), Record(options.out)
     kept, settings = record.kept, record.settings + options.set
     if kept and kept["recipe"] == options.recipe:
-        config = configuration(type(config), kept["config"])
+        config = configuration(type(config), kept["config"], lacking=config)
     config = override(config, options.set)
     if options.mask_share != 1 and not options.mask:
         raise ValueError("--mask-share is for the mask of another run: give --mask.")
@@ -292,7 +293,7 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--version", default="0.1.0", help="of the bundle (0.1.0)")
     out.add_argument("--mask", type=Path, metavar="RUN", help="nano: the automatic mask of this other run or bundle")
     for name in PARTS[1:]:
-        of_this = f"nano, of the bundle --out: the {name} of this run"
+        of_this = f"nano, for the bundle --out: the {name} of this run or bundle"
         out.add_argument(f"--{name}", type=Path, metavar="RUN", help=of_this)
     told = "nano: how far that run's mask goes from the weights it began at to those it has learnt (1)"
     out.add_argument("--mask-share", type=float, default=1.0, metavar="SHARE", help=told)

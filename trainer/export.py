@@ -15,7 +15,7 @@ from trainer.bundling import Card, check_folders, check_trained, provenance_of, 
 from trainer.encoders import check_encoder
 from trainer.export_mask import (
     MASK_FILES,
-    bundle_with_mask,
+    bundle_with,
     copy_files,
     exchange_mask,
     go_back,
@@ -50,8 +50,8 @@ def export_nano(
     `mask` is another run of nano that the stage product_mask is taken from, with the settings that it was trained with,
     or a bundle whose automatic mask is kept as it is. `folder` may be a bundle too: all but its mask, or what it sees
     photos with, stays.
-    `sight`: relief or roundness, and the run of nano whose a bundle gets. `sampled`: how it is sampled from now on,
-    where otherwise.
+    `sight`: relief or roundness, and the run or bundle of nano whose a bundle gets. `sampled`: how it is sampled from
+    now on, where otherwise.
     `mask_share`: how far that run's mask is taken from the weights that it began at towards those that it has learnt.
     ValueError where `out` holds files, where a stage is not trained, or stopped before its last step and `unfinished`
     does not allow for it; the bundle then says so.
@@ -65,7 +65,7 @@ def export_nano(
         if sight:
             return exchange_sight(bundle, card, *sight, out, version, unfinished, words)
         return exchange_mask(bundle, card, mask, mask_share, out, version, unfinished, words)
-    kept = bundle_with_mask(mask)
+    kept = bundle_with(mask, "product_mask")
     runs = {
         "motion_vae": nano.motion_vae_run(config, folder),
         "relief": nano.relief_run(config, folder),

@@ -11,6 +11,7 @@ from typing import Any
 from engine.bundles import MANIFEST, Bundle, read_bundle
 from trainer import nano
 from trainer.bundling import WORLDS, Card, check_trained, learnt_from, told_stages, write_models, write_whole
+from trainer.catalogue import RECIPES
 from trainer.loop import Run
 from trainer.recipes.nano import NanoConfig
 from trainer.record import Record
@@ -35,7 +36,7 @@ def exchange_mask(
         raise ValueError(f"{bundle.path} is a bundle already: its automatic mask is exchanged by --mask.")
     if not {"image_to_video", "product_mask"} <= set(bundle.kinds):
         raise ValueError(f"{bundle.path} has no automatic mask that could be exchanged: it is {bundle.name}.")
-    kept = bundle_with_mask(mask)
+    kept = bundle_with(mask, "product_mask")
     runs = {} if kept else {"product_mask": recorded_mask(mask)}
     check_trained(mask, runs, {}, unfinished)
 
@@ -69,11 +70,11 @@ def exchanged(bundle: Bundle, runs: dict[str, Run], again: str, gone: tuple[str,
     }
 
 
-def bundle_with_mask(mask: Path | None) -> Bundle | None:
-    """`mask` as a bundle, where it is one. BundleError where that has no automatic mask."""
-    bundle = read_bundle(mask) if mask and (mask / MANIFEST).exists() else None
+def bundle_with(source: Path | None, part: str) -> Bundle | None:
+    """`source` as a bundle, where it is one. BundleError where that has no such part."""
+    bundle = read_bundle(source) if source and (source / MANIFEST).exists() else None
     if bundle:
-        bundle.file(MASK_FILES[1])
+        bundle.file(f"{part}.safetensors")
     return bundle
 
 
@@ -99,7 +100,7 @@ def tell_mask(
 ) -> None:
     """Note in `provenance` how an automatic mask was made that is not of the run itself."""
     if kept:
-        provenance["stages"]["product_mask"] = _kept(kept)
+        provenance["stages"]["product_mask"] = told_of(kept, "product_mask")
         provenance["unfinished"] += {"product_mask"} & set(kept.provenance.get("unfinished", ()))
         told = kept.provenance.get("data", provenance["data"])
         provenance["data"] = told if "image_to_video" in kept.kinds else f"{WORLDS}; {told}"
@@ -108,9 +109,9 @@ def tell_mask(
         provenance["data"] = learnt_from(Record(mask).kept["config"], runs)
 
 
-def _kept(bundle: Bundle) -> dict[str, Any]:
-    """How the automatic mask of a bundle was made, as far as that bundle tells it."""
-    stage = bundle.provenance.get("stages", {}).get("product_mask", {"steps": "?", "of": "?", "losses": {}})
+def told_of(bundle: Bundle, part: str) -> dict[str, Any]:
+    """How a part of a bundle was made, as far as that bundle tells it."""
+    stage = bundle.provenance.get("stages", {}).get(part, {"steps": "?", "of": "?", "losses": {}})
     return {**stage, "kept_from": bundle.digest}
 
 
@@ -124,7 +125,8 @@ def recorded_config(folder: Path, what: str) -> NanoConfig:
     kept = Record(folder).kept
     if not kept.get("recipe", "").startswith("nano"):
         raise ValueError(f"{folder} holds no recorded run of nano, whose {what} could be taken.")
-    return configuration(NanoConfig, kept["config"])
+    today = RECIPES[kept["recipe"]].part("config")() if kept["recipe"] in RECIPES else NanoConfig()
+    return configuration(NanoConfig, kept["config"], lacking=today)
 
 
 def recorded(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from engine.models.ernie import ErnieEncoder, PromptTokenizer
 from engine.models.motion_vae import MotionVAE
 from engine.models.relief import Relief
 from engine.models.single_dit import SingleDiT
+from trainer.closeups import CloseupsConfig
 from trainer.data import BankConfig, scene_seed
 from trainer.kernels import kernels
 from trainer.objectives.rectified_flow import TIME_SHIFT, TIME_SPREAD, channel_weights, velocity_error
@@ -31,6 +32,16 @@ def check_apart(bank: BankConfig) -> None:
         raise ValueError(
             f"Scenes from {HELD_OUT_FROM:,} on are held out, and the bank's go up to {last:,}: lower bank.seed, or set "
             f"dit.validate_every to 0."
+        )
+
+
+def check_closeups_apart(closeups: CloseupsConfig) -> None:
+    """ValueError where closeups are of scenes that are held out: benchmarks measure roundness there."""
+    last = closeups.seed + closeups.count - 1
+    if last >= HELD_OUT_FROM:
+        raise ValueError(
+            f"Scenes from {HELD_OUT_FROM:,} on are held out, and those of the closeups go up to {last:,}: lower "
+            f"closeups.seed."
         )
 
 

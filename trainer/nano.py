@@ -30,7 +30,7 @@ from trainer.data import batch_indices, build_bank, check_batches, open_bank
 from trainer.draws import Draws
 from trainer.encoders import digest_of
 from trainer.loop import LossValue, Run, train
-from trainer.motion_held_out import check_apart, motion_validation
+from trainer.motion_held_out import check_apart, check_closeups_apart, motion_validation
 from trainer.motion_latents import encode_bank, open_latents, use_statistics
 from trainer.objectives.motion_vae import fit_linear, motion_vae_loss
 from trainer.objectives.product_mask import product_mask_loss
@@ -70,6 +70,8 @@ def run_nano(
     check_loops({**unmeasured, "single_dit": config.dit}, stages, folder)
     if config.dit.validate_every and "single_dit" in stages:
         check_apart(config.bank)
+    if "roundness" in stages:
+        check_closeups_apart(config.closeups)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     clips, photos = config.bank.scenes * config.bank.motions, config.photos.count
     check_batches(

@@ -49,8 +49,9 @@ def override(config: Config, assignments: Sequence[str]) -> Config:
     return config
 
 
-def configuration(kind: type[Config], values: dict[str, Any], path: str = "") -> Config:
-    """A dataclass from what JSON kept of it; what JSON has no value for takes its default.
+def configuration(kind: type[Config], values: dict[str, Any], path: str = "", lacking: Config | None = None) -> Config:
+    """A dataclass from what JSON kept of it; what JSON has no value for takes its default, and a whole group of settings
+    that of the recipe `lacking`: an earlier version had no such group.
 
     ValueError where a name or a type does not fit.
     """
@@ -63,7 +64,10 @@ def configuration(kind: type[Config], values: dict[str, Any], path: str = "") ->
     if needed - set(values):
         raise ValueError(f"{path or 'The recipe'} lacks {_listed(needed - set(values))}: give all of these.")
     found = {name: _typed(hints[name], value, f"{path}.{name}".strip(".")) for name, value in values.items()}
-    return kind(**found)
+    groups = {
+        name: getattr(lacking, name) for name in names - set(values) if is_dataclass(getattr(lacking, name, None))
+    }
+    return kind(**groups, **found)
 
 
 def _assigned(node: Any, path: list[str], text: str, whole: str) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.bundles import Bundle, check_sees_relief, sampling_of
+from engine.bundles import Bundle, check_sees, sampling_of
 from engine.denoise import Denoiser, Row, Visit
 from engine.generate import Engine
 from engine.models.motion_vae import MotionVAE
@@ -31,7 +31,7 @@ def engine_on(bundle: Bundle, mesh: Mapping[str, int], *, cache: float = 0.0, st
 
     `cache`, `strict`: as in `denoise.Denoiser`.
     """
-    check_sees_relief(bundle)
+    check_sees(bundle)
     denoiser = GroupDenoiser(bundle, MeshShape(**mesh), cache=cache, strict=strict)
     try:
         return Engine(bundle, denoiser)

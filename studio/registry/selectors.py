@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from engine.bundles import MANIFEST, Bundle, BundleError, check_sees_relief, read_bundle
+from engine.bundles import MANIFEST, Bundle, BundleError, check_sees, read_bundle
 
 logger = logging.getLogger(__name__)
 
@@ -37,5 +37,5 @@ def _verified(path: Path, changed: int) -> Bundle:
     """Every weight is hashed once for each version of the manifest, not once for each request."""
     bundle = read_bundle(path)
     if "motion_vae.json" in bundle.files:
-        check_sees_relief(bundle)
+        check_sees(bundle)
     return bundle

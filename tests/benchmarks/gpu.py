@@ -31,6 +31,7 @@ from engine.bundles import read_bundle  # noqa: E402
 from engine.conditions import GRIDS, KEYS, control_tensors, dense_condition  # noqa: E402
 from engine.generate import SHIPPED, Engine  # noqa: E402
 from engine.mask import SIDE  # noqa: E402
+from engine.media import closeup  # noqa: E402
 from tests.benchmarks.gpu_parts import large, parity, training  # noqa: E402
 
 PARTS = ("networks", "parity", "training", "large")
@@ -97,8 +98,8 @@ def measure(engine: Engine, device: torch.device, rounds: int = ROUNDS) -> list[
 
 def works(engine: Engine, device: torch.device) -> dict[str, Callable[[], torch.Tensor]]:
     """What one generation computes, on `device`: the inputs are the same on every device."""
-    networks = engine.vae, engine.relief, engine.dit, engine.text, engine.masker.model
-    vae, relief, dit, text, masker = (copy.deepcopy(network).to(device) for network in networks)
+    networks = engine.vae, engine.relief, engine.roundness, engine.dit, engine.text, engine.masker.model
+    vae, relief, roundness, dit, text, masker = (copy.deepcopy(network).to(device) for network in networks)
     random = torch.Generator().manual_seed(1)
     height, width = GRIDS["9:16"]
 
@@ -106,6 +107,7 @@ def works(engine: Engine, device: torch.device) -> dict[str, Callable[[], torch.
         return torch.randn(*shape, generator=random).to(device)
 
     picture, photo = noise(1, 4, height, width).clamp(-1, 1), noise(2, 3, SIDE, SIDE).clamp(-1, 1)
+    product = noise(1, 4, closeup.SIDE, closeup.SIDE).clamp(-1, 1)
     latents = noise(1, dit.config.in_channels, (KEYS - 1) // 4, height // 8, width // 8)
     ids, strengths = (x.to(device) for x in control_tensors([("orbit-left", 1, "float", 1), ("auto", 0, "auto", 0)]))
     tokens, token_mask = (x.to(device) for x in engine.tokenizer(["slowly around the bottle", ""]))
@@ -116,6 +118,7 @@ def works(engine: Engine, device: torch.device) -> dict[str, Callable[[], torch.
     return {
         "photo's features (VAE)": lambda: vae.reference(picture).eighth,
         "photo's relief": lambda: relief(picture),
+        "product's roundness": lambda: roundness(product),
         "prompt (text encoder)": lambda: text(tokens, token_mask),
         "one denoising step (DiT, guided)": lambda: dit(both, moment, said, token_mask, condition, ids, strengths),
         "motion fields (VAE decoder)": lambda: vae.decode(vae.unscale_latents(latents), reference),

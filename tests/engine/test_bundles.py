@@ -137,6 +137,11 @@ def without_roundness(folder):
         (folder / name).unlink()
 
 
+def without_both(folder):
+    without_relief(folder)
+    without_roundness(folder)
+
+
 def without_mask(folder):
     (folder / "product_mask.json").unlink()
 
@@ -183,8 +188,9 @@ def fewer_words_than_the_tokenizer(folder):
     [
         (without_weights, r"no file motion_vae\.safetensors"),
         (without_mask, r"no file product_mask\.json"),
-        (without_relief, r"does not see how far away.* --relief RUN.* train on from it"),
-        (without_roundness, r"does not see how round a product.* --roundness RUN.* train on from it"),
+        (without_relief, r"see how far away things are: .* --relief engine/bundled/aquarius-nano .* train on from it"),
+        (without_roundness, r"see how round a product is: .* --out BUNDLE --roundness engine/bundled.*--version V`"),
+        (without_both, r"are and how round .* --relief .* --bundle NEW .* --out NEW --roundness .* --bundle NEWER"),
         (anothers_weights, r"text\.safetensors is not what"),
         (no_weights_at_all, r"single_dit\.safetensors is not what"),
         (anothers_mask, r"product_mask\.safetensors is not what"),

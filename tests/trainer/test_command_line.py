@@ -22,6 +22,9 @@ from tests.trainer import tiny_run
 from tests.trainer.tiny_run import make, tiny
 from trainer.__main__ import _worked, main
 from trainer.catalogue import RECIPES
+from trainer.export_mask import recorded_config
+from trainer.loop import LoopConfig
+from trainer.recipes.nano import nano_smoke
 from trainer.record import Record
 from trainer.settings import configuration, override
 
@@ -97,6 +100,28 @@ def test_a_configuration_comes_back_from_json():
     config = tiny_run.with_loop(replace(tiny(), plant="x"), steps=5)
     kept = json.loads(json.dumps(asdict(config)))
     assert configuration(type(config), kept) == config
+
+
+def test_a_group_that_an_older_record_lacks_is_the_recipes_own():
+    config = replace(nano_smoke(), seed=3)
+    kept = json.loads(json.dumps(asdict(config)))
+    del kept["closeups"], kept["roundness"], kept["seed"]
+    assert configuration(type(config), kept, lacking=nano_smoke()) == nano_smoke()
+    kept["roundness"] = {"steps": 2}
+    assert configuration(type(config), kept, lacking=nano_smoke()).roundness == LoopConfig(steps=2)
+    assert configuration(type(config), kept).closeups.count == 24_000, "the control"
+
+
+def test_a_run_of_a_recipe_is_resumed_with_the_groups_that_its_record_lacks(tmp_path, monkeypatch):
+    assert call("run", "nano_smoke", "--out", tmp_path, "--stage", "roundness", "--minutes", "0") == 3
+    path = tmp_path / "record.json"
+    kept = json.loads(path.read_text())
+    del kept["config"]["closeups"], kept["config"]["roundness"]
+    path.write_text(json.dumps(kept))
+    seen = []
+    monkeypatch.setattr("trainer.nano.run_nano", lambda config, *_: not seen.append(config))
+    assert call("resume", tmp_path) == 0
+    assert recorded_config(tmp_path, "roundness").closeups.count == seen[0].closeups.count == 8
 
 
 def test_a_run_is_recorded_and_resumed_from_its_record_alone(tmp_path, capsys):

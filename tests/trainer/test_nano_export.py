@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine.bundles import BundleError, read_bundle, write_bundle
+from engine.bundles import SHIPPED, BundleError, read_bundle, write_bundle
 from engine.events import Canceled, Preview, Progress
 from engine.generate import Engine
 from engine.media.video import probe_video
@@ -204,6 +204,20 @@ def test_a_bundle_gets_what_another_run_has_learnt_to_see(nano_run, bundle, tmp_
     assert made.provenance["command"].endswith("--set sampling.temperature=0.7")
     assert made.capabilities["sampling"] == before.capabilities["sampling"] | {"temperature": 0.7}
     Engine(made).close()
+    again = [
+        *asked[:3],
+        str(bundle),
+        f"--{sight}",
+        str(made.path),
+        "--version",
+        "2",
+        "--bundle",
+        str(tmp_path / "kept"),
+    ]
+    assert main(again) == 0, "of a bundle"
+    kept = read_bundle(tmp_path / "kept")
+    assert {name for name in kept.files if kept.files[name] != made.files[name]} <= {"README.md"}
+    assert kept.provenance["stages"][sight] == told | {"kept_from": made.digest}
     assert main(["export", "tiny_video_smoke", "--out", str(bundle), "--bundle", str(tmp_path / "none")]) == 2
     for words in (["--mask", str(other)], ["--out", str(nano_run)], [f"--{sight}", str(tmp_path / "nothing")]):
         assert main([*asked, *words, "--bundle", str(tmp_path / "none")]) == 2, words
@@ -220,13 +234,36 @@ def test_a_bundle_whose_relief_told_the_roundness_too_gets_a_model_of_its_own_fo
     weights = load_file(before / "relief.safetensors")
     save_file(weights | {"roundness.bias": torch.zeros(1)}, before / "relief.safetensors")
     _as_if_derived(before, **read_bundle(bundle).provenance)
-    with pytest.raises(BundleError, match=r"how round a product is.* --roundness RUN"):
+    with pytest.raises(BundleError, match=r"how round a product is.* --roundness "):
         Engine.load(before)
     assert main(["run", "nano_smoke", "--out", run, "--stage", "roundness"]) == 0
     asked = ["--roundness", run, "--bundle", str(tmp_path / "made")]
     assert main(["export", "nano_smoke", "--out", str(before), *asked]) == 0
     Engine.load(tmp_path / "made").close()
     assert load_file(tmp_path / "made" / "relief.safetensors").keys() == weights.keys()
+    asked = ["--relief", str(before), "--bundle", str(tmp_path / "relief")]
+    assert main(["export", "nano_smoke", "--out", str(bundle), *asked]) == 0, "its relief is another bundle's"
+    Engine.load(tmp_path / "relief").close()
+    asked = ["--roundness", str(before), "--bundle", str(tmp_path / "none")]
+    assert main(["export", "nano_smoke", "--out", str(bundle), *asked]) == 2, "which has none"
+
+
+def test_an_older_bundle_gets_the_shipped_ones_roundness_as_the_engine_says(tmp_path):
+    before, new = tmp_path / "before", tmp_path / "new"
+    shutil.copytree(SHIPPED, before)
+    for name in ("roundness.json", "roundness.safetensors"):
+        (before / name).unlink()
+    _as_if_derived(before, stages={}, unfinished=["roundness"], commit="?", dirty=False, seed=0, torch="?", data="?")
+    with pytest.raises(BundleError) as told:
+        Engine.load(before)
+    places = {"BUNDLE": before, "NEW": new, "engine/bundled/aquarius-nano": SHIPPED, "V": "0.8.1"}
+    (words,) = [words for words in str(told.value).split("`") if "--roundness" in words]
+    assert main([str(places.get(word, word)) for word in shlex.split(words)[3:]]) == 0
+    made, shipped = read_bundle(new), read_bundle(SHIPPED)
+    assert made.files["roundness.safetensors"] == shipped.files["roundness.safetensors"] and made.version == "0.8.1"
+    assert made.provenance["stages"]["roundness"]["kept_from"] == shipped.digest
+    assert made.provenance["unfinished"] == []
+    Engine(made).close()
 
 
 def test_a_mask_is_taken_a_part_of_the_way_from_where_it_began(bundle, tmp_path):

@@ -186,6 +186,7 @@ def test_tiny_video_measures_unseen_films_and_learns_the_same_bits(tiny):
     [
         ("tiny_video_smoke", "films.seed=930000000", r"Scenes from 900,000,000 on are held out"),
         ("nano_smoke", "bank.seed=870000000", "go up to 900,000,003: lower bank.seed"),
+        ("nano_smoke", "closeups.seed=899999993", "closeups go up to 900,000,000: lower closeups.seed"),
         ("nano_smoke", "vae.validate_every=5", "The stage motion_vae has no held-out samples"),
         ("tiny_video_smoke", "text_loop.validate_every=5", "The stage text has no held-out samples"),
     ],

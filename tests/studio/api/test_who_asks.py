@@ -5,6 +5,7 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -278,15 +279,15 @@ def gone(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def too_old(folder: Path) -> None:
+def too_old(folder: Path, part: str) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
-    for name in [name for name in manifest["files"] if name.startswith("relief")]:
+    for name in [name for name in manifest["files"] if name.startswith(part)]:
         (folder / name).unlink()
         del manifest["files"][name]
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
-@pytest.mark.parametrize("spoil", [gone, too_old])
+@pytest.mark.parametrize("spoil", [gone, partial(too_old, part="relief"), partial(too_old, part="roundness")])
 def test_a_studio_without_its_model_says_so(api: Api, settings: Any, tmp_path: Path, spoil: Any) -> None:
     settings.AQ_BUNDLE = tmp_path / "bundle"
     shutil.copytree(SHIPPED, settings.AQ_BUNDLE)
