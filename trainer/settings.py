@@ -50,8 +50,8 @@ def override(config: Config, assignments: Sequence[str]) -> Config:
 
 
 def configuration(kind: type[Config], values: dict[str, Any], path: str = "", lacking: Config | None = None) -> Config:
-    """A dataclass from what JSON kept of it; what JSON has no value for takes its default, and a whole group of settings
-    that of the recipe `lacking`: an earlier version had no such group.
+    """A dataclass from what JSON kept of it; what JSON has no value for takes its default, and a whole group of
+    settings that of the recipe `lacking`: an earlier version had no such group.
 
     ValueError where a name or a type does not fit.
     """
@@ -60,13 +60,12 @@ def configuration(kind: type[Config], values: dict[str, Any], path: str = "", la
     unknown = sorted(set(values) - names)
     if unknown:
         raise ValueError(_unknown(f"{path}.{unknown[0]}".strip("."), path, names))
+    kept = {name: getattr(lacking, name, None) for name in names - set(values)}
+    groups = {name: group for name, group in kept.items() if is_dataclass(group)}
     needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}  # type: ignore[arg-type]
-    if needed - set(values):
-        raise ValueError(f"{path or 'The recipe'} lacks {_listed(needed - set(values))}: give all of these.")
+    if missing := needed - set(values) - set(groups):
+        raise ValueError(f"{path or 'The recipe'} lacks {_listed(missing)}: give all of these.")
     found = {name: _typed(hints[name], value, f"{path}.{name}".strip(".")) for name, value in values.items()}
-    groups = {
-        name: getattr(lacking, name) for name in names - set(values) if is_dataclass(getattr(lacking, name, None))
-    }
     return kind(**groups, **found)
 
 

@@ -29,7 +29,7 @@ def test_every_network_is_measured_and_agrees_with_itself(tmp_path: Path, capsys
     gpu.print_networks(found)
     gpu.write([gpu.as_row(row) for row in found], "this machine", tmp_path / "gpu.json")
     rows = json.loads((tmp_path / "gpu.json").read_text())
-    assert [row["met"] for row in rows] == [True] * 6
+    assert [row["met"] for row in rows] == [True] * 7
     assert all(row["ours"] > 0 and row["peer"] > 0 for row in rows)
     assert all(row["what"] in capsys.readouterr().out for row in rows[:1])
 

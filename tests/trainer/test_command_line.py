@@ -107,8 +107,8 @@ def test_a_group_that_an_older_record_lacks_is_the_recipes_own():
     kept = json.loads(json.dumps(asdict(config)))
     del kept["closeups"], kept["roundness"], kept["seed"]
     assert configuration(type(config), kept, lacking=nano_smoke()) == nano_smoke()
-    kept["roundness"] = {"steps": 2}
-    assert configuration(type(config), kept, lacking=nano_smoke()).roundness == LoopConfig(steps=2)
+    kept["roundness"] = {"steps": 2, "batch": 3, "learning_rate": 0.5}
+    assert configuration(type(config), kept, lacking=nano_smoke()).roundness == LoopConfig(2, 3, 0.5)
     assert configuration(type(config), kept).closeups.count == 24_000, "the control"
 
 
