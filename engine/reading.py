@@ -18,8 +18,11 @@ KNOWN = (
 
 _BETWEEN = re.compile(r"([,.;:!?\n]+|\b(?:and|while|then|but)\b)")
 _NOT = re.compile(r"\b(?:no|without|never|not(?! mov))\b.*")  # what does not move stands still: the encoder knows that
-# "In" and "on" as in "a cup on a table": the encoder takes every "in" for "move in".
-_PLACE = re.compile(r"\b(?:in|on)\s+(?=(?!(?:on|to|and|while|then|far|\w+ly)\b)\w)")
+# "In" and "on" as in "a cup on a table": the encoder takes every "in" for "move in". After "zoom" it is one.
+_PLACE = re.compile(
+    r"(?<!\bzoom )(?<!\bzooms )(?<!\bdolly )(?<!\bdollies )(?<!\bpush )(?<!\bpushes )"
+    r"\b(?:in|on)\s+(?=(?!(?:on|to|and|while|then|far|\w+ly)\b)\w)"
+)
 
 
 def reading(prompt: str, knows: Callable[[str], bool]) -> str:

@@ -212,7 +212,7 @@ def _share_that_fits(fields: MotionFields, layer: Literal["scene", "product"], s
     keys = side.sign * flow[..., side.axis]
     outward = _with_borders(np.stack([_combine(weights, keys) for weights in _between(len(keys))], -1))
     way = side.way_out(_border_places(outward.shape[1 - side.axis]))[..., None]
-    over = outward > way
+    over = outward > np.maximum(way, 0)
     return float((np.broadcast_to(way, outward.shape)[over] / outward[over]).min()) if over.any() else 1.0
 
 

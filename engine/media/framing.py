@@ -158,7 +158,7 @@ def _frame_scene(subjects: Iterator[Subject], asked: _Asked) -> tuple[Subject, F
         smallest = next(one for one in less if one.made_up <= enough)
         if smallest.made_up < best.made_up - _SAME:
             best = smallest
-    if best.made_up <= _MUCH_MADE_UP or best.subject.fits or not any(best.subject.cut):
+    if best.made_up <= _MUCH_MADE_UP or best.subject.fits or not (any(best.subject.cut) and any(subject.cut)):
         return best.subject, best.framing
     return subject, _frame_cropped(_moves(subject, asked)[0])
 

@@ -16,8 +16,8 @@ NO_PRODUCT = Notice(
 )
 LEFT_OUT = Notice(
     "part_left_out",
-    "A smaller part of the mask lies too far aside for this format and is not framed. Erase it where it is not the "
-    "product, or choose a wider format.",
+    "Some of the mask lies too far from the rest for this format and is not framed. Erase it where it is not the "
+    "product, or choose another format.",
 )
 CONTINUED = Notice("background_extended", "The plain background is continued beyond the photo to fit format and move.")
 AT_BORDER = Notice(
@@ -46,12 +46,12 @@ def extended(share: float) -> Notice:
 
 def cropped(is_cut: bool, whole_in: Sequence[str]) -> Notice:
     """`is_cut`: by the photo itself. `whole_in`: the formats that show all that the photo has of the product."""
-    formats = " and ".join(whole_in) or "No format"
+    formats, show = " and ".join(whole_in) or "No format", "show" if len(whole_in) > 1 else "shows"
     if is_cut:
         what = "The photo itself cuts the product, and this format cuts more of it."
-        return Notice("product_cropped", f"{what} {formats} shows all that the photo has.")
+        return Notice("product_cropped", f"{what} {formats} {show} all that the photo has.")
     what = "The product is too large for this format: its middle is shown."
-    return Notice("product_cropped", f"{what} {formats} shows it whole.")
+    return Notice("product_cropped", f"{what} {formats} {show} it whole.")
 
 
 def softness(window_width: float, width: int) -> list[Notice]:

@@ -49,6 +49,7 @@ _WHOLE = 0.04  # of the short side: up to so far from the outline all goes along
 # And so far from there it fades: much nearer than the shifts between the two (12 of 100 at most), and it would fold.
 _FADE, _FADE_OF_GAP, _MOST_FADE = 0.09, 0.12, 0.16
 _LEVELS = 8
+_ROW = 8192  # points that are looked up together: OpenCV takes fewer than 32,767
 _NO_MAP: Any = None  # the first map holds x and y
 
 
@@ -59,9 +60,11 @@ def goes_along(layers: Layers, nearness_hw: np.ndarray) -> np.ndarray:
     none = np.zeros_like(nearness_hw, np.float32)
     if not solid[window].any() or solid[window].all():
         return none
+    if layers.plain:
+        return none + 1
     outline = _Outline.of(photo, solid)
     shaded_P = _shaded(outline)
-    flat = 1.0 if layers.plain else max(_seamless(photo[window], alpha[window]), _lying(outline, shaded_P))
+    flat = max(_seamless(photo[window], alpha[window]), _lying(outline, shaded_P))
     if flat == 1.0:
         return none + 1
     near = _on_canvas(nearness_hw, solid.shape, window)
@@ -127,9 +130,10 @@ class _Outline:
 
     def beside(self, image: np.ndarray, way: float) -> np.ndarray:
         """What `image` shows so far outside the outline [P, ...], `way` in short sides; inside where it is negative."""
-        place = (self.at + self.outward * (way * _SHORT))[None].astype(np.float32)
-        seen = cv2.remap(image, place, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(seen[0])
+        place = (self.at + self.outward * (way * _SHORT)).astype(np.float32)
+        rows = [place[start : start + _ROW][None] for start in range(0, len(place), _ROW)]  # of a net there are many
+        seen = [cv2.remap(image, row, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0] for row in rows]
+        return np.concatenate(seen)
 
     def mean(self, image: np.ndarray, ways: tuple[float, ...], sign: int = 1) -> np.ndarray:
         return np.asarray(np.mean([self.beside(image, sign * way) for way in ways], 0))
@@ -153,11 +157,13 @@ def _alike(outline: _Outline) -> np.ndarray:
     """Where both sides of the outline look alike [P], close to it or farther in and out: a leg may have a grain. At the
     corners of its end they do so along the leg, so it is looked aslant too.
     """
-    off_P = np.full(len(outline.at), 255.0)
+    off_P, solid = np.full(len(outline.at), 255.0), outline.solid.astype(np.float32)
     for way in (outline.turned(angle) for angle in _ASLANT):
         for ways in _BESIDE:
             off = np.abs(way.mean(way.photo, ways) - way.mean(way.photo, ways, -1)).max(-1)
-            off_P = np.where(way.is_free(_BESIDE[0]), np.minimum(off_P, off), off_P)
+            inside = np.min([way.beside(solid, -far) for far in ways], 0) > 0.5  # beyond a wire is the ground again
+            told = way.is_free(_BESIDE[0]) & inside
+            off_P = np.where(told, np.minimum(off_P, off), off_P)
     return np.asarray(1 - _smoothstep(off_P, _SAME, _OTHER))
 
 

@@ -160,10 +160,10 @@ def _calmed(
     rough = cv2.GaussianBlur(near, (0, 0), cell / 12)
     calm = smooth.copy()
     for ours, theirs, most in ((shapes, rough, most_shapes), (away - shapes, near - rough, 1.0)):
-        limit = push_pull(*_energy(theirs, ring, size))
-        energy, _ = _energy(ours, hole, size)
         if not most:
             continue
+        limit = push_pull(*_energy(theirs, ring, size))
+        energy, _ = _energy(ours, hole, size)
         gain = np.sqrt(np.minimum(1, (most**2 * limit.max(-1) + _UNSEEN) / (energy.max(-1) + _UNSEEN)))
         gain = cv2.GaussianBlur(gain, (0, 0), 1, borderType=cv2.BORDER_REPLICATE)
         calm += ours * cv2.resize(gain, hole.shape[::-1], interpolation=cv2.INTER_LINEAR)[..., None]

@@ -63,6 +63,8 @@ NOTHING = (
 SAID = {
     "the camera pulls back slowly": {"camera": "dolly-out"},
     "zoom in, no light sweep": {"camera": "dolly-in"},
+    "zoom in very slowly": {"camera": "dolly-in"},
+    "dolly in a little": {"camera": "dolly-in"},
     "the mug floats gently in the air": {"subject": "float"},
     "the bottle spins slowly": {"subject": "turn"},
     "Camera slowly zooms in on the bottle": {"camera": "dolly-in"},

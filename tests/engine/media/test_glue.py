@@ -143,6 +143,20 @@ def test_what_lies_on_a_table_lies_in_its_plane() -> None:
     assert stands.min() < 0.01
 
 
+def test_a_wire_has_edges_though_the_same_is_on_both_sides_of_it() -> None:
+    rgb, mask = wall(), np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[HEIGHT // 4 : 3 * HEIGHT // 4, WIDTH // 2 : WIDTH // 2 + 2] = 255
+    rgb[mask > 0] = (10, 10, 10)
+    assert goes_along(layers_of(rgb, mask), far()).max() < 0.3
+
+
+def test_a_net_has_more_outline_than_is_looked_up_at_once() -> None:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[::4], mask[1::4], mask[:, ::4], mask[:, 1::4] = 255, 255, 255, 255
+    along = goes_along(layers_of(wall(), mask), far())
+    assert along.shape == GRID and np.isfinite(along).all()
+
+
 def test_the_camera_is_found_as_before() -> None:
     """Only what is shown of the scene changes: neither how far the move goes nor what the product does."""
     aspect, mask = 9 / 16, np.zeros((80, 48), np.float32)
