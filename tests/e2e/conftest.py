@@ -117,6 +117,8 @@ def visit(studio: Studio, browser: Browser, signed_in: StorageState) -> Iterator
 
     yield open_page
     for context in contexts:
+        for page in context.pages:
+            page.unroute_all(behavior="ignoreErrors")  # the page may ask once more while it is closed
         context.close()
     assert thrown == []
 
