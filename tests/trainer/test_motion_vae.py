@@ -36,7 +36,7 @@ def of_nano(trained, tmp_path_factory) -> Path:
     """A run of nano on the same bank that takes the Motion VAE as it is."""
     folder = tmp_path_factory.mktemp("nano") / "run"
     shutil.copytree(trained / "bank", folder / "bank")
-    stages = [word for stage in ("motion_vae", "relief", "single_dit") for word in ("--stage", stage)]
+    stages = [word for stage in ("motion_vae", "relief", "roundness", "single_dit") for word in ("--stage", stage)]
     assert call("run", "nano_smoke", "--from", trained, "--set", "vae.steps=0", "--out", folder, *stages) == 0
     return folder
 
