@@ -55,6 +55,14 @@ def test_photo_mask_brush_video_download(page: Page, tmp_path: Path) -> None:
         assert (stream.width, stream.height) == output_size("4:5", 540)
         assert stream.frames == 72
 
+    page.get_by_role("button", name="Delete video").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete video").click()
+    expect(page.get_by_text("The video was deleted")).to_be_visible()
+    expect(page.locator("video")).to_have_count(0)
+    job = steps.job_of(page)
+    page.get_by_role("link", name="Videos").first.click()
+    expect(page.locator(f"[data-job='{job}']")).to_contain_text("Deleted")
+
 
 def test_undo_redo_and_reset_of_the_brush(page: Page, tmp_path: Path) -> None:
     steps.upload(page, steps.draw_photo(tmp_path / "jar.jpg"))

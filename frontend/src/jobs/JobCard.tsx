@@ -7,20 +7,21 @@ import { ProgressBar } from "../ui/controls";
 import { ago, facts } from "../ui/format";
 import { useCountdown, useNow } from "../ui/hooks";
 import { Icon } from "../ui/Icon";
-import { activity, progressText, summary, title } from "./words";
+import { activity, progressText, summary, title, videoIsGone } from "./words";
 
 /** One video in the list: what it shows, what it is, and how far it has come. */
 export function JobCard({ job }: { job: Job }) {
   const now = useNow(30_000);
-  const ended = !isActive(job) && job.state !== "succeeded";
+  const gone = videoIsGone(job);
+  const unfinished = !isActive(job) && job.state !== "succeeded";
   return (
     <Link className="card" href={`/videos/${job.id}`} data-state={job.state} data-job={job.id}>
       <div className="card-frame">
         <Picture job={job} />
-        {ended && (
-          <span className={job.state === "canceled" ? "state-chip" : "state-chip state-chip-bad"}>
-            {job.state !== "canceled" && <Icon name="alert" size={16} />}
-            {activity(job)}
+        {(gone || unfinished) && (
+          <span className={gone || job.state === "canceled" ? "state-chip" : "state-chip state-chip-bad"}>
+            {unfinished && job.state !== "canceled" && <Icon name="alert" size={16} />}
+            {gone ? "Deleted" : activity(job)}
           </span>
         )}
         {isActive(job) && <CardProgress job={job} />}

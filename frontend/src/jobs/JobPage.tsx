@@ -15,7 +15,7 @@ import { Callout, Empty, LoadFailed } from "../ui/messages";
 import { useJobActions } from "./actions";
 import { JobDetails } from "./JobDetails";
 import { JobStage } from "./JobStage";
-import { activity, advice, photoIsGone, summary, title } from "./words";
+import { activity, advice, photoIsGone, summary, title, videoIsGone } from "./words";
 
 export function JobPage({ id }: { id: string }) {
   const query = useJob(id);
@@ -59,7 +59,7 @@ function JobView({ job }: { job: Job }) {
 }
 
 function Trouble({ job }: { job: Job }) {
-  if (job.result && !job.result.asset) {
+  if (videoIsGone(job)) {
     return (
       <Callout title="The video was deleted">
         {photoIsGone(job)
@@ -113,14 +113,11 @@ function Actions({ job }: { job: Job }) {
     );
   }
   const done = job.state === "succeeded";
+  const video = job.result?.asset ?? null;
   return (
     <div className="job-actions">
-      {done && job.result?.asset && (
-        <a
-          className="button button-primary button-large job-download"
-          href={job.result.asset.urls.download}
-          download
-        >
+      {video && (
+        <a className="button button-primary button-large job-download" href={video.urls.download} download>
           <Icon name="download" /> <span>Download MP4</span>
         </a>
       )}
@@ -150,7 +147,34 @@ function Actions({ job }: { job: Job }) {
       <Button look="quiet" icon="settings" onClick={actions.use}>
         Use these settings
       </Button>
+      {lookOnly === null && video && (
+        <DeleteVideo busy={actions.deleting} onDelete={() => actions.deleteVideo(video.id)} />
+      )}
     </div>
+  );
+}
+
+function DeleteVideo({ busy, onDelete }: { busy: boolean; onDelete: () => Promise<void> }) {
+  const [asking, setAsking] = useState(false);
+  return (
+    <>
+      <Button look="quiet" icon="trash" busy={busy} onClick={() => setAsking(true)}>
+        Delete video
+      </Button>
+      {asking && (
+        <Confirm
+          title="Delete this video?"
+          action="Delete video"
+          onClose={() => setAsking(false)}
+          onConfirm={() => {
+            setAsking(false);
+            void onDelete();
+          }}
+        >
+          The file goes for good, for everybody in this workspace. The settings stay.
+        </Confirm>
+      )}
+    </>
   );
 }
 

@@ -1,5 +1,7 @@
+import { useQueryClient } from "@tanstack/react-query";
 import { sentence } from "../api/client";
-import { useCancelJob, useCreateJob } from "../api/queries";
+import { updateJob } from "../api/jobs";
+import { useCancelJob, useCreateJob, useDeleteAsset } from "../api/queries";
 import type { Job, Settings } from "../api/types";
 import { go } from "../app/router";
 import { useDraft } from "../create/DraftProvider";
@@ -18,6 +20,8 @@ export function settingsOf(job: Job): Settings {
 export function useJobActions(job: Job) {
   const create = useCreateJob();
   const cancel = useCancelJob();
+  const remove = useDeleteAsset();
+  const cache = useQueryClient();
   const tell = useToast();
   const { change } = useDraft();
   const panel = panelOf(job.kind);
@@ -43,6 +47,16 @@ export function useJobActions(job: Job) {
     }
   };
 
+  const deleteVideo = async (id: string) => {
+    try {
+      await remove.mutateAsync(id);
+      updateJob(cache, job.id, (now) => ({ ...now, result: now.result && { ...now.result, asset: null } }));
+      tell("Video deleted");
+    } catch (error) {
+      tell(sentence(error), "error");
+    }
+  };
+
   return {
     again: () => start("again", settingsOf(job)),
     vary: panel ? () => start("vary", panel.vary(settingsOf(job))) : null,
@@ -54,6 +68,8 @@ export function useJobActions(job: Job) {
       change({ type: "use", kind: job.kind, settings });
       go("/");
     },
+    deleteVideo,
+    deleting: remove.isPending,
     starting: create.isPending,
     canceling: cancel.isPending || job.cancel_requested,
   };

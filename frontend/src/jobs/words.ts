@@ -56,6 +56,9 @@ export function progressText(job: Job, secondsLeft: number | null): string {
 /** Nothing can be made from it again. */
 export const photoIsGone = (job: Job): boolean => job.source_asset === null && Boolean(job.settings.asset_id);
 
+/** It was made, and somebody has deleted it since. */
+export const videoIsGone = (job: Job): boolean => job.result !== null && job.result.asset === null;
+
 /** What a member can do about a failure; nothing, where only another photo helps. */
 export function advice(job: Job): string | null {
   if (photoIsGone(job)) return null;
