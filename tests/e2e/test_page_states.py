@@ -254,7 +254,7 @@ def test_the_account_menu_by_keyboard(page: Page) -> None:
     expect(menu).to_be_hidden()
 
 
-@pytest.mark.parametrize("path", ["/", "/videos", "/library", "/nowhere"])
+@pytest.mark.parametrize("path", ["/", "/videos", "/library", "/brand", "/people", "/keys", "/nowhere"])
 def test_a_phone_needs_no_sideways_scrolling(visit: Visit, path: str) -> None:
     page = visit(path, phone=True)
     page.get_by_role("navigation").wait_for()

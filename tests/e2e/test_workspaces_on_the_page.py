@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 from playwright.sync_api import Page, Route, expect
 
 from tests.e2e import steps
+from tests.studio.embedded.running import Studio
 
 Visit = Callable[..., Page]
 SECOND = {"id": "0190a000-0000-7000-8000-000000000000", "name": "Second", "role": "owner"}
@@ -66,3 +68,24 @@ def test_photos_that_are_given_up_with_their_workspace_are_told_by_name(visit: V
     steps.comes_true(lambda: bool(page.wait_for_timeout(50) or held))
     show_second_workspace(page)
     expect(page.get_by_text("1 photo was not uploaded: “jar.jpg”.")).to_be_visible()
+
+
+def test_an_api_key_is_shown_once_works_and_is_revoked(visit: Visit, studio: Studio) -> None:
+    page = visit("/")
+    page.get_by_label("Account").click()
+    page.get_by_role("link", name="API keys").click()
+    page.get_by_label("Name", exact=True).fill("web shop")
+    page.get_by_label("Role", exact=True).select_option("viewer")
+    page.get_by_role("button", name="Make a key").click()
+    key = page.get_by_role("status").locator("code").inner_text()
+    assets, bearer = f"http://127.0.0.1:{studio.port}/api/v1/assets", {"Authorization": f"Bearer {key}"}
+    assert httpx.get(assets, headers=bearer).status_code == 200
+    assert httpx.post(assets, headers=bearer).status_code == 403  # a viewer's key
+
+    page.reload()
+    expect(page.get_by_text("web shop")).to_be_visible()
+    assert key not in page.content()
+    page.get_by_role("button", name="Revoke web shop").click()
+    page.get_by_role("button", name="Revoke key").click()
+    expect(page.get_by_text("revoked", exact=True)).to_be_visible()
+    assert httpx.get(assets, headers=bearer).status_code == 401

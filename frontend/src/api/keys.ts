@@ -11,6 +11,7 @@ export const keys = {
   assets: ["assets"] as const,
   assetList: ["assets", "list"] as const,
   members: ["members"] as const,
+  apiKeys: ["api-keys"] as const,
   brands: ["brands"] as const,
   products: ["products"] as const,
   productList: (brand: string) => ["products", brand] as const,

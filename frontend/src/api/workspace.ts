@@ -3,7 +3,7 @@ import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-q
 import { doubtSession, request } from "./client";
 import { keys } from "./keys";
 import { withCursor } from "./pages";
-import type { AddedMember, Brand, Member, Page, Product } from "./types";
+import type { AddedMember, ApiKey, Brand, MadeApiKey, Member, Page, Product } from "./types";
 
 const PAGE_SIZE = 50;
 
@@ -54,6 +54,16 @@ export const useChangeRole = () =>
 
 export const useRemoveMember = () =>
   useMembersChange((id: string) => request<void>("DELETE", `/members/${id}`));
+
+export const useApiKeys = () => usePages<ApiKey>(keys.apiKeys, "/api-keys");
+
+export const useMakeApiKey = () =>
+  useChange([keys.apiKeys], (body: Pick<ApiKey, "name" | "role">) =>
+    request<MadeApiKey>("POST", "/api-keys", { body }),
+  );
+
+export const useRevokeApiKey = () =>
+  useChange([keys.apiKeys], (id: string) => request<void>("DELETE", `/api-keys/${id}`));
 
 /** Makes a brand, or changes the one with this id. */
 export const useSaveBrand = (id: string | null) =>

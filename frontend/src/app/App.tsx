@@ -12,6 +12,7 @@ import { FeedProvider } from "../feed/FeedProvider";
 import { JobPage } from "../jobs/JobPage";
 import { JobsPage } from "../jobs/JobsPage";
 import { LibraryPage } from "../library/LibraryPage";
+import { ApiKeysPage } from "../people/ApiKeysPage";
 import { PeoplePage } from "../people/PeoplePage";
 import { Spinner } from "../ui/controls";
 import { FormsProvider } from "../ui/FormsProvider";
@@ -89,6 +90,7 @@ function Route() {
   if (path === "/library") return <LibraryPage />;
   if (path === "/brand") return <BrandPage />;
   if (path === "/people") return <PeoplePage />;
+  if (path === "/keys") return <ApiKeysPage />;
   return <NoSuchPage />;
 }
 

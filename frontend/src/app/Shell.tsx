@@ -143,10 +143,16 @@ function Account() {
           </div>
           {session.workspaces.length > 1 && <WorkspaceChoice current={id} onChoose={switchTo} />}
           {workspace && mayManage(workspace.role) && (
-            <Link className="button button-plain" href="/people" onClick={close}>
-              <Icon name="people" />
-              People
-            </Link>
+            <div className="account-pages">
+              <Link className="button button-plain" href="/people" onClick={close}>
+                <Icon name="people" />
+                People
+              </Link>
+              <Link className="button button-plain" href="/keys" onClick={close}>
+                <Icon name="key" />
+                API keys
+              </Link>
+            </div>
           )}
           <ThemeChoice />
           <Button busy={busy} onClick={signOut}>

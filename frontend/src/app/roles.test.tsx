@@ -11,6 +11,7 @@ import { UploadProvider } from "../create/UploadProvider";
 import { UnsavedMasks } from "../create/unsaved";
 import { JobPage } from "../jobs/JobPage";
 import { LibraryPage } from "../library/LibraryPage";
+import { ApiKeysPage } from "../people/ApiKeysPage";
 import { PeoplePage } from "../people/PeoplePage";
 import { FormsProvider } from "../ui/FormsProvider";
 import { OpenForms } from "../ui/openForms";
@@ -33,6 +34,17 @@ const people = (["owner", "admin", "viewer"] as const).map((role) => ({
   user: { id: `u-${role}`, email: `${role}@studio.example`, name: "" },
   created_at: "2026-01-01T00:00:00Z",
 }));
+
+const key = {
+  id: "k1",
+  name: "web shop",
+  role: "viewer",
+  prefix: "0a1b2c3d",
+  created_at: "2026-01-01T00:00:00Z",
+  last_used_at: null,
+  revoked_at: null,
+  created_by: people[0]?.user,
+};
 
 const job = (state: Job["state"], change: Partial<Job> = {}) =>
   ({
@@ -61,6 +73,15 @@ function seen(role: Role, page: ReactNode, shown: Job = job("running")): string 
     pageParams: [""],
   });
   cache.setQueryData(keys.members, { pages: [{ results: people, next: null }], pageParams: [""] });
+  cache.setQueryData(keys.apiKeys, {
+    pages: [
+      {
+        results: [key, { ...key, id: "k2", name: "old shop", revoked_at: "2026-02-01T00:00:00Z" }],
+        next: null,
+      },
+    ],
+    pageParams: [""],
+  });
   const workspaces = [{ id: "w1", name: "Northlight", role }];
   const session = {
     user: { id: "u", email: "a@studio.example", name: "" },
@@ -83,13 +104,20 @@ function seen(role: Role, page: ReactNode, shown: Job = job("running")): string 
   );
 }
 
-beforeEach(() => vi.stubGlobal("navigator", {}));
+beforeEach(() => {
+  vi.stubGlobal("navigator", {});
+  vi.stubGlobal("window", { matchMedia: () => ({ matches: true }) });
+});
 afterEach(() => vi.unstubAllGlobals());
 
 const running = (role: Role) => seen(role, <JobPage id="j1" />);
 const failed = (role: Role) => seen(role, <JobPage id="j1" />, job("failed"));
+const video = { ...photo, id: "v1", duration: 5, urls: { content: "/v", thumbnail: "/vt", download: "/vd" } };
+const made = { asset: video, settings: {}, timings: {} } as unknown as Job["result"];
+const finished = (role: Role) => seen(role, <JobPage id="j1" />, job("succeeded", { result: made }));
 const brands = (role: Role) => seen(role, <BrandPage />);
 const persons = (role: Role) => seen(role, <PeoplePage />);
+const machines = (role: Role) => seen(role, <ApiKeysPage />);
 const library = (role: Role) => seen(role, <LibraryPage />);
 
 describe("a video whose photo was deleted", () => {
@@ -136,6 +164,11 @@ describe("a viewer", () => {
     for (const word of ["Again", "Vary"]) expect(failed("viewer")).not.toContain(word);
   });
 
+  it("downloads a video and does not delete it", () => {
+    expect(finished("viewer")).toContain("Download MP4");
+    expect(finished("viewer")).not.toContain("Delete video");
+  });
+
   it("is told why photos cannot be added or deleted here", () => {
     expect(library("reviewer")).toContain("You are a reviewer of this workspace");
     for (const word of ["Add photos", "Delete bottle.jpg"]) expect(library("reviewer")).not.toContain(word);
@@ -153,6 +186,8 @@ describe("an editor", () => {
   it("is offered all of it", () => {
     expect(running("editor")).toContain("Cancel");
     for (const word of ["Again", "Vary"]) expect(failed("editor")).toContain(word);
+    expect(finished("editor")).toContain("Delete video");
+    expect(failed("editor")).not.toContain("Delete video");
     for (const word of ["Add photos", "Delete bottle.jpg"]) expect(library("editor")).toContain(word);
     for (const word of ["Add a brand", "Add a product", "Change Harbour mug"])
       expect(brands("editor")).toContain(word);
@@ -162,9 +197,27 @@ describe("an editor", () => {
     expect(persons("editor")).toContain("You are an editor");
     expect(persons("editor")).not.toContain("@studio.example");
   });
+
+  it("is told that API keys are the administrators' matter", () => {
+    expect(machines("editor")).toContain("You are an editor");
+    expect(machines("editor")).not.toContain("web shop");
+  });
 });
 
 describe("an administrator", () => {
+  it("sees whose key each is, and may revoke those that are good", () => {
+    const seen = machines("admin");
+    for (const word of ["aq_0a1b2c3d_", "by owner@studio.example", "not used yet", "Revoke web shop"])
+      expect(seen).toContain(word);
+    expect(seen).toContain("old shop");
+    expect(seen).not.toContain("Revoke old shop");
+  });
+
+  it("gives a key at most the role that they have", () => {
+    expect(machines("admin")).not.toContain('<option value="owner"');
+    expect(machines("owner")).toContain('<option value="owner"');
+  });
+
   it("gives roles up to its own, and cannot change who is above", () => {
     const seen = persons("admin");
     expect(seen).toContain("viewer@studio.example");

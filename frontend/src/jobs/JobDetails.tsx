@@ -1,8 +1,7 @@
 import type { Job } from "../api/types";
 import { panelOf } from "../kinds";
-import { IconButton } from "../ui/controls";
+import { CopyButton } from "../ui/CopyButton";
 import { fileSize } from "../ui/format";
-import { useToast } from "../ui/messages";
 import { timings } from "./words";
 
 /** Everything that made this video what it is, so that it can be made again. */
@@ -65,26 +64,12 @@ const Rows = ({ rows }: { rows: [string, string][] }) => (
   </dl>
 );
 
-function CopyRow({ label, value }: { label: string; value: string }) {
-  const tell = useToast();
-  const copy = () =>
-    navigator.clipboard?.writeText(value).then(
-      () => tell(`${label} copied`),
-      () => tell("The browser did not allow copying.", "error"),
-    );
-  return (
-    <dl className="rows">
-      <div className="row row-copy">
-        <dt>{label}</dt>
-        <dd className="mono">{value}</dd>
-        {navigator.clipboard && (
-          <IconButton
-            icon="copy"
-            label={`Copy the ${label === "ID" ? label : label.toLowerCase()}`}
-            onClick={copy}
-          />
-        )}
-      </div>
-    </dl>
-  );
-}
+const CopyRow = ({ label, value }: { label: string; value: string }) => (
+  <dl className="rows">
+    <div className="row row-copy">
+      <dt>{label}</dt>
+      <dd className="mono">{value}</dd>
+      <CopyButton what={label === "ID" ? label : label.toLowerCase()} value={value} />
+    </div>
+  </dl>
+);

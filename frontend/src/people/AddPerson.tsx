@@ -3,8 +3,9 @@ import { sentence } from "../api/client";
 import type { AddedMember } from "../api/types";
 import { useAddMember } from "../api/workspace";
 import { type Role, rolesUpTo, useMember } from "../app/member";
+import { CopyButton } from "../ui/CopyButton";
 import { Button, IconButton } from "../ui/controls";
-import { Callout, useToast } from "../ui/messages";
+import { Callout } from "../ui/messages";
 import { RoleChoice } from "./RoleChoice";
 
 /** Who is not known to the studio yet gets an account, and a sign-in link that is shown once. */
@@ -61,14 +62,8 @@ export function AddPerson({ onAdded }: { onAdded: (member: AddedMember) => void 
 }
 
 export function NewLink({ of, onClose }: { of: AddedMember; onClose: () => void }) {
-  const tell = useToast();
   const name = of.user.name || of.user.email;
   const link = of.sign_in_url;
-  const copy = () =>
-    navigator.clipboard.writeText(link ?? "").then(
-      () => tell("Link copied"),
-      () => tell("The browser did not allow copying.", "error"),
-    );
   return (
     <div role="status" className="new-link">
       <Callout
@@ -80,7 +75,7 @@ export function NewLink({ of, onClose }: { of: AddedMember; onClose: () => void 
             Send them this link. It signs them in once, and is shown only now.
             <span className="link-line">
               <code className="mono">{link}</code>
-              {navigator.clipboard && <IconButton icon="copy" label="Copy the link" onClick={copy} />}
+              <CopyButton what="link" value={link} />
             </span>
           </>
         ) : (
