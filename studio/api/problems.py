@@ -78,7 +78,8 @@ def field_errors(error: ValidationError, path: str) -> list[FieldError]:
 
 
 def _sentence(item: ErrorDetails) -> str:
-    limits = item.get("ctx", {})
+    limits = {name: _plain(limit) for name, limit in item.get("ctx", {}).items()}
+    number, whole, id = "Give a number.", "Give a whole number.", "Give an id as the studio writes it, a UUID."
     sentences = {
         "missing": "This field is required.",
         "extra_forbidden": "There is no such setting. Check its name, or leave it out.",
@@ -87,9 +88,23 @@ def _sentence(item: ErrorDetails) -> str:
         "greater_than_equal": "Give {ge} or more.",
         "less_than_equal": "Give {le} or less.",
         "literal_error": "Choose one of {expected}.",
+        "float_type": number,
+        "float_parsing": number,
+        "int_type": whole,
+        "int_parsing": whole,
+        "int_from_float": whole,
+        "uuid_type": id,
+        "uuid_parsing": id,
+        "string_type": "Give a text, in quotation marks.",
+        "model_type": "Give an object, in curly brackets.",
     }
     known = sentences.get(item["type"])
     return known.format(**limits) if known else f"{item['msg']}."
+
+
+def _plain(limit: Any) -> Any:
+    """15.0 as people write it."""
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:

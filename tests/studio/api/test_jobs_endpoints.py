@@ -102,6 +102,26 @@ def test_a_setting_out_of_bounds_is_told_by_name(
     assert not videos().exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"seconds": 16}, "Give 15 or less."),
+        ({"camera": {"move": "static", "strength": 0}}, "Give 0.1 or more."),
+        ({"seed": 2**31}, "Give 2147483647 or less."),
+        ({"seconds": "long"}, "Give a number."),
+        ({"seed": 1.5}, "Give a whole number."),
+        ({"prompt": 5}, "Give a text, in quotation marks."),
+        ({"camera": "static"}, "Give an object, in curly brackets."),
+        ({"asset_id": "not-an-id"}, "Give an id as the studio writes it, a UUID."),
+    ],
+)
+def test_what_is_wrong_with_a_setting_is_told_in_our_words(
+    api: Api, photo: dict[str, Any], given: dict[str, Any], sentence: str
+) -> None:
+    (error,) = ask(api, photo, **given).json()["errors"]
+    assert error["detail"] == sentence
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_numbers_that_are_none_are_refused(api: Api, photo: dict[str, Any], number: str) -> None:
     body = json.dumps({"kind": "image_to_video", "settings": {"asset_id": photo["id"], "seconds": 5.5}})
