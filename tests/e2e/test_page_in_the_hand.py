@@ -1,9 +1,10 @@
 """What the page is like on a phone, also lying on its side."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e import steps
 
@@ -38,3 +39,27 @@ def test_the_photo_is_large_enough_to_paint_on_also_on_a_phone_on_its_side(visit
     assert photo is not None
     assert photo["height"] >= 150
     assert page.evaluate("document.documentElement.scrollWidth") == 844
+
+
+def test_a_refused_photo_is_told_in_sight_also_beside_many_notes(visit: Visit, tmp_path: Path) -> None:
+    page = visit("/library", phone=True)
+    notices = [{"code": f"note_{number}", "message": f"{number}: " + "what is to be known. " * 8} for number in range(3)]
+
+    def with_notices(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "notices": notices})
+
+    page.route("**/api/v1/framings", with_notices)
+    page.goto("/")
+    steps.take_sample(page)
+    expect(page.get_by_text("0: what is")).to_be_visible()
+    page.evaluate("window.scrollTo(0, 0)")
+    (tmp_path / "notes.txt").write_text("no photo")
+    page.locator("input[type=file]").last.set_input_files(tmp_path / "notes.txt")
+    told = page.get_by_text("is not a photo the studio can read")
+    expect(told).to_be_visible()
+    seen = """it => {
+        const { left, bottom } = it.getBoundingClientRect();
+        return it.contains(document.elementFromPoint(left + 8, bottom - 8));
+    }"""
+    steps.comes_true(lambda: told.evaluate(seen))

@@ -1,4 +1,4 @@
-import { useRef } from "react";
+import { useEffect, useRef } from "react";
 import { PHOTO_TYPES } from "../api/upload";
 import { useLookOnly, useMember } from "../app/member";
 import { Button, IconButton, ProgressBar } from "../ui/controls";
@@ -40,14 +40,21 @@ const PickOne = () => (
 /** Why some of the photos that were given last are not here. */
 export function UploadProblems() {
   const { problems, dismiss } = useUploads();
+  const here = useRef<HTMLDivElement>(null);
+  // On a phone it is below what stays in sight, and in a long library above it.
+  useEffect(() => {
+    if (problems.length > 0) here.current?.scrollIntoView({ block: "nearest" });
+  }, [problems]);
   if (problems.length === 0) return null;
   return (
-    <Callout tone="error" action={<IconButton icon="close" label="Dismiss" onClick={dismiss} />}>
-      {problems.map((problem, place) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: two files of one name have the same problem
-        <p key={place}>{problem}</p>
-      ))}
-    </Callout>
+    <div ref={here} className="upload-problems">
+      <Callout tone="error" action={<IconButton icon="close" label="Dismiss" onClick={dismiss} />}>
+        {problems.map((problem, place) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: two files of one name have the same problem
+          <p key={place}>{problem}</p>
+        ))}
+      </Callout>
+    </div>
   );
 }
 
