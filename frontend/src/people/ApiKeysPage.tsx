@@ -32,8 +32,8 @@ function ApiKeys() {
     <div className="narrow">
       <div className="page-head">
         <h1>API keys</h1>
-        <a className="button button-plain" href="/api/v1/schema" target="_blank" rel="noreferrer">
-          OpenAPI document
+        <a className="button button-plain" href="/api/v1/schema" download="aquarius-studio.yaml">
+          <Icon name="download" /> <span>OpenAPI document</span>
         </a>
       </div>
       <p className="muted page-note">
