@@ -184,7 +184,9 @@ def test_the_whole_way_by_keyboard(page: Page) -> None:
     page.keyboard.press("Control+z")
     steps.comes_true(lambda: steps.painted_share(page) == before)
 
-    steps.tab_to(page, "input[type=radio][value='9:16']")
+    steps.tab_to(page, ".strip-photo input")
+    page.keyboard.press("Tab")  # past the photos to the controls, as they stand on the page
+    expect(page.get_by_role("radio", name="9:16")).to_be_focused()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("radio", name="1:1")).to_be_checked()
     steps.tab_to(page, "textarea")

@@ -1,4 +1,4 @@
-import { useEffect } from "react";
+import { useEffect, useState } from "react";
 import { ApiError } from "../api/client";
 import { useAsset, useModels } from "../api/queries";
 import { Spinner } from "../ui/controls";
@@ -21,6 +21,7 @@ export function CreatePage() {
   const { uploads, add } = useUploads();
   const over = useDroppedPhotos((files) => add(files, true));
   const coming = uploads.find((one) => one.use) ?? null;
+  const [controls, setControls] = useState<HTMLElement | null>(null);
   const gone = photo.error instanceof ApiError && photo.error.status === 404;
 
   useEffect(() => {
@@ -39,26 +40,26 @@ export function CreatePage() {
     <div className={over ? "create create-over" : "create"}>
       <h1 className="unseen">Create a video</h1>
       {asset ? (
-        <Editor key={asset.id} asset={asset} uploading={coming !== null} />
+        <Editor key={asset.id} asset={asset} uploading={coming !== null} controls={controls} />
       ) : (
-        <>
-          <section className="create-photo" aria-label="Photo">
-            {coming ? (
-              <OnItsWay upload={coming} />
-            ) : failed ? (
-              <LoadFailed error={photo.error} retry={() => photo.refetch()} />
-            ) : draft.assetId && photo.isPending ? (
-              <div className="stage stage-empty">
-                <Spinner />
-              </div>
-            ) : (
-              <PhotoDrop over={over} />
-            )}
-          </section>
-          <ControlPanel asset={null} uploading={coming !== null} framing={null} mask={null} />
-        </>
+        <section className="create-photo" aria-label="Photo">
+          {coming ? (
+            <OnItsWay upload={coming} />
+          ) : failed ? (
+            <LoadFailed error={photo.error} retry={() => photo.refetch()} />
+          ) : draft.assetId && photo.isPending ? (
+            <div className="stage stage-empty">
+              <Spinner />
+            </div>
+          ) : (
+            <PhotoDrop over={over} />
+          )}
+        </section>
       )}
       <PhotoStrip selected={asset?.id ?? null} onSelect={(id) => change({ type: "photo", assetId: id })} />
+      <div className="create-controls" ref={setControls}>
+        {!asset && <ControlPanel asset={null} uploading={coming !== null} framing={null} mask={null} />}
+      </div>
       {over && asset && <div className="drop-veil">Drop to use this photo</div>}
     </div>
   );

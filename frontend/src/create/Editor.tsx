@@ -1,4 +1,5 @@
 import { useState } from "react";
+import { createPortal } from "react-dom";
 import type { Asset } from "../api/types";
 import { useMayEdit } from "../app/member";
 import { Button } from "../ui/controls";
@@ -12,8 +13,15 @@ import { useFraming } from "./useFraming";
 import { useMask } from "./useMask";
 import { FITTED, type Viewport } from "./viewport";
 
+interface Props {
+  asset: Asset;
+  uploading: boolean;
+  /** Where the controls go once it is there: behind the other photos, so that Tab passes those first, as the eye does. */
+  controls: HTMLElement | null;
+}
+
 /** One photo on the stage, with its mask and framing, beside the controls. */
-export function Editor({ asset, uploading }: { asset: Asset; uploading: boolean }) {
+export function Editor({ asset, uploading, controls }: Props) {
   const mask = useMask(asset);
   const framing = useFraming(asset, mask.save);
   const mayEdit = useMayEdit();
@@ -24,6 +32,8 @@ export function Editor({ asset, uploading }: { asset: Asset; uploading: boolean 
   const { draft } = useDraft();
   const ready = mask.base !== null && mayEdit;
   const label = String(draft.values[draft.kind ?? ""]?.format ?? "");
+
+  const panel = <ControlPanel asset={asset} uploading={uploading} framing={framing} mask={mask} />;
 
   return (
     <>
@@ -54,7 +64,7 @@ export function Editor({ asset, uploading }: { asset: Asset; uploading: boolean 
           onPaint={mayEdit ? () => setTool("brush") : null}
         />
       </section>
-      <ControlPanel asset={asset} uploading={uploading} framing={framing} mask={mask} />
+      {controls ? createPortal(panel, controls) : panel}
     </>
   );
 }
