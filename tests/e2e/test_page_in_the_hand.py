@@ -63,3 +63,18 @@ def test_a_refused_photo_is_told_in_sight_also_beside_many_notes(visit: Visit, t
         return it.contains(document.elementFromPoint(left + 8, bottom - 8));
     }"""
     steps.comes_true(lambda: told.evaluate(seen))
+
+
+def test_how_old_a_video_is_can_be_read_on_a_phone(visit: Visit) -> None:
+    page = visit("/", phone=True)
+    steps.take_sample(page)
+    steps.choose(page, "Camera move", "Orbit right")
+    steps.make_it_slow(page)
+    job = steps.generate(page)
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel video").click()
+    expect(page.locator("article[data-state=canceled]")).to_be_visible()
+    page.get_by_role("navigation").get_by_role("link", name="Videos").click()
+    meta = page.locator(f"[data-job='{job}'] .card-meta")
+    expect(meta).to_contain_text("just now")
+    assert meta.evaluate("it => it.scrollWidth <= it.clientWidth")
