@@ -96,6 +96,23 @@ def test_offline_is_told_and_taken_back(page: Page) -> None:
     expect(page.get_by_text("You are offline.")).to_have_count(0)
 
 
+@pytest.mark.parametrize("path", ["/", "/library"])
+def test_pictures_that_did_not_load_while_the_studio_was_away_are_shown_when_it_is_back(visit: Visit, path: str) -> None:
+    page = visit("/brand")
+    page.route("**/media/**", lambda route: route.abort())
+    failed: list[str] = []
+    page.on("requestfailed", lambda request: failed.append(request.url))
+    page.goto(path)
+    picture = page.locator(".strip-photo img, .card-picture").last
+    picture.scroll_into_view_if_needed()
+    steps.comes_true(lambda: bool(page.wait_for_timeout(50) or any("/media/" in url for url in failed)))
+    page.context.set_offline(True)
+    expect(page.get_by_text("You are offline.")).to_be_visible()
+    page.unroute("**/media/**")
+    page.context.set_offline(False)
+    steps.comes_true(lambda: picture.evaluate("it => it.complete && it.naturalWidth > 0"))
+
+
 def test_a_killed_web_process_is_told_and_the_page_catches_up(visit: Visit, studio: Studio) -> None:
     page = visit("/")
     steps.take_sample(page)

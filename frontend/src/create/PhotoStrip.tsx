@@ -2,7 +2,9 @@ import { useId } from "react";
 import { sentence } from "../api/client";
 import { useAssets } from "../api/queries";
 import { stableUrl } from "../api/stableUrl";
+import type { Asset } from "../api/types";
 import { useMayEdit } from "../app/member";
+import { useRetried } from "../feed/useRetried";
 import { Button, ProgressBar } from "../ui/controls";
 import { useNow } from "../ui/hooks";
 import { Icon } from "../ui/Icon";
@@ -64,12 +66,7 @@ export function PhotoStrip({ selected, onSelect }: Props) {
                 checked={asset.id === selected}
                 onChange={() => onSelect(asset.id)}
               />
-              <img
-                src={stableUrl(`thumbnail ${asset.id}`, asset.urls.thumbnail)}
-                alt={asset.name}
-                loading="lazy"
-                draggable={false}
-              />
+              <Thumbnail asset={asset} />
             </label>
           ))}
           {assets.isPending && [1, 2, 3].map((one) => <span key={one} className="strip-photo skeleton" />)}
@@ -81,5 +78,19 @@ export function PhotoStrip({ selected, onSelect }: Props) {
         </fieldset>
       </div>
     </section>
+  );
+}
+
+function Thumbnail({ asset }: { asset: Asset }) {
+  const { attempt, onError } = useRetried();
+  return (
+    <img
+      key={attempt}
+      src={stableUrl(`thumbnail ${asset.id}`, asset.urls.thumbnail)}
+      alt={asset.name}
+      loading="lazy"
+      draggable={false}
+      onError={onError}
+    />
   );
 }

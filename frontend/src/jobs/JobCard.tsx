@@ -1,8 +1,9 @@
-import { useRef } from "react";
+import { Fragment, useRef } from "react";
 import { stableUrl } from "../api/stableUrl";
 import type { Job } from "../api/types";
 import { Link } from "../app/router";
 import { isActive } from "../feed/reduce";
+import { useRetried } from "../feed/useRetried";
 import { ProgressBar } from "../ui/controls";
 import { ago, facts } from "../ui/format";
 import { useCountdown, useNow } from "../ui/hooks";
@@ -37,26 +38,27 @@ export function JobCard({ job }: { job: Job }) {
 /** The result's own still with a silent preview under the pointer; until then the newest preview, or the photo. */
 function Picture({ job }: { job: Job }) {
   const video = useRef<HTMLVideoElement>(null);
+  const { attempt, onError } = useRetried();
   const result = job.result?.asset;
   if (!result) {
     const source = job.source_asset;
     const still = job.preview_url ?? (source && stableUrl(`thumbnail ${source.id}`, source.urls.thumbnail));
     if (!still) return <span className="card-blank" />;
     return (
-      <>
-        <img className="card-back" src={still} alt="" />
+      <Fragment key={attempt}>
+        <img className="card-back" src={still} alt="" onError={onError} />
         <img
           className={isActive(job) ? "card-picture card-picture-wait" : "card-picture card-picture-off"}
           src={still}
           alt=""
         />
-      </>
+      </Fragment>
     );
   }
   const poster = stableUrl(`thumbnail ${result.id}`, result.urls.thumbnail);
   return (
-    <>
-      <img className="card-back" src={poster} alt="" loading="lazy" />
+    <Fragment key={attempt}>
+      <img className="card-back" src={poster} alt="" loading="lazy" onError={onError} />
       <video
         ref={video}
         className="card-picture"
@@ -72,7 +74,7 @@ function Picture({ job }: { job: Job }) {
         }}
         onPointerLeave={() => video.current?.pause()}
       />
-    </>
+    </Fragment>
   );
 }
 

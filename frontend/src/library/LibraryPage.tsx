@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { Fragment, useState } from "react";
 import { sentence } from "../api/client";
 import { useAssets, useDeleteAsset } from "../api/queries";
 import { stableUrl } from "../api/stableUrl";
@@ -10,6 +10,7 @@ import { ChooseButton, UploadProblems } from "../create/PhotoDrop";
 import { useUnsaved } from "../create/UnsavedProvider";
 import { useUploads } from "../create/UploadProvider";
 import { useDroppedPhotos } from "../create/useDroppedPhotos";
+import { useRetried } from "../feed/useRetried";
 import { Confirm } from "../ui/Confirm";
 import { Button, IconButton, ProgressBar } from "../ui/controls";
 import { facts, fileSize, percent } from "../ui/format";
@@ -93,6 +94,7 @@ function PhotoCard({ asset }: { asset: Asset }) {
     change({ type: "photo", assetId: asset.id });
     go("/");
   };
+  const { attempt, onError } = useRetried();
   const picture = stableUrl(`thumbnail ${asset.id}`, asset.urls.thumbnail);
   return (
     <div className="card photo-card">
@@ -102,8 +104,17 @@ function PhotoCard({ asset }: { asset: Asset }) {
         onClick={use}
         aria-label={`Create a video from ${asset.name}`}
       >
-        <img className="card-back" src={picture} alt="" loading="lazy" draggable={false} />
-        <img className="card-picture" src={picture} alt="" loading="lazy" draggable={false} />
+        <Fragment key={attempt}>
+          <img
+            className="card-back"
+            src={picture}
+            alt=""
+            loading="lazy"
+            draggable={false}
+            onError={onError}
+          />
+          <img className="card-picture" src={picture} alt="" loading="lazy" draggable={false} />
+        </Fragment>
       </button>
       <div className="photo-card-foot">
         <div>
