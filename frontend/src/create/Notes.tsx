@@ -1,4 +1,4 @@
-import { sentence } from "../api/client";
+import { ApiError, sentence } from "../api/client";
 import type { Asset } from "../api/types";
 import { Button } from "../ui/controls";
 import { Callout } from "../ui/messages";
@@ -37,9 +37,13 @@ export function Notes({ asset, framing, late }: Props) {
             </Button>
           }
         >
-          {sentence(framing.error)} You can generate without seeing it.
+          {sentence(framing.error)}
+          {!isOffline(framing.error) && " You can generate without seeing it."}
         </Callout>
       )}
     </div>
   );
 }
+
+/** Who does not answer generates nothing either. */
+const isOffline = (error: unknown): boolean => error instanceof ApiError && error.offline;
