@@ -43,7 +43,7 @@ def test_the_photo_is_large_enough_to_paint_on_also_on_a_phone_on_its_side(visit
 
 def test_a_refused_photo_is_told_in_sight_also_beside_many_notes(visit: Visit, tmp_path: Path) -> None:
     page = visit("/library", phone=True)
-    notices = [{"code": f"note_{number}", "message": f"{number}: " + "what is to be known. " * 8} for number in range(3)]
+    notices = [{"code": f"note_{one}", "message": f"{one}: " + "what is to be known. " * 8} for one in range(3)]
 
     def with_notices(route: Route) -> None:
         answer = route.fetch()

@@ -97,7 +97,7 @@ def test_offline_is_told_and_taken_back(page: Page) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/library"])
-def test_pictures_that_did_not_load_while_the_studio_was_away_are_shown_when_it_is_back(visit: Visit, path: str) -> None:
+def test_pictures_that_did_not_load_are_shown_when_the_studio_is_back(visit: Visit, path: str) -> None:
     page = visit("/brand")
     page.route("**/media/**", lambda route: route.abort())
     failed: list[str] = []

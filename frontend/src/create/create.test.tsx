@@ -177,6 +177,14 @@ describe("the framing", () => {
     expect(notes({})).not.toContain("callout");
   });
 
+  it("says that a video can be made without it, but not of a studio that does not answer", () => {
+    const without = "You can generate without seeing it";
+    expect(notes({ state: "failed", error: broke })).toContain(without);
+    expect(notes({ state: "failed", error: new ApiError(0, "offline", "No answer.") })).not.toContain(
+      without,
+    );
+  });
+
   it("follows from what decides it, and from a prompt that may be sent", () => {
     const schema = { properties: { prompt: { type: "string", maxLength: 10 } } };
     const values = { format: "9:16", seed: 7, steps: 4, prompt: "slow orbit" };
