@@ -18,7 +18,7 @@ import numpy as np
 from engine.media.background import Background
 from engine.media.framed import Framing, with_canvas
 from engine.media.framing_notices import AT_BORDER, LEFT_OUT, NO_PRODUCT, cropped, reduced
-from engine.media.islands import SOLID, Box
+from engine.media.islands import SOLID, Box, Islands
 from engine.media.subject import AIR, NOTHING, Sides, Subject, find_subjects
 from engine.media.travel import Motion, camera_travel, subject_travel
 from engine.media.windows import fit_inside, place_growing, place_inside, raised
@@ -80,7 +80,10 @@ def plan_framing(
     `mask` is uint8 [H, W] of the photo's size, or the product's box in photo pixels, or None for no product. Raises
     ValueError for a mask of another size.
     """
-    asked = _Asked(size, mask, camera, motion, background)
+    if isinstance(mask, np.ndarray) and mask.shape != (size[1], size[0]):
+        raise ValueError(f"The mask is {mask.shape[1]} x {mask.shape[0]}, the photo {size[0]} x {size[1]}.")
+    product = Islands(mask) if isinstance(mask, np.ndarray) else mask
+    asked = _Asked(size, product, camera, motion, background)
     framing = _plan(asked, format)
     if any(notice.code == "product_cropped" for notice in framing.notices):
         framing = _with_hint(framing, asked, format)
@@ -91,14 +94,14 @@ def plan_framing(
 
 class _Asked(NamedTuple):
     size: tuple[int, int]
-    mask: np.ndarray | Box | None
+    product: Islands | Box | None
     camera: CameraLike
     motion: Motion | None
     background: Background
 
 
 def _plan(asked: _Asked, format: str) -> Framing:
-    subjects = find_subjects(asked.mask, asked.size, ASPECTS[format], asked.background)
+    subjects = find_subjects(asked.product, asked.size, ASPECTS[format], asked.background)
     if asked.background != "scene":
         subject = next(subjects)
         return _frame_growing(subject, _moves(subject, asked), continued=True)
@@ -160,7 +163,7 @@ def _frame_scene(subjects: Iterator[Subject], asked: _Asked) -> tuple[Subject, F
             best = smallest
     if best.made_up <= _MUCH_MADE_UP or best.subject.fits or not (any(best.subject.cut) and any(subject.cut)):
         return best.subject, best.framing
-    return subject, _frame_cropped(_moves(subject, asked)[0])
+    return subject, _frame_cropped(_moves(subject, asked)[0], continued=False)
 
 
 def _ways(subject: Subject, moves: list[_Move]) -> Iterator[_Tried]:
@@ -211,7 +214,7 @@ def _frame_growing(subject: Subject, moves: list[_Move], *, continued: bool) -> 
             return _at_scale(framing, move.scale)
     last = moves[-1]
     if subject.needed(last.margins, air=0.0) > subject.limit(last.margins) + 1e-6:
-        return _frame_cropped(moves[0])
+        return _frame_cropped(moves[0], continued=continued)
     held = [_frame_held(move, move.subject.limit(move.margins), continued=continued) for move in moves]
     return next((framing for framing in held if AT_BORDER not in framing.notices), held[-1])
 
@@ -253,10 +256,10 @@ def _frame_held(move: _Move, limit: float, *, continued: bool, air: float = AIR)
     return _at_scale(framing, move.scale)
 
 
-def _frame_cropped(move: _Move) -> Framing:
+def _frame_cropped(move: _Move, *, continued: bool) -> Framing:
     """The product does not fit, or not without much that is made up: show its middle."""
     window = place_inside(move.subject, move.subject.widest_with(move.margins), move.margins)
-    framing = with_canvas(move.subject, window, move.margins, continued=False)
+    framing = with_canvas(move.subject, window, move.margins, continued=continued)
     return replace(framing, notices=(*framing.notices, _CROPPED))
 
 

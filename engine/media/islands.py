@@ -21,6 +21,7 @@ class Islands:
     """Connected parts of a mask, uint8 [H, W]. On a coarse grid, since forms ask at every turn."""
 
     def __init__(self, mask: np.ndarray) -> None:
+        self.mask = mask
         self._solid = (mask > SOLID).view(np.uint8)
         height, width = mask.shape
         scale = min(1.0, _CELLS / max(height, width))
@@ -28,6 +29,7 @@ class Islands:
         cells = cv2.resize(self._solid * np.uint8(255), size, interpolation=cv2.INTER_AREA) > 0  # thin parts too
         _, self._labels, stats, centres = cv2.connectedComponentsWithStats(cells.view(np.uint8))
         self._areas = stats[1:, cv2.CC_STAT_AREA]
+        self._boxes: dict[bytes, Box | None] = {}
         self._off_middle = np.hypot(*((centres[1:] / size - 0.5).T)) if len(centres) > 1 else np.zeros(0)
 
     def counting(self, of_largest: float = 0.0) -> np.ndarray:
@@ -36,7 +38,13 @@ class Islands:
         return np.asarray(self._areas >= least)
 
     def box(self, kept: np.ndarray) -> Box | None:
-        """Around those that are kept, bool [N]."""
+        """Around those that are kept, bool [N]. Found once: each format asks for the same."""
+        key = kept.tobytes()
+        if key not in self._boxes:
+            self._boxes[key] = self._box_of(kept)
+        return self._boxes[key]
+
+    def _box_of(self, kept: np.ndarray) -> Box | None:
         flags = np.concatenate([[0], kept]).astype(np.uint8)
         near = cv2.dilate(flags[self._labels], np.ones((3, 3), np.uint8))
         height, width = self._solid.shape

@@ -203,21 +203,17 @@ class Subject:
 
 
 def find_subjects(
-    mask: np.ndarray | Box | None, size: tuple[int, int], aspect: float, background: Background
+    product: Islands | Box | None, size: tuple[int, int], aspect: float, background: Background
 ) -> Iterator[Subject]:
-    """`mask` is uint8 [H, W] of the photo's size, or the product's box, or None for no product. In front of a scene the
-    first is followed by others with fewer islands of the mask, the smallest given up first.
-
-    Raises ValueError for a mask of another size.
+    """`product`: the islands of a mask of the photo's size, or its box, or None. In front of a scene the first is
+    followed by others with fewer islands, the smallest given up first.
     """
     may_be_cut, is_scene = background != "transparent", background == "scene"
-    if not isinstance(mask, np.ndarray):
-        cut = _cut_sides(mask, mask, size) if may_be_cut else Sides()
-        yield _with_floor(Subject(size, aspect, mask, cut, outline=_corners(mask)), background)
+    if not isinstance(product, Islands):
+        cut = _cut_sides(None, product, size) if may_be_cut else Sides()
+        yield _with_floor(Subject(size, aspect, product, cut, outline=_corners(product)), background)
         return
-    if mask.shape != (size[1], size[0]):
-        raise ValueError(f"The mask is {mask.shape[1]} x {mask.shape[0]}, the photo {size[0]} x {size[1]}.")
-    islands = Islands(mask)
+    islands, mask = product, product.mask
     kept = islands.counting()
     box = whole = islands.box(kept)
     if is_scene and whole and _needed(whole, aspect) > min(size[0], size[1] * aspect):
@@ -271,14 +267,14 @@ def _corners(box: Box | None) -> np.ndarray | None:
     return None if box is None else np.array([[x, y] for x in (box[0], box[2]) for y in (box[1], box[3])], float)
 
 
-def _cut_sides(mask: np.ndarray | Box | None, box: Box | None, size: tuple[int, int]) -> Sides:
+def _cut_sides(mask: np.ndarray | None, box: Box | None, size: tuple[int, int]) -> Sides:
     """Sides where the product runs into the photo's border along more than a touch."""
     if box is None:
         return Sides()
     (width, height), (left, top, right, bottom) = size, box
     near_x, near_y = max(1, round(_CUT * width)), max(1, round(_CUT * height))
     flags = Sides(left < near_x, top < near_y, right > width - near_x, bottom > height - near_y)
-    if not isinstance(mask, np.ndarray):
+    if mask is None:
         return flags
     strips = mask[:, :near_x], mask[:near_y].T, mask[:, -near_x:], mask[-near_y:].T
     lengths = bottom - top, right - left, bottom - top, right - left

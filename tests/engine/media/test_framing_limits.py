@@ -7,7 +7,7 @@ import pytest
 
 from engine.media.framing import Framing, plan_framing
 from engine.media.framing_notices import softness
-from engine.media.islands import Box
+from engine.media.islands import Box, Islands
 from tests.engine.media.pictures import camera
 
 TALL = (1000, 1600)
@@ -52,6 +52,30 @@ def test_a_product_that_fits_in_is_not_called_cropped_for_the_sake_of_the_move(b
     still = plan(990, "static")
     assert still.strength_scale == 1 and codes(still) == set() and still.window == pytest.approx((0, 300, 1000, 1300))
     assert codes(plan(1020, "dolly-in")) == {"product_cropped"}, "the control: this one is higher than any window"
+
+
+def test_a_plain_ground_goes_on_behind_a_product_that_is_cropped_too() -> None:
+    box = (0.0, 290.0, 1000.0, 1310.0)
+    plain, scene = (plan_framing(TALL, box, "1:1", camera(), background=kind) for kind in ("plain", "scene"))
+    assert codes(plain) == codes(scene) == {"product_cropped"}
+    assert plain.continued and plain.planned_room == plain.room, "all that is around it may be shown"
+    assert not scene.continued and scene.planned_room[0][0] < scene.room[0][0], "the control: no spare of a scene"
+
+
+def test_the_islands_of_a_mask_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = np.zeros((TALL[1], TALL[0]), np.uint8)
+    mask[290:1310] = 255
+    looked: list[Islands] = []
+
+    def islands(mask: np.ndarray) -> Islands:
+        looked.append(Islands(mask))
+        return looked[-1]
+
+    monkeypatch.setattr("engine.media.framing.Islands", islands)
+    framing = plan_framing(TALL, mask, "1:1", camera())
+    (cropped,) = (notice for notice in framing.notices if notice.code == "product_cropped")
+    assert "4:5" in cropped.message, "the other formats were tried"
+    assert len(looked) == 1
 
 
 def test_a_way_that_no_window_holds_leaves_the_product_in_the_first_frame() -> None:

@@ -1,11 +1,11 @@
 """What is found of a product in its mask."""
 
 import tracemalloc
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 
+from engine.media.islands import Islands
 from engine.media.subject import find_subjects
 
 
@@ -14,7 +14,7 @@ def test_the_outline_is_the_hull_of_all_that_is_solid() -> None:
     cv2.ellipse(mask, (350, 450), (120, 330), 25, 0, 360, 255, -1)
     cv2.circle(mask, (560, 300), 60, 255, -1)
 
-    outline = next(find_subjects(mask, (700, 900), 1.0, "transparent")).outline
+    outline = next(find_subjects(Islands(mask), (700, 900), 1.0, "transparent")).outline
 
     assert outline is not None
     ys, xs = np.nonzero(mask)
@@ -26,13 +26,13 @@ def test_the_outline_is_the_hull_of_all_that_is_solid() -> None:
 
 def test_a_large_mask_is_not_copied_for_its_outline(monkeypatch) -> None:
     mask = np.full((4000, 5000), 255, np.uint8)
-    found = SimpleNamespace(counting=lambda *of: None, box=lambda *of: (0.0, 0.0, 5000.0, 4000.0))
-    monkeypatch.setattr("engine.media.subject.Islands", lambda mask: found)  # has copies of its own
+    islands = Islands(mask)
+    islands.box(islands.counting())  # has copies of its own
 
     def peak(strip: int) -> int:
         monkeypatch.setattr("engine.media.subject._STRIP", strip)
         tracemalloc.start()
-        next(find_subjects(mask, (5000, 4000), 1.0, "transparent"))
+        next(find_subjects(islands, (5000, 4000), 1.0, "transparent"))
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
