@@ -203,7 +203,7 @@ class Engine:
         """`denoise` for several requests of one format and number of steps in one batch: what makes the fields of each,
         so that those of one which are no numbers (ValueError) leave the others alone; empty for None.
         """
-        seen = [self._see(prepared) for _, prepared, _ in asked]
+        seen = [self._see(prepared.picture_BCHW) for _, prepared, _ in asked]
         depths = [depths_of(one.layers, photo, self.roundness) for (_, one, _), photo in zip(asked, seen, strict=True)]
         rows = [_row(*one, photo) for one, photo in zip(asked, seen, strict=True)]
         meant = [self._meant(request, prepared) for request, prepared, _ in asked]  # ranks answer before they denoise
@@ -217,13 +217,13 @@ class Engine:
     @torch.inference_mode()
     def row(self, request: ImageToVideo, prepared: Prepared, seed: int) -> Row:
         """What the denoiser is asked for one request."""
-        return _row(request, prepared, seed, self._see(prepared))
+        return _row(request, prepared, seed, self._see(prepared.picture_BCHW))
 
-    def _see(self, prepared: Prepared) -> Seen:
+    def _see(self, picture_BCHW: Tensor) -> Seen:
         """The photo for the models, kept by what they see of it."""
-        pixels = prepared.picture_BCHW.numpy()
+        pixels = picture_BCHW.numpy()
         key = f"{pixels.shape} {hashlib.sha256(pixels.tobytes()).hexdigest()}"
-        return self.photos.get(key, lambda: see(prepared.picture_BCHW, self.vae, self.relief))
+        return self.photos.get(key, lambda: see(picture_BCHW, self.vae, self.relief))
 
     def condition(self, picture_BCHW: Tensor, reference: Reference) -> Tensor:
         """What the transformer reads of photos and masks beside the noise: see `dense_condition`."""

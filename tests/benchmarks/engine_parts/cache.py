@@ -369,7 +369,7 @@ def nano() -> Subject:
         world = make_world(i, request.format, 160)
         layers = build_layers(Photo(world.photo, None), world.mask, world.framing, world.size)
         taken = Prepared(layers, world.framing, picture_tensor(layers, request.format), request.camera, [])
-        return engine.row(request, taken, i), request, taken, engine._see(taken)
+        return engine.row(request, taken, i), request, taken, engine._see(taken.picture_BCHW)
 
     def denoise(i: int, steps: int) -> Tensor:
         engine.local.dit = subject.model  # whichever is measured
