@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 from engine.media.colour import to_rgb, to_yuv
 from engine.media.continuation import continue_plain, continue_product, continue_softly
 from engine.media.framing import Framing
+from engine.media.ground import grounded
 from engine.media.photo import Photo
 from engine.media.plate import continue_texture
 
@@ -89,7 +90,8 @@ def build_layers(photo: Photo, mask: np.ndarray | None, framing: Framing, out_si
     else:
         alpha = _without_noise(_resample(mask, cut.part, cut.source))  # one kernel for both, or their edges part
     shadow = np.zeros_like(alpha)
-    if photo.backdrop and photo.alpha is not None and mask is not None and np.array_equal(mask, photo.alpha):
+    is_cut_out = photo.backdrop and photo.alpha is not None and mask is not None and np.array_equal(mask, photo.alpha)
+    if is_cut_out and photo.backdrop:
         scene, depth = _behind_cut_out(photo.backdrop, part.shape)
     else:
         hole = _hole(alpha, _unsure(framing, out_size))
@@ -99,7 +101,12 @@ def build_layers(photo: Photo, mask: np.ndarray | None, framing: Framing, out_si
             scene = _dark_below(scene, part[..., 0], depth > 0, min(out_size))
         shadow[dark | (hole & _grown(dark, _unsure(framing, out_size)))] = 255
     layers = Layers(out_size, cut.origin, part, alpha, scene, depth, shadow, framing.continued)
-    return _extend(layers, cut, framing) if any(cut.pads) else layers
+    if any(cut.pads):
+        layers = _extend(layers, cut, framing)
+    if is_cut_out:
+        seen, scene = grounded(layers.photo, layers.scene, layers.alpha)
+        layers = replace(layers, photo=seen, scene=scene)
+    return layers
 
 
 def shrink(layers: Layers, short_side: int = 270) -> Layers:
