@@ -44,6 +44,7 @@ LARGE = (
     "trainer.large:STAGES",
     "trainer.large:modules_of",
 )
+PROMPTS = ("trainer.prompts:run_prompts", "trainer.prompts:export_prompts", "trainer.prompts:STAGES")
 SFT = ("trainer.sft:run_sft", "trainer.sft:export_sft", "trainer.sft:STAGES")
 RECIPES = {
     "distil": Recipe("trainer.recipes.distil:distil", *DISTIL),
@@ -58,6 +59,8 @@ RECIPES = {
     "multimodal_dit_300b": Recipe("trainer.recipes.multimodal_dit_300b:multimodal_dit_300b", *LARGE),
     "nano": Recipe("trainer.recipes.nano:nano", *NANO),
     "nano_smoke": Recipe("trainer.recipes.nano:nano_smoke", *NANO),
+    "prompts": Recipe("trainer.recipes.prompts:prompts", *PROMPTS),
+    "prompts_smoke": Recipe("trainer.recipes.prompts:prompts_smoke", *PROMPTS),
     "single_dit_2b": Recipe("trainer.recipes.single_dit_2b:single_dit_2b", *LARGE),
     "single_dit_2b_smoke": Recipe("trainer.recipes.single_dit_2b:single_dit_2b_smoke", *LARGE),
     "sft": Recipe("trainer.recipes.sft:sft", *SFT),

@@ -15,14 +15,14 @@ from trainer.data import FormatBank
 VOCABULARY = 2048
 
 
-def train_tokenizer(path: Path, captions: Iterable[str]) -> None:
+def train_tokenizer(path: Path, captions: Iterable[str], vocabulary: int = VOCABULARY) -> None:
     """Learn the merges from prompts and write the tokenizer to `path` (JSON)."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=vocabulary,
         special_tokens=["[PAD]", "[CLS]"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,

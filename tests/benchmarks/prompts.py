@@ -3,13 +3,14 @@
 Held-out scenes of all formats; sentences of the phrases that training uses, in combinations drawn anew and not among
 100,000 of its captions. No pixel is moved: a case is obeyed where, of the exact fields of every move that could have
 been asked, those of the asked one are nearest to what the bundle made. Beside it the sentences of another case
-(chance), no sentence, phrases that training never saw, and controls that say otherwise than the sentence, which are to
-win.
+(chance), no sentence, prompts that people typed (`typed_prompts/`), and controls that say otherwise than the sentence,
+which are to win.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,20 +37,7 @@ from engine.models.motion_vae import FLOW_SCALE, LIGHT_SCALE  # noqa: E402
 FIRST_SEED = 906_500_000  # training never draws scenes from 900,000,000 on
 TRAINING_LIKE = 100_000  # captions drawn as training draws them, which a tried sentence is none of
 USUAL = captions.USUAL
-# Phrases of no caption: what people say who have not read ours. Some of their words, as "left", are in captions too.
-OTHER_WORDS = {
-    "static": "keep everything frozen on a stand",
-    "pan-left": "swivel the lens toward the left side",
-    "pan-right": "swivel the lens toward the right side",
-    "tilt-up": "raise the gaze skyward",
-    "tilt-down": "lower the gaze to the ground",
-    "dolly-in": "creep nearer for an intimate look",
-    "dolly-out": "retreat so more of the room shows",
-    "orbit-left": "take a stroll about the item, leftwards",
-    "orbit-right": "take a stroll about the item, rightwards",
-    "roll-left": "cant the horizon toward the left",
-    "roll-right": "cant the horizon toward the right",
-}
+TYPED = Path(__file__).parent / "typed_prompts" / "unseen.jsonl"
 
 
 @dataclass(frozen=True)
@@ -82,6 +70,22 @@ def make_cases(count: int) -> list[Case]:
         photo = np.concatenate([picture.rgb, picture.mask[..., None]], -1)
         cases.append(Case(format, scene, layers, photo, asked, prompt))
     return cases
+
+
+def typed_cases(cases: list[Case]) -> list[Case]:
+    """The prompts that people typed and that say which way the camera goes, each asked of one of these scenes; what
+    they say nothing of stays still.
+    """
+    rows = [json.loads(line) for line in TYPED.read_text().splitlines()]
+    told = [row for row in rows if row["camera"] in CAMERA_MOVES]
+    return [
+        replace(
+            cases[index % len(cases)],
+            prompt=row["prompt"],
+            asked=Motion(row["camera"], USUAL, row["subject"].replace("auto", "still"), USUAL),
+        )
+        for index, row in enumerate(told)
+    ]
 
 
 def _captions() -> set[str]:
@@ -191,7 +195,10 @@ def main() -> None:
     order = np.random.default_rng(2).permutation(len(cases))
     try_out("control: another case's sentence", [prompts[index] for index in order])
     try_out("control: no sentence", [""] * len(cases))
-    try_out("phrases that training never saw", [OTHER_WORDS[case.asked.camera] for case in cases], subjects=False)
+    typed = typed_cases(cases)
+    said = [case.prompt for case in typed]
+    made = generate(engine, typed, said, [("auto", 0.0, "auto", 0.0)] * len(typed), options.steps)
+    score("prompts that people typed", typed, made, [case.asked for case in typed], subjects=False)
     others = [cases[index].asked for index in order]
     controls = [(one.camera, USUAL, one.subject, USUAL) for one in others]
     try_out("a control that says otherwise, followed", prompts, controls, others)
