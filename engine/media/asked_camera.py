@@ -82,6 +82,8 @@ def as_asked(fields: MotionFields, mask_HW: np.ndarray, depths: Depths, asked: A
         risen = _risen(body, scene, product, weight) if (asked.camera, asked.subject) == ("auto", "float") else None
         return fields if risen is None else replace(fields, product_flow=_whole(risen / frame))
     made = _Made(product - found.drift, weight)
+    if found.sizes.any() and asked.camera_strength:
+        found = replace(found, far=_farther(camera, made, found.sizes, asked.camera_strength))
     product = _product(camera, body, made, depths, found, asked)
     if product is None:  # it keeps its motion, and so the scene its size: it would slide on its floor
         product, found = made.flow, replace(found, far=1.0) if made.is_seen else found
@@ -110,9 +112,8 @@ def _goes(camera: Pinhole, scene_Thw2: np.ndarray, depths: Depths, asked: Asked)
     """None where the model makes no such move."""
     if asked.camera == "auto":
         return None
-    strength, sizes_T = asked.camera_strength, _sizes(camera, scene_Thw2, depths.nearness)
-    size = sizes_T[-1]
-    if size <= 0:
+    sizes_T = _sizes(camera, scene_Thw2, depths.nearness)
+    if sizes_T[-1] <= 0:
         return None
     own = camera.scene_flow(sizes_T, depths.nearness)
     if not _explains(own, scene_Thw2, np.ones_like(own[..., 0])):
@@ -121,13 +122,17 @@ def _goes(camera: Pinhole, scene_Thw2: np.ndarray, depths: Depths, asked: Asked)
     drift = np.clip(np.median(scene_Thw2 - own, axis=(1, 2), keepdims=True), -_STILL, _STILL)
     if camera.orbits:
         drift[..., 0] = 0.0  # that way a nearer or farther wall looks the same
-    return _Found(sizes_T, drift, _farther(size, strength) if strength else 1.0)
+    return _Found(sizes_T, drift)
 
 
-def _farther(size: float, strength: float) -> float:
-    """How many times as far it goes: to where it was asked to, and less the more the model is off, without a jump."""
-    missed = abs(size / strength - 1)
-    return 1 + (strength / size - 1) * float(np.clip((_OFF - missed) / (_OFF - _NEAR), 0, 1))
+def _farther(camera: Pinhole, made: _Made, sizes_T: np.ndarray, strength: float) -> float:
+    """How many times as far it goes: to where it was asked to, and less the more the model is off, without a jump.
+    A dolly shows so little of itself in a far wall that the scene may tell twice the size; the product tells it too.
+    """
+    size = sizes_T[-1]
+    told = [size, size * _share(camera, made, sizes_T)] if made.is_seen else [size]
+    missed = min(abs(one / strength - 1) for one in told)
+    return float(1 + (strength / size - 1) * np.clip((_OFF - missed) / (_OFF - _NEAR), 0, 1))
 
 
 def _sizes(camera: Pinhole, scene_Thw2: np.ndarray, nearness_hw: np.ndarray) -> np.ndarray:
@@ -193,12 +198,14 @@ def _risen(body: Body, scene_Thw2: np.ndarray, product_Thw2: np.ndarray, weight_
 
 
 def _share(camera: Pinhole, made: _Made, sizes_T: np.ndarray) -> float:
-    """How far the product goes along with a camera that moves by `sizes`: 1 where both flows are of one move."""
-    share, weight = 1.0, made.weight[..., None]
+    """How far the product goes along with a camera that moves by `sizes`: 1 where both flows are of one move. At the
+    end, where what floats is at rest.
+    """
+    share, size, flow, weight = 1.0, sizes_T[-1:], made.flow[-1], made.weight[-1, ..., None]
     for _ in range(2):
-        at, ahead = (camera.product_flow(some * sizes_T) for some in (share, share + 1e-3))
+        at, ahead = (camera.product_flow(some * size)[0] for some in (share, share + 1e-3))
         slope = (ahead - at) * 1e3
-        share += float((weight * (made.flow - at) * slope).sum() / ((weight * slope * slope).sum() + 1e-12))
+        share += float((weight * (flow - at) * slope).sum() / ((weight * slope * slope).sum() + 1e-12))
     return share
 
 

@@ -151,6 +151,28 @@ def test_it_arrives_where_it_was_asked_to_and_the_product_stays_on_its_floor(mov
     assert np.abs(slip.mean((0, 1))).max() < 0.006  # where the product alone went farther: 0.03
 
 
+@pytest.mark.parametrize("move", ["dolly-in", "dolly-out", "pan-left"])
+@pytest.mark.parametrize("subject", ["still", "float", "light-sweep"])
+def test_a_scene_that_tells_another_size_than_the_product_is_not_believed(move, subject):
+    """A dolly moves a far wall so little that its size is hardly seen there. The control is a model that took both
+    too far: it is left as it is.
+    """
+    true, too_far = exact(move, subject, size=0.4), exact(move, subject, size=0.66)
+    wish = replace(asked(move, subject), camera_strength=0.4)
+    made = as_asked(replace(too_far, product_flow=true.product_flow), MASK, wish)
+    assert missed(made, true)[0] < 0.15 * missed(too_far, true)[0]
+    assert np.abs(at_the_end(made) - at_the_end(true)).max() < 0.003
+    left = as_asked(too_far, MASK, wish)
+    assert missed(left, true)[0] > 0.9 * missed(too_far, true)[0]
+    assert np.abs(at_the_end(left) - at_the_end(true)).max() > 0.01
+
+
+def at_the_end(fields: MotionFields) -> np.ndarray:
+    """The product's flow where what floats is back at rest."""
+    y, x = np.mgrid[0 : GRID[0], 0 : GRID[1]]
+    return fields.product_flow[-1][MASK[y * 2, x * 2] > 0.5]
+
+
 def test_it_keeps_its_own_time():
     late = TAU**2
     true, made = exact("pan-left", tau=late), as_asked(exact("pan-left", tau=late), MASK, asked("pan-left"), ASPECT)
