@@ -201,7 +201,7 @@ _BEAM = (
 )
 SUBJECT_VERBS: dict[str, tuple[str, ...]] = {
     "float": (
-        f"[float|float|hover|levitate|bob|hang|drift] {_AIR}",
+        f"[float|float|hover|levitate|bob|drift] {_AIR}",
         "[rise|lift|lift off] [gently|slowly|softly|up] [off the {s2}|into the air|from {s}|from the table] [and hover|and "
         "float|]",
         "[float|hover|bob|drift|levitate] [gently|softly|slowly|up and down|like a feather|as if weightless|in zero gravity]",
@@ -354,6 +354,10 @@ MORE = (
     "shampoo bar sachet pouch blister capsule dropper ampoule jarful canister keg barrel bucket hamper tin"
 ).split()
 OTHERS = (
+    "[free shipping|fast delivery|20 % off|50% off|up to {w} off|save {w}|buy two] [on orders above 50 dollars|until {w}|this week|on all {q}|today|, shop now]",
+    "{o} [is|was|] [parked|placed|standing|sitting|lying|left|waiting|displayed|hanging|packed|wrapped] [in|on|at|by|from] [{s}|a {w}|a hook]",
+    "[a cat|a dog|she|he|a girl|the model|a baby|a man with {w}] [looks at us|looks at the camera|smiles at the camera|looks away|waves|holds {o}|picks up {o}|opens {o}]",
+    "[headlights|crowds|bees|tea leaves|seagulls|lanterns|embers|ribbons|balloons] [pass|swirl|hum|circle|glow|rise|flicker|bob] [by|around|outside|about|in the distance|behind {o}]",
     "[{w}|{w} {w}|{w} {w} {w}|{w} and {w}|{w}, {w}, {w}|{a} {w} {w}|a {a} {w}|{w} [at|in|on|with|of|for] {w}|the {w} of {w}]",
     "[{w} {w}, {w} {w}|{a} {w}, {a} {w}|{w} everywhere|like a {a} {w}|a hint of {w}|so {a}|very {a} and {a}|{a}, {a}, {a}]",
     "steam [rises|rising|curls|drifts] [from|off] [{o}|the cup]",
@@ -400,9 +404,9 @@ OTHERS = (
     "soon|out now|made in italy|made with love|just do it|your new favorite|treat yourself]",
 )
 NEGATIONS = (
-    "[no|without|without any|avoid|skip the|not a] [zoom|zooming|spin|spinning|rotation|pan|panning|tilt|orbit|shaking|shake|"
+    "[no|without|without any|avoid|skip the|not a|please no] [light sweep|light sweeps|moving light|glints|reflections|orbit shots|zooms|floating effects|zoom|zooming|spin|spinning|rotation|pan|panning|tilt|orbit|shaking|shake|"
     "light flares|lens flares|floating|levitation|dutch angle|roll|dolly|fast moves|sudden moves|jump cuts|cuts|turntable]",
-    "[do not|don't|dont|please don't|never] [zoom|zoom in|zoom out|rotate it|rotate {o}|spin {o}|turn {o}|tilt the camera|pan|"
+    "[do not|don't|dont|please don't|never] [zoom|zoom in|zoom out|sweep light over it|rotate it|rotate {o}|spin {o}|turn {o}|tilt the camera|pan|"
     "make it float|let it float|shake the camera|roll the camera|orbit|go around it|move too fast|pull back|push in]",
     "{o} [should not|must not|shouldn't|does not|doesn't] [spin|rotate|turn|float|hover|levitate|fly away|leave the frame]",
     "[not too fast|not too close|nothing flashy|nothing crazy|no crazy moves|nothing too fast]",
