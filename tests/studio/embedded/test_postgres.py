@@ -12,13 +12,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 
 from studio.embedded import postgres as embedded
 from studio.embedded.places import socket_folder
 from studio.embedded.postgres import Account, Postgres, can_reach
+from tests.alive import all_end
 from tests.studio.embedded.running import wait_for
 
 CONNECT = "import psycopg, sys; psycopg.connect(sys.argv[1]).close()"
@@ -257,4 +257,4 @@ def test_it_ends_when_its_parent_is_killed(data_dir: Path) -> None:
         pid = int(parent.stdout.readline())
         os.kill(pid, 0)  # the control: it runs
         parent.send_signal(signal.SIGKILL)
-    assert wait_for(lambda: not psutil.pid_exists(pid), 10)
+    assert all_end([pid], seconds=10)
