@@ -13,6 +13,7 @@ import httpx
 import psutil
 
 START_SECONDS = 300.0
+ANSWER_SECONDS = 60.0  # of the first question, at which a web process loads what it answers with
 
 
 def processes_of(data_dir: Path) -> list[psutil.Process]:

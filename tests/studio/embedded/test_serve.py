@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.studio.embedded.running import Studio, free_port, processes_of, wait_for
+from tests.studio.embedded.running import ANSWER_SECONDS, Studio, free_port, processes_of, wait_for
 
 pytestmark = pytest.mark.timeout(900)  # several starts of a whole studio, on a machine that may be busy
 
@@ -23,11 +23,13 @@ def signed_in(browser: httpx.Client) -> bool:
         return False
 
 
-def test_it_starts_signs_in_recovers_and_ends(start: Start, data_dir: Path) -> None:
-    studio = start(preload=True).wait_until_running()  # as `make run` does
+# With the models, as `make run` starts it, and as the studio is started that tests/e2e use.
+@pytest.mark.parametrize("preload", [False, pytest.param(True, marks=pytest.mark.full)])
+def test_it_starts_signs_in_recovers_and_ends(start: Start, data_dir: Path, preload: bool) -> None:
+    studio = start(preload=preload).wait_until_running()
 
     with httpx.Client(base_url=f"http://127.0.0.1:{studio.port}", timeout=10) as browser:
-        opened = browser.get(studio.link())
+        opened = browser.get(studio.link(), timeout=ANSWER_SECONDS)
         assert opened.headers.get("location") == "/", studio.logs()
         assert "default-src 'none'" in opened.headers["content-security-policy"]
         assert browser.get("/api/v1/session").json()["workspaces"][0]["role"] == "owner"
@@ -55,7 +57,7 @@ def test_after_kill_9_nothing_is_left_and_the_next_start_has_all_data(start: Sta
     assert wait_for(lambda: not processes_of(data_dir), 10), processes_of(data_dir)
 
     second = start(port=first.port).wait_until_running()
-    with httpx.Client() as browser:  # the first start's link was not used yet: it is still there, and works
+    with httpx.Client(timeout=ANSWER_SECONDS) as browser:  # the first start's link was not used yet: it still works
         assert browser.get(link).headers["location"] == "/"
     assert second.end(signal.SIGTERM) < 10
     assert processes_of(data_dir) == []
@@ -102,8 +104,10 @@ def test_behind_tls_the_link_is_the_one_that_the_proxy_passes_on(start: Start) -
     path = studio.link().removeprefix("https://studio.example")
     here = f"http://127.0.0.1:{studio.port}"
     proxied = {"Host": "studio.example", "X-Forwarded-Proto": "https"}
-    assert httpx.get(here + path, headers={"Host": "studio.example"}).headers["location"] == studio.link()  # plain HTTP
-    opened = httpx.get(here + path, headers=proxied)
+    with httpx.Client(timeout=ANSWER_SECONDS) as browser:
+        plain = browser.get(here + path, headers={"Host": "studio.example"})
+        opened = browser.get(here + path, headers=proxied)
+    assert plain.headers["location"] == studio.link()
     assert (opened.status_code, opened.headers["location"]) == (302, "/")
     assert "Secure" in opened.headers["set-cookie"]
     assert here in studio.text()
