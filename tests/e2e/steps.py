@@ -26,8 +26,20 @@ def draw_photo(path: Path, size: tuple[int, int] = (900, 1200)) -> Path:
     return path
 
 
+def draw_cut_out(path: Path, size: tuple[int, int] = (300, 400)) -> Path:
+    """A jar without its surroundings, which brings its mask along: nothing has to be found."""
+    photo = Image.open(draw_photo(path.with_suffix(".jpg"), size))
+    width, height = size
+    alpha = Image.new("L", size)
+    jar = (int(width * 0.32), int(height * 0.3), int(width * 0.68), int(height * 0.82))
+    ImageDraw.Draw(alpha).rounded_rectangle(jar, radius=width // 16, fill=255)
+    photo.putalpha(alpha)
+    photo.save(path)
+    return path
+
+
 def upload(page: Page, photo: Path) -> None:
-    """Choose a photo, and wait until its automatic mask is seen."""
+    """Choose a photo, and wait until its mask is seen."""
     page.get_by_role("button", name="Choose a photo", exact=True).wait_for()
     page.locator("input[type=file]").last.set_input_files(photo)
     see_mask(page)

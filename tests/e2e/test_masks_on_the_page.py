@@ -60,7 +60,7 @@ def test_a_mask_that_was_not_saved_is_kept_and_sent_when_the_studio_answers(page
 
 
 def test_a_mask_that_a_full_disk_refused_is_sent_again_from_another_page(page: Page, tmp_path: Path) -> None:
-    steps.upload(page, steps.draw_photo(tmp_path / "jar.jpg", (300, 400)))
+    steps.upload(page, steps.draw_cut_out(tmp_path / "jar.png"))
     steps.tool(page, "Brush")
     full = json.dumps({"status": 507, "code": "disk_full", "detail": "The studio's disk is full."})
     page.route(MASK, lambda route: route.fulfill(status=507, content_type="application/problem+json", body=full))
@@ -77,7 +77,7 @@ def test_a_mask_that_a_full_disk_refused_is_sent_again_from_another_page(page: P
 
 
 def test_a_mask_that_is_refused_for_good_says_why(page: Page, tmp_path: Path) -> None:
-    steps.upload(page, steps.draw_photo(tmp_path / "jar.jpg", (300, 400)))
+    steps.upload(page, steps.draw_cut_out(tmp_path / "jar.png"))
     steps.tool(page, "Brush")
     small = json.dumps({"status": 422, "code": "too_small", "detail": "The mask is too small."})
     page.route(MASK, lambda route: route.fulfill(status=422, content_type="application/problem+json", body=small))
@@ -93,7 +93,7 @@ def test_a_mask_that_is_refused_for_good_says_why(page: Page, tmp_path: Path) ->
 
 
 def test_a_stroke_is_kept_when_the_tool_changes_during_it(page: Page, tmp_path: Path) -> None:
-    steps.upload(page, steps.draw_photo(tmp_path / "jar.jpg", (300, 400)))
+    steps.upload(page, steps.draw_cut_out(tmp_path / "jar.png"))
     steps.tool(page, "Brush")
     before = steps.painted_share(page)
     box = page.get_by_test_id("mask-layer").bounding_box()
@@ -120,7 +120,7 @@ def test_a_stroke_is_kept_when_the_tool_changes_during_it(page: Page, tmp_path: 
 
 
 def test_a_mask_outlives_a_session_that_ended(page: Page, tmp_path: Path) -> None:
-    steps.upload(page, steps.draw_photo(tmp_path / "jar.jpg", (300, 400)))
+    steps.upload(page, steps.draw_cut_out(tmp_path / "jar.png"))
     before = steps.painted_share(page)
     steps.tool(page, "Brush")
     cookies = page.context.cookies()
@@ -147,7 +147,7 @@ def test_a_mask_is_saved_in_its_own_workspace_whichever_is_shown(visit: Visit, t
 
     page.route("**/api/v1/session", with_another_workspace)
     page.goto("/")
-    steps.upload(page, steps.draw_photo(tmp_path / "jar.jpg", (300, 400)))
+    steps.upload(page, steps.draw_cut_out(tmp_path / "jar.png"))
     steps.tool(page, "Brush")
     page.route(MASK, lambda route: route.abort())
     steps.drag(page, page.get_by_test_id("mask-layer"), (0.1, 0.05), (0.6, 0.05))
@@ -163,7 +163,7 @@ def test_a_mask_is_saved_in_its_own_workspace_whichever_is_shown(visit: Visit, t
 
 
 def test_a_mask_from_another_tab_is_shown_before_a_video_is_made_with_it(page: Page, tmp_path: Path) -> None:
-    steps.upload(page, steps.draw_photo(tmp_path / "jar.jpg", (300, 400)))
+    steps.upload(page, steps.draw_cut_out(tmp_path / "jar.png"))
     before = steps.painted_share(page)
     other = page.context.new_page()
     other.goto("/")
