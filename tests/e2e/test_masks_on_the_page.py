@@ -163,7 +163,7 @@ def test_a_mask_is_saved_in_its_own_workspace_whichever_is_shown(visit: Visit, t
 
 
 def test_a_mask_from_another_tab_is_shown_before_a_video_is_made_with_it(page: Page, tmp_path: Path) -> None:
-    steps.upload(page, steps.draw_cut_out(tmp_path / "jar.png"))
+    steps.upload(page, steps.draw_photo(tmp_path / "jar.jpg", (300, 400)))
     before = steps.painted_share(page)
     other = page.context.new_page()
     other.goto("/")
