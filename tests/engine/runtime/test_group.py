@@ -327,12 +327,13 @@ def test_no_rank_outlives_its_owner() -> None:
     ours, theirs = multiprocessing.Pipe()
     owner = multiprocessing.get_context("forkserver").Process(target=own_a_group, args=(theirs,))
     owner.start()
-    assert ours.poll(240)  # two processes that load torch come to speak late on a busy machine
-    ranks = ours.recv()
-    assert all(map(lives, ranks))  # the control: they are at work
-    owner.kill()
-    owner.join()
-
+    try:
+        assert ours.poll(240)  # two processes that load torch come to speak late on a busy machine
+        ranks = ours.recv()
+        assert all(map(lives, ranks))  # the control: they are at work
+    finally:
+        owner.kill()
+        owner.join()
     assert all_end(ranks, seconds=10)
 
 
