@@ -32,11 +32,13 @@ from engine.reading import reading
 from trainer.bundling import Card, check_folders, check_trained, write_model, write_whole
 from trainer.checks import check_loops
 from trainer.draws import Draws
+from trainer.export import nano_card
 from trainer.export_mask import copy_files, exchanged
 from trainer.loop import LossValue, Run, train
 from trainer.objectives.reading import alignment_loss, reading_loss, record_queries
 from trainer.ranks import by_first
 from trainer.recipes.prompts import PromptsConfig
+from trainer.recipes.sampling import Sampling
 from trainer.record import code
 from trainer.settings import names_for_places
 from trainer.teachers import MotionTeacher, load_teacher, noise_of, velocity_of
@@ -179,8 +181,10 @@ def export_prompts(
         write_model(made, "text", runs["text"].modules["text"])
         shutil.copyfile(folder / TOKENIZER, made / TOKENIZER)
 
-    told = f"It reads prompts as the recipe `prompts` taught it. {base.name} {base.version} is what it was made of."
-    card = Card(base.name, base.kinds, base.capabilities, told, base.layout)
+    about = (
+        f"{nano_card(Sampling()).about}\nIts text encoder learnt prompts as people type them (the recipe `prompts`)."
+    )
+    card = Card(base.name, base.kinds, base.capabilities, about, base.layout)
     return write_whole(out, card, version, _provenance(base, config, runs, version), write_parts)
 
 

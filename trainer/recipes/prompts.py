@@ -25,7 +25,7 @@ class PromptsConfig:
     queries: int = 32  # of video tokens, a block, that read them
     text: LoopConfig = field(
         default_factory=lambda: LoopConfig(
-            steps=2400, batch=64, learning_rate=1e-3, warmup=100, ema=0.995, save_every=250, weight_decay=0.01
+            steps=3800, batch=64, learning_rate=1e-3, warmup=100, ema=0.995, save_every=250, weight_decay=0.01
         )
     )
 
