@@ -60,7 +60,7 @@ def export_nano(
     if (folder / MANIFEST).exists():
         bundle = read_bundle(folder)
         sampling = bundle.capabilities.get("sampling", {}) | (sampled or {})
-        card = replace(nano_card(config.sampling), capabilities=bundle.capabilities | {"sampling": sampling})
+        card = replace(_nano_card(config.sampling), capabilities=bundle.capabilities | {"sampling": sampling})
         words = "".join(f" --set sampling.{name}={value}" for name, value in (sampled or {}).items())
         if sight:
             return exchange_sight(bundle, card, *sight, out, version, unfinished, words)
@@ -88,7 +88,7 @@ def export_nano(
 
     provenance = provenance_of("trainer.recipes.nano", asdict(config), runs, command)
     tell_mask(provenance, mask, mask_share, kept, runs)
-    return write_whole(out, nano_card(config.sampling), version, provenance, write_parts)
+    return write_whole(out, _nano_card(config.sampling), version, provenance, write_parts)
 
 
 def export_tiny_video(
@@ -118,7 +118,7 @@ def export_tiny_video(
     return write_whole(out, _tiny_video_card(config, found), version, provenance, write_parts)
 
 
-def nano_card(sampling: Sampling) -> Card:
+def _nano_card(sampling: Sampling) -> Card:
     """What forms, handlers and samplers read: nothing about this model is known anywhere else."""
     capabilities = {
         "image_to_video": {

@@ -6,11 +6,12 @@ the same meaning lies, and that the blocks read in it what they read in the worl
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shlex
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,15 +33,13 @@ from engine.reading import reading
 from trainer.bundling import Card, check_folders, check_trained, write_model, write_whole
 from trainer.checks import check_loops
 from trainer.draws import Draws
-from trainer.export import nano_card
-from trainer.export_mask import copy_files, exchanged
+from trainer.export_mask import copy_files, exchanged, recorded
 from trainer.loop import LossValue, Run, train
-from trainer.objectives.reading import alignment_loss, reading_loss, record_queries
+from trainer.objectives.reading import reading_loss, record_queries, spread_of_readings
+from trainer.objectives.rectified_flow import alignment_loss
 from trainer.ranks import by_first
 from trainer.recipes.prompts import PromptsConfig
-from trainer.recipes.sampling import Sampling
-from trainer.record import code
-from trainer.settings import names_for_places
+from trainer.record import Record
 from trainer.teachers import MotionTeacher, load_teacher, noise_of, velocity_of
 from trainer.tokenizer import train_tokenizer
 from trainer.trajectories import draw_scenes
@@ -51,6 +50,7 @@ TOKENIZER = "tokenizer.json"  # within a run's folder
 _SCENES = 400  # whose words the worlds' own sentences speak of
 _TIMES = (1.0, 0.97, 0.9, 0.7)
 _RECORDED = 2048  # video tokens a block
+_COMPARED = 128  # sentences that tell how much what is read differs
 _HEARD = 200  # times that the tokenizer hears every word
 _FIRST = 870_000_000  # seed of those scenes
 
@@ -66,8 +66,10 @@ def run_prompts(
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     check_unmeasured({"text": config.text}, stages)
     check_loops({"text": config.text}, stages, folder)
-    if not 0 < config.matched <= config.text.batch:
-        raise ValueError(f"Of a batch of {config.text.batch} sentences {config.matched} cannot be matched.")
+    if config.matched < 1 or config.text.batch % config.matched:
+        raise ValueError(
+            f"Of {config.text.batch} sentences {config.matched} cannot be matched evenly: choose a divisor."
+        )
     teacher = _teacher(config, device)
     makers = {"tokenizer": make_tokenizer, "text": train_text}
     return all(makers[stage](config, folder, teacher, deadline) for stage in STAGES if stage in stages)
@@ -95,23 +97,36 @@ def train_text(config: PromptsConfig, folder: Path, teacher: MotionTeacher, dead
     assert isinstance(text, ErnieEncoder) and isinstance(dit, SingleDiT)
     tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config.max_tokens)
     queries, drawn = _queries(teacher, config), _Sentences(config, tokenizer)
+    spreads, every = _spreads(teacher, config, queries), config.text.batch // config.matched
 
     def loss(step: int, draws: Draws) -> LossValue:
         rows, read_as = drawn.batch(step, draws.slice)
         ids, mask = (x.to(run.device) for x in tokenizer(read_as))
         features = text(ids, mask)
         align, named = alignment_loss(dit, features, mask, rows)
-        part = max(1, config.matched * len(rows) // config.text.batch)
-        rng = np.random.default_rng((config.seed, 2, step, draws.rows.start))
-        with torch.no_grad():  # the old encoder stays on the CPU
-            told_ids, told = teacher.engine.tokenizer([as_taught(row, rng) for row in rows[:part]])
-            theirs = teacher.engine.text(told_ids, told).to(run.device), told.to(run.device)
+        matched = [place for place, row in enumerate(draws.rows) if row % every == 0]  # short ones and long ones
+        seeds = [(config.seed, 2, step, draws.rows[place]) for place in matched]
+        taught = [as_taught(rows[n], np.random.default_rng(seed)) for n, seed in zip(matched, seeds, strict=True)]
         chosen = torch.randperm(_RECORDED, generator=draws)[: config.queries]
-        asking = [every[chosen.to(every.device) % len(every)] for every in queries]
-        read = reading_loss(dit, asking, (features[:part], mask[:part]), theirs)
+        asking = [some[chosen.to(some.device) % len(some)] for some in queries]
+        read = reading_loss(dit, asking, spreads, (features[matched], mask[matched]), _old(teacher, taught, run.device))
         return align + read, {"align": align.item(), "read": read.item(), "named": named}
 
     return train(run, loss, deadline=deadline)
+
+
+@torch.no_grad()
+def _old(teacher: MotionTeacher, sentences: list[str], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Features and mask of the encoder that is left, which stays on the CPU."""
+    ids, mask = teacher.engine.tokenizer(sentences)
+    return teacher.engine.text(ids, mask).to(device), mask.to(device)
+
+
+def _spreads(teacher: MotionTeacher, config: PromptsConfig, queries: list[Tensor]) -> list[float]:
+    assert isinstance(teacher.model, SingleDiT)
+    rng, some = np.random.default_rng((config.seed, 3)), [query[: config.queries] for query in queries]
+    sentences = [as_taught(sample_prompt(rng), rng) for _ in range(_COMPARED)]
+    return spread_of_readings(teacher.model, some, *_old(teacher, sentences, queries[0].device))
 
 
 class _Sentences:
@@ -147,8 +162,19 @@ def text_run(config: PromptsConfig, folder: Path, teacher: MotionTeacher) -> Run
     data = {
         name: getattr(config, name) for name in ("seed", "captions", "vocabulary", "own", "matched", "asked", "queries")
     }
-    data["base"] = teacher.bundle.digest
+    data |= {"base": teacher.bundle.digest, "grammar": digest_of_grammar(), "tokenizer": _sha256(folder / TOKENIZER)}
     return Run(folder / "text", {"text": text}, config.text, data, device=next(iter(teacher.model.parameters())).device)
+
+
+def digest_of_grammar() -> str:
+    """Of what prompts are drawn: a run that learnt from another grammar is another run."""
+    rng = np.random.default_rng(0)
+    drawn = [*words(), *(sample_prompt(rng).prompt for _ in range(_COMPARED))]
+    return "sha256:" + hashlib.sha256("\n".join(drawn).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def as_taught(row: Controls, rng: np.random.Generator) -> str:
@@ -181,17 +207,23 @@ def export_prompts(
         write_model(made, "text", runs["text"].modules["text"])
         shutil.copyfile(folder / TOKENIZER, made / TOKENIZER)
 
-    about = (
-        f"{nano_card(Sampling()).about}\nIts text encoder learnt prompts as people type them (the recipe `prompts`)."
-    )
+    about = f"{_about(base)}\nIts text encoder learnt prompts as people type them (the recipe `prompts`)."
     card = Card(base.name, base.kinds, base.capabilities, about, base.layout)
-    return write_whole(out, card, version, _provenance(base, config, runs, version), write_parts)
+    return write_whole(out, card, version, _provenance(base, folder, runs, version), write_parts)
 
 
-def _provenance(base: Bundle, config: PromptsConfig, runs: dict[str, Run], version: str) -> dict[str, Any]:
+def _about(base: Bundle) -> str:
+    """What its card says of it, between the title and how it was made."""
+    text = (base.path / "README.md").read_text() if (base.path / "README.md").exists() else ""
+    return text.partition("\n\n")[2].partition("\n\nMade by")[0].strip() or base.name
+
+
+def _provenance(base: Bundle, folder: Path, runs: dict[str, Run], version: str) -> dict[str, Any]:
+    """The base's, with the stage `text` as its record tells it."""
     again = "python -m trainer run prompts --set base=BUNDLE --out RUN && python -m trainer export prompts --out RUN "
     told = exchanged(base, runs, f"{again}--bundle NEW --version {shlex.quote(version)}", gone=("text",))
-    told["stages"]["text"] |= {"config": names_for_places(asdict(config)), **code()}
+    told["stages"]["text"] |= recorded(folder, tuple(item.name for item in fields(PromptsConfig)))
+    told["stages"]["text"]["commits"] = list(dict.fromkeys(call["commit"] for call in Record(folder).kept["calls"]))
     return told
 
 
@@ -220,7 +252,7 @@ def _words() -> list[dict[str, str]]:
 
 @torch.no_grad()
 def _queries(teacher: MotionTeacher, config: PromptsConfig) -> list[Tensor]:
-    """The video tokens of held-out scenes, noisy and less so, as every block asks the text."""
+    """The video tokens of scenes of its own, noisy and less so, as every block asks the text."""
     dit = teacher.model
     assert isinstance(dit, SingleDiT)
     generator = torch.Generator().manual_seed(config.seed)

@@ -12,7 +12,7 @@ import re
 import numpy as np
 
 from datapipe.worlds import wording
-from datapipe.worlds.captions import FORCEFUL, WEAK, said_strength
+from datapipe.worlds.captions import FORCEFUL, USUAL, WEAK
 from datapipe.worlds.clip import Controls
 from datapipe.worlds.motion import CAMERA_MOVES, SUBJECT_MOTIONS
 
@@ -75,28 +75,7 @@ _PRODUCT = (
     "[the product|the product|it|the {q}|the {q}|the {q}|the {q}|our {q}|a {q}|the {a} {q}|the {a} {q}|my {q}|this {q}|"
     "{q}]"
 )
-_SYLLABLES = [
-    "ka",
-    "zo",
-    "ri",
-    "lum",
-    "ne",
-    "va",
-    "tro",
-    "mi",
-    "sol",
-    "ber",
-    "qui",
-    "ex",
-    "nor",
-    "dy",
-    "fa",
-    "pel",
-    "xu",
-    "gra",
-    "bo",
-    "ten",
-]
+_SYLLABLES = "ka zo ri lum ne va tro mi sol ber qui ex nor dy fa pel xu gra bo ten".split()  # noqa: SIM905
 
 
 def sample_prompt(rng: np.random.Generator) -> Controls:
@@ -107,18 +86,20 @@ def sample_prompt(rng: np.random.Generator) -> Controls:
     said: dict[str, str | float] = {}
     parts: list[str] = []
     if rng.random() < _SAYS_CAMERA:
-        camera, strength = _pick(rng, CAMERA_MOVES), _strength(rng)
-        parts.append(camera_clause(camera, strength, rng))
-        said |= {"said_camera": camera, "said_camera_strength": said_strength(strength)}
+        camera = _pick(rng, CAMERA_MOVES)
+        text, strength = camera_clause(camera, _strength(rng), rng)
+        parts.append(text)
+        said |= {"said_camera": camera, "said_camera_strength": strength}
     if rng.random() < _SAYS_SUBJECT:
-        subject, strength = _pick(rng, SUBJECT_MOTIONS), _strength(rng)
+        subject = _pick(rng, SUBJECT_MOTIONS)
         moving = wording.MOVING.get(subject)
         if parts and moving and "{o}" in parts[0] and rng.random() < _IN_ONE:  # "orbit around the spinning can"
             parts[0] = parts[0].replace("{o}", f"[the|a|our|the|] {moving} [{{q}}|{{q}}|product]", 1)
-            strength = (WEAK + FORCEFUL) / 2
+            strength = USUAL
         else:
-            parts.append(subject_clause(subject, strength, rng))
-        said |= {"said_subject": subject, "said_subject_strength": said_strength(strength)}
+            text, strength = subject_clause(subject, _strength(rng), rng)
+            parts.append(text)
+        said |= {"said_subject": subject, "said_subject_strength": strength}
     parts += [_pick(rng, wording.OTHERS) for _ in range(int(rng.choice(4, p=[0.45, 0.3, 0.17, 0.08])))]
     if rng.random() < _DENIES:
         parts.append(_pick(rng, wording.NEGATIONS))
@@ -130,45 +111,51 @@ def sample_prompt(rng: np.random.Generator) -> Controls:
     return Controls("auto", 0.0, "auto", 0.0, _typed(_filled(text, rng), rng), **said)  # type: ignore[arg-type]
 
 
-def camera_clause(camera: str, strength: float, rng: np.random.Generator) -> str:
-    """What the camera does, with its strength where that is weak or strong; alternatives and slots still open."""
+def camera_clause(camera: str, strength: float, rng: np.random.Generator) -> tuple[str, float]:
+    """What the camera does, alternatives and slots still open; and its strength where the words tell it, else the usual
+    one. ValueError for a move that nobody has worded.
+    """
     kind, _, side = camera.partition("-")
     move = camera if camera in wording.VERBS else kind
+    if move not in wording.VERBS or move not in wording.NOUNS:
+        raise ValueError(
+            f"The camera's {camera} has no words yet: add it to VERBS and NOUNS of datapipe/worlds/wording.py."
+        )
+    if side == "right" and move in wording.WITHOUT_SIDE and rng.random() < _WITHOUT_SIDE * 0.4:
+        return _pick(rng, wording.WITHOUT_SIDE[move]), USUAL
     if kind == "orbit" and side == "left" and rng.random() < _WITHOUT_SIDE:
         move = "orbit-any"
     clauses = wording.CLAUSES.get(move, ())
     if clauses and rng.random() < (0.5 if move == "static" else 0.15):
-        text = _pick(rng, clauses)
+        text, said = _pick(rng, clauses), USUAL
     elif rng.random() < 0.4:
-        text = _noun_clause(_pick(rng, wording.NOUNS[move]), camera, strength, rng)
+        text, said = _noun_clause(_pick(rng, wording.NOUNS[move]), camera, strength, rng)
     else:
-        text = _verb_clause(_chosen(_pick(rng, wording.VERBS[move]), rng), _WHO, camera, strength, rng)
+        text, said = _verb_clause(_chosen(_pick(rng, wording.VERBS[move]), rng), _WHO, camera, strength, rng)
     there, back = _SIDES.get(side, ("", ""))
-    text = text.replace("{d}", there).replace("{e}", back).replace("{c}", _ROUND.get(camera, ""))
-    if side == "right" and move in wording.WITHOUT_SIDE and rng.random() < _WITHOUT_SIDE * 0.4:
-        text = _pick(rng, wording.WITHOUT_SIDE[move])
-    return text
+    return text.replace("{d}", there).replace("{e}", back).replace("{c}", _ROUND.get(camera, "")), said
 
 
-def subject_clause(subject: str, strength: float, rng: np.random.Generator) -> str:
-    """What the product does; alternatives and slots still open."""
+def subject_clause(subject: str, strength: float, rng: np.random.Generator) -> tuple[str, float]:
+    """The same of what the product does."""
     draw, verbs = rng.random(), wording.SUBJECT_VERBS.get(subject)
     if verbs and draw < 0.5:
         return _verb_clause(_chosen(_pick(rng, verbs), rng), "{o}", subject, strength, rng)
     if draw < 0.75:
         return _noun_clause(_pick(rng, wording.SUBJECT_NOUNS[subject]), subject, strength, rng)
-    return _with_adverb(_chosen(_pick(rng, wording.SUBJECT_CLAUSES[subject]), rng), subject, strength, rng)
+    text, (word, said) = _pick(rng, wording.SUBJECT_CLAUSES[subject]), _adverb(subject, strength, rng)
+    if not word:
+        return text, said
+    return (f"{word} {text}" if rng.random() < 0.3 else f"{text} {word}"), said
 
 
-def _verb_clause(verb: str, who: str, motion: str, strength: float, rng: np.random.Generator) -> str:
+def _verb_clause(verb: str, who: str, motion: str, strength: float, rng: np.random.Generator) -> tuple[str, float]:
     first, _, rest = verb.partition(" ")
     if first == "not":
-        return _pick(
-            rng, (f"{who} [does not|doesn't|should not|must not] {rest}", f"{who} [not|never] {_gerund(rest)}")
-        )
+        return f"{who} [does not|doesn't|should not|must not|will not|can not] {rest}", USUAL
     if first == "be":
-        return f"{who} [is|should be|has to be|being] {rest}"
-    word = _adverb(motion, strength, rng)
+        return f"{who} [is|should be|has to be|being] {rest}", USUAL
+    word, said = _adverb(motion, strength, rng)
     before, after = (f"{word} ", "") if rng.random() < 0.5 else ("", f" {word}")
     before, after = before if word else "", after if word else ""
     base = f"{before}{verb}{after}"
@@ -178,35 +165,27 @@ def _verb_clause(verb: str, who: str, motion: str, strength: float, rng: np.rand
         f"{who} {third}", f"{who} {third}", f"{who} {gerund}", f"{who} {gerund}", *imperative, f"{gerund}",
         f"[have|let|make] {who} {base}", f"[i want|i need|we want] {who} to {base}", f"[as|while] {who} {third}",
         f"{who} [should|will|must|can] {base}",
-    ))  # fmt: skip
+    )), said  # fmt: skip
 
 
-def _noun_clause(noun: str, motion: str, strength: float, rng: np.random.Generator) -> str:
-    word = _adjective(motion, strength, rng)
-    return f"[|||a|with a|use a|do a|one|in a|add a|with] {word + ' ' if word else ''}{noun}"
+def _noun_clause(noun: str, motion: str, strength: float, rng: np.random.Generator) -> tuple[str, float]:
+    word, said = _word(motion, strength, rng, _WEAK_ADJECTIVES, _STRONG_ADJECTIVES, _USUAL_ADJECTIVES)
+    return f"[|||a|with a|use a|do a|one|in a|add a|with] {word + ' ' if word else ''}{noun}", said
 
 
-def _with_adverb(text: str, motion: str, strength: float, rng: np.random.Generator) -> str:
-    word = _adverb(motion, strength, rng)
-    if not word:
-        return text
-    return f"{word} {text}" if rng.random() < 0.3 else f"{text} {word}"
-
-
-def _adverb(motion: str, strength: float, rng: np.random.Generator) -> str:
+def _adverb(motion: str, strength: float, rng: np.random.Generator) -> tuple[str, float]:
     return _word(motion, strength, rng, _WEAK_ADVERBS, _STRONG_ADVERBS, _USUAL_ADVERBS)
 
 
-def _adjective(motion: str, strength: float, rng: np.random.Generator) -> str:
-    return _word(motion, strength, rng, _WEAK_ADJECTIVES, _STRONG_ADJECTIVES, _USUAL_ADJECTIVES)
-
-
-def _word(motion: str, strength: float, rng: np.random.Generator, weak: str, strong: str, usual: str) -> str:
+def _word(
+    motion: str, strength: float, rng: np.random.Generator, weak: str, strong: str, usual: str
+) -> tuple[str, float]:
+    """A word for a strength, and the strength that it tells."""
     if motion in ("static", "still"):
-        return ""
+        return "", USUAL
     if WEAK <= strength <= FORCEFUL:
-        return _pick(rng, _words(usual)) if rng.random() < 0.25 else ""
-    return _pick(rng, _words(weak if strength < WEAK else strong))
+        return _pick(rng, _words(usual)) if rng.random() < 0.25 else "", USUAL
+    return _pick(rng, _words(weak if strength < WEAK else strong)), strength
 
 
 def _words(text: str) -> list[str]:
@@ -278,26 +257,9 @@ def _third(verb: str) -> str:
 def _gerund(verb: str) -> str:
     if verb == "lie":
         return "lying"
-    if re.search(r"[^e]e$", verb) or verb in ("pedale",):
+    if re.search(r"[^e]e$", verb):
         return verb[:-1] + "ing"
-    if verb in (
-        "pan",
-        "get",
-        "swim",
-        "spin",
-        "scan",
-        "sit",
-        "bob",
-        "hum",
-        "tip",
-        "drop",
-        "wrap",
-        "crab",
-        "step",
-        "put",
-    ):
-        return verb + verb[-1] + "ing"
-    return verb + "ing"
+    return verb + verb[-1] + "ing" if verb in wording.DOUBLED else verb + "ing"
 
 
 def words() -> list[str]:
@@ -323,7 +285,10 @@ def _texts(value: object) -> list[str]:
 
 _BENT = {  # the first words of verbs
     word
-    for text in _texts(wording.VERBS) + _texts(wording.SUBJECT_VERBS)
-    for choice in text.partition("]")[0].strip("[").split("|")
-    for word in choice.split()[:1]
+    for text in [one for verbs in (wording.VERBS, wording.SUBJECT_VERBS) for some in verbs.values() for one in some]
+    for word in [
+        choice.split()[0]
+        for choice in (text[1:].partition("]")[0].split("|") if text.startswith("[") else [text])
+        if choice.split()
+    ]
 }

@@ -1,7 +1,8 @@
 """Words for prompts as marketers type them: what the camera and the product may do, in many wordings, and all else.
 
-Alternatives stand in square brackets, `[a|b|]`; `{o}` is the product, `{p}` a part of it, `{s}` a place, `{adv}` and
-`{adj}` say how strong a motion is. Of a camera's moves the verbs are given in their base form; `prompts.py` bends them.
+Alternatives stand in square brackets, `[a|b|]`; `{o}` is the product, `{p}` a part of it, `{s}` a place (`{s2}` without
+an article), `{a}` an adjective, `{q}` a thing, `{w}` any word, `{d}` the move's own side, `{e}` the other one, `{c}` the
+way round. Verbs are given in their base form; `prompts.py` bends them, and says how strong a motion is.
 """
 
 # ruff: noqa: E501, SIM905 - alternatives that belong together stand on one line, words in rows
@@ -176,14 +177,17 @@ CLAUSES: dict[str, tuple[str, ...]] = {
     ),
 }
 
+DOUBLED = (
+    "pan get spin scan sit bob tip drop wrap crab step whip jib slip swim".split()
+)  # their last letter, before -ing
 WITHOUT_SIDE: dict[str, tuple[str, ...]] = {
     "pan": (
-        "[slow|smooth|gentle||] [pan|tracking shot|slider shot|pan shot|camera pans|panning shot|slider move] [across|along|over] [{s}|{o}]",
+        "[smooth||] [pan|tracking shot|slider shot|pan shot|camera pans|panning shot|slider move] [across|along|over] [{s}|{o}]",
         "[pan|camera pans|panning shot|slider shot|sideways slide|tracking shot|horizontal pan|camera glides sideways]",
         "camera [glides|slides|moves|tracks] [sideways|horizontally|laterally] [past|along|across|] {o}",
     ),
     "roll": (
-        "[slow|gentle||] [camera roll|barrel roll|roll the camera|the camera rolls|dutch angle|dutch tilt|dutch roll|canted angle]",
+        "[camera roll|barrel roll|roll the camera|the camera rolls|dutch angle|dutch tilt|dutch roll|canted angle]",
     ),
 }
 
@@ -202,17 +206,16 @@ _BEAM = (
 SUBJECT_VERBS: dict[str, tuple[str, ...]] = {
     "float": (
         f"[float|float|hover|levitate|bob|drift] {_AIR}",
-        "[rise|lift|lift off] [gently|slowly|softly|up] [off the {s2}|into the air|from {s}|from the table] [and hover|and "
-        "float|]",
-        "[float|hover|bob|drift|levitate] [gently|softly|slowly|up and down|like a feather|as if weightless|in zero gravity]",
-        "[bounce|bob|sway] [gently|softly|up and down|in the air]",
+        "[rise|lift|lift off] [up|] [off the {s2}|into the air|from {s}|from the table] [and hover|and float|]",
+        "[float|hover|bob|drift|levitate] [up and down|like a feather|as if weightless|in zero gravity]",
+        "[bounce|bob|sway] [up and down|in the air]",
     ),
     "turn": (
         f"[turn|rotate|spin|revolve|twirl|swivel|pivot] {_ITS}",
         "[turn|rotate|spin] [to show|to reveal|showing|and show] [every side|its back|all sides|{p}|the other side|its "
         "profile]",
         "[turn|rotate|spin] on [a turntable|a pedestal|a plate|a podium|a platform|a rotating stand]",
-        "make a [full|slow|complete|half|360] [turn|spin|rotation]",
+        "make a [full|complete|half|360] [turn|spin|rotation]",
     ),
     "still": (
         "[stay|remain|sit|stand|rest|be|lie] [still|perfectly still|completely still|motionless|stationary|static|put|in "
@@ -240,7 +243,7 @@ SUBJECT_NOUNS: dict[str, tuple[str, ...]] = {
 SUBJECT_CLAUSES: dict[str, tuple[str, ...]] = {
     "float": ("[make|let|have] {o} [float|hover|levitate|bob|float in the air|hover above {s}]", "zero gravity {o}"),
     "turn": (
-        "[spin|rotate|turn|twirl|revolve] {o} [||around|slowly|360 degrees|on its axis|on a turntable]",
+        "[spin|rotate|turn|twirl|revolve] {o} [||around|360 degrees|on its axis|on a turntable]",
         "[make|let|have] {o} [turn|rotate|spin|revolve|spin around|turn around]",
         "{o} on [a|] [rotating|spinning|turning] [platform|pedestal|turntable|plate|podium|stand]",
     ),
@@ -252,18 +255,18 @@ SUBJECT_CLAUSES: dict[str, tuple[str, ...]] = {
     ),
     "light-sweep": (
         f"{_BEAM} [sweeps|glides|moves|passes|runs|travels|slides|rolls|washes|plays|dances|flows|drifts|sweeping|gliding|"
-        f"moving|passing|running|travelling|rolling|washing|slides slowly|glides slowly] {_OVER}",
+        f"moving|passing|running|travelling|rolling|washing] {_OVER}",
         f"[sweep|pass|move|run|glide|send|drag|roll] {_BEAM} {_OVER}",
         "[light up|catch|catching] [{p}|the edges|the label] [with|in] [a moving light|a passing light|a sweep of light]",
         "{o} [gleams|glints|shimmers|glistens|sparkles] [as|when] [light|the light|a light] [passes|moves|sweeps|glides] "
         "[by|over|across|past]",
-        f"[with|add|adding] [a|] [soft|subtle|slow|] [light sweep|sweep of light|glint|gleam|moving highlight|shine] {_OVER}",
+        f"[with|add|adding] [a|] [light sweep|sweep of light|glint|gleam|moving highlight|shine] {_OVER}",
     ),
 }
 
 MOVING = {
     "float": "[floating|hovering|levitating|weightless|bobbing]",
-    "turn": "[rotating|spinning|turning|revolving|slowly rotating|slowly spinning|slowly turning|twirling]",
+    "turn": "[rotating|spinning|turning|revolving|twirling]",
     "still": "[motionless|unmoving|stationary|perfectly still]",
     "light-sweep": "[gleaming|glinting|shimmering]",
 }

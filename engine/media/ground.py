@@ -16,6 +16,7 @@ _SHORT = 320  # pixels of the short side on which shadows are drawn: they are so
 _SOLID = 0.5  # alpha from which a pixel is the product's
 _FAINT = 0.04  # below it nobody sees a shadow of the cut-out's own
 _RIM = 0.012  # of the short side: soft pixels nearer to the product are its edge
+_LOW = 0.15  # of its height: where a shadow of its own would begin
 _OWN = 0.02  # of the product's pixels: more soft ones beyond its edge are a shadow, smoke or glow
 # All of the product's size, the geometric mean of width and height: how far above its lowest point its outline still
 # stands on the ground, from where on not at all, and how high the part is that casts the shadow.
@@ -62,9 +63,11 @@ def _veil(alpha: np.ndarray) -> np.ndarray | None:
 
 
 def _has_its_own(small: np.ndarray, solid: np.ndarray) -> bool:
+    """Looked for at its foot and below: higher up what is soft is glass, or hair."""
+    _, top, _, tall = cv2.boundingRect(solid.astype(np.uint8))
     away = cv2.distanceTransform((~solid).astype(np.uint8), cv2.DIST_L2, 5)
     soft = (small > _FAINT) & (away > max(2.0, _RIM * min(small.shape)))
-    return bool(soft.sum() > _OWN * solid.sum())
+    return bool(soft[top + round((1 - _LOW) * tall) :].sum() > _OWN * solid.sum())
 
 
 def _foot(solid: np.ndarray) -> tuple[np.ndarray, float]:
@@ -79,7 +82,7 @@ def _foot(solid: np.ndarray) -> tuple[np.ndarray, float]:
     stands = 1 - _smoothstep((lift - _STANDS) / (_HANGS - _STANDS))
     high = max(1.0, _FOOT * extent)
     above = bottom[None] - np.arange(height)[:, None]
-    return (solid & (above >= 0) & (above < high)).astype(np.float32) * stands.astype(np.float32), across
+    return (solid & (above >= 0) & (above < high)).astype(np.float32) * stands.astype(np.float32), extent
 
 
 def _smoothstep(share: Any) -> Any:

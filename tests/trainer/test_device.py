@@ -68,9 +68,8 @@ RECIPES = {
 
 
 CLOSE = 3e-4  # of what is logged; another draw of a batch's noise changes it by a tenth and more
-# Of weights, as a root mean square: AdamW moves a weight whose gradient is but rounding by a whole step (1e-3), so some
-# few may be anywhere; other draws of the noise bring 1.5e-3.
-CLOSE_WEIGHTS = 3e-5
+# AdamW moves a weight whose gradient is but rounding by a whole step (1e-3), so some few may be anywhere.
+OFF, FEW = 1e-4, 0.01  # how far a weight is off that is, and the share of a tensor that may be
 
 
 def command(home: Path, recipe: str, out: Path, device: str) -> list[str]:
@@ -122,10 +121,11 @@ def tensors(value, name="") -> dict[str, torch.Tensor]:
     return found | {key: x for part, one in parts for key, x in tensors(one, f"{name}.{part}").items()}
 
 
-def apart(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:
-    """Root mean square over all weights and their averages."""
+def strayed(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> tuple[list[str], list[str]]:
+    """The weights and averages of which more than a few are off, and all of them, by name."""
     names = [name for name in theirs if name.split(".")[2] in ("net", "average")]
-    return torch.cat([(ours[name] - theirs[name]).double().flatten() for name in names]).square().mean().sqrt().item()
+    off = {name: int(((ours[name] - theirs[name]).abs() > OFF).sum()) for name in names}
+    return [name for name in names if off[name] > max(2, FEW * theirs[name].numel())], names
 
 
 def logged(folder: Path) -> dict[str, float]:
@@ -141,7 +141,8 @@ def test_every_stage_trains_on_the_device_with_the_samples_and_the_noise_of_the_
     assert logged(there) == pytest.approx(logged(here), rel=CLOSE, abs=CLOSE) and logged(here)
     ours, theirs = tensors(checkpoints(there)), tensors(checkpoints(here))
     assert ours.keys() == theirs.keys() and all(value.device == CPU for value in ours.values())
-    assert apart(ours, theirs) < CLOSE_WEIGHTS
+    some, every = strayed(ours, theirs)
+    assert some == [] and every
     record = json.loads((there / "record.json").read_text())
     assert (record["device"], record["environment"]["device"]) == (NAME, "simulated")
 
@@ -162,7 +163,8 @@ def test_another_seed_is_told_apart(runs, home, tmp_path):
     with simulated():
         assert main([*command(home, "single_dit_2b_smoke", tmp_path / "run", "cpu"), "--set", "loop.seed=1"]) == 0
     assert logged(tmp_path / "run") != pytest.approx(logged(here), rel=1e-2)
-    assert apart(tensors(checkpoints(tmp_path / "run")), tensors(checkpoints(here))) > 10 * CLOSE_WEIGHTS
+    some, every = strayed(tensors(checkpoints(tmp_path / "run")), tensors(checkpoints(here)))
+    assert len(some) > 0.5 * len(every)
 
 
 @pytest.mark.full

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.models.single_dit import Block, SingleDiT
-from trainer.objectives.rectified_flow import alignment_loss as alignment_loss
 
 
 def record_queries(dit: SingleDiT, run: Callable[[], None], count: int, generator: torch.Generator) -> list[Tensor]:
@@ -38,23 +37,37 @@ def record_queries(dit: SingleDiT, run: Callable[[], None], count: int, generato
     return found
 
 
+@torch.no_grad()
+def spread_of_readings(dit: SingleDiT, queries: list[Tensor], texts_BMC: Tensor, mask_BM: Tensor) -> list[float]:
+    """Of every block how much what it reads differs from text to text: mean variance over the texts."""
+    read = (
+        block.cross(some.expand(len(texts_BMC), -1, -1), texts_BMC, mask_BM).float()
+        for block, some in _both(dit, queries)
+    )
+    return [max(one.var(0, unbiased=False).mean().item(), 1e-8) for one in read]
+
+
 def reading_loss(
     dit: SingleDiT,
     queries: list[Tensor],
+    spreads: list[float],
     ours: tuple[Tensor, Tensor],
     theirs: tuple[Tensor, Tensor],
 ) -> Tensor:
     """Mean squared error of what the blocks read in our features [B, M, C] (and their mask [B, M]) against what they
-    read in theirs, as a share of how much that differs from text to text.
+    read in theirs, as a share of `spreads`. A mean over rows, whatever else is in the batch.
     """
     losses = []
-    for block, query_SD in zip(_blocks(dit), queries, strict=True):
+    for (block, query_SD), spread in zip(_both(dit, queries), spreads, strict=True):
         query_BSD = query_SD.expand(len(ours[0]), -1, -1)
         with torch.no_grad():
             wanted = block.cross(query_BSD, *theirs).float()
-            spread = wanted.var(0, unbiased=False).mean().clamp(min=1e-8)
         losses.append(F.mse_loss(block.cross(query_BSD, *ours).float(), wanted) / spread)
     return torch.stack(losses).mean()
+
+
+def _both(dit: SingleDiT, queries: list[Tensor]) -> list[tuple[Block, Tensor]]:
+    return list(zip(_blocks(dit), queries, strict=True))
 
 
 def _blocks(dit: SingleDiT) -> list[Block]:

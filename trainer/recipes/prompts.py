@@ -20,7 +20,7 @@ class PromptsConfig:
     captions: int = 60_000  # for the tokenizer
     vocabulary: int = 6144
     own: float = 0.2  # of the sentences: the worlds' own, which the transformer was taught by
-    matched: int = 24  # sentences of a step for which what the transformer's blocks read is compared
+    matched: int = 16  # sentences of a step, evenly, for which what the transformer's blocks read is compared
     asked: int = 24  # scenes a format whose video tokens ask the text
     queries: int = 32  # of video tokens, a block, that read them
     text: LoopConfig = field(

@@ -77,6 +77,23 @@ def test_a_cut_out_with_a_shadow_of_its_own_gets_none() -> None:
     assert grounded(photo, scene, standing())[1] is not scene  # the control
 
 
+def test_glass_is_no_shadow() -> None:
+    alpha = standing()
+    alpha[150:300, 205:395] = 90  # the bowl of a wine glass
+    photo, scene = np.full((2, 600, 600, 3), 200, np.uint8)
+    assert grounded(photo, scene, alpha)[1] is not scene
+
+
+def test_a_slim_product_has_a_shadow_of_its_size() -> None:
+    photo, scene = np.full((2, 600, 600, 3), 200, np.uint8)
+    reach = []
+    for tall in (100, 400):
+        alpha = np.zeros((600, 600), np.uint8)
+        alpha[450 - tall : 450, 280:320] = 255
+        reach.append(int((grounded(photo, scene, alpha)[1][451:, 300, 0] < 197).sum()))
+    assert reach[1] > 1.5 * reach[0]
+
+
 def test_a_product_that_the_picture_s_lower_edge_cuts_or_none_at_all_gets_none() -> None:
     photo, scene = np.full((2, 600, 600, 3), 200, np.uint8)
     for alpha in (standing(foot=600), np.zeros((600, 600), np.uint8)):
