@@ -3,7 +3,7 @@
 Held-out scenes of all formats; sentences of the phrases that training uses, in combinations drawn anew and not among
 100,000 of its captions. No pixel is moved: a case is obeyed where, of the exact fields of every move that could have
 been asked, those of the asked one are nearest to what the bundle made. Beside it the sentences of another case
-(chance), no sentence, prompts that people typed (`typed_prompts/`), and controls that say otherwise than the sentence,
+(chance), no sentence, prompts as people type them (`typed_prompts/`), and controls that say otherwise than the sentence,
 which are to win.
 """
 
@@ -73,7 +73,7 @@ def make_cases(count: int) -> list[Case]:
 
 
 def typed_cases(cases: list[Case]) -> list[Case]:
-    """The prompts that people typed and that say which way the camera goes, each asked of one of these scenes; what
+    """The prompts as people type them that say which way the camera goes, each asked of one of these scenes; what
     they say nothing of stays still.
     """
     rows = [json.loads(line) for line in TYPED.read_text().splitlines()]
@@ -198,7 +198,7 @@ def main() -> None:
     typed = typed_cases(cases)
     said = [case.prompt for case in typed]
     made = generate(engine, typed, said, [("auto", 0.0, "auto", 0.0)] * len(typed), options.steps)
-    score("prompts that people typed", typed, made, [case.asked for case in typed], subjects=False)
+    score("prompts as people type them", typed, made, [case.asked for case in typed], subjects=False)
     others = [cases[index].asked for index in order]
     controls = [(one.camera, USUAL, one.subject, USUAL) for one in others]
     try_out("a control that says otherwise, followed", prompts, controls, others)

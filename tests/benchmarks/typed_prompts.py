@@ -1,8 +1,8 @@
-"""How many prompts are understood that people typed, and no grammar: `python tests/benchmarks/typed_prompts.py`
+"""How many prompts are understood that no grammar made: `python tests/benchmarks/typed_prompts.py`
 
-440 prompts in `typed_prompts/`, worded one by one by writers who saw neither our sentences nor each other's, each
-with what it asks of the camera and of the product, "auto" for nothing. Those of `tried.jsonl` were looked at while the
-grammar was written, those of `unseen.jsonl` never.
+440 prompts in `typed_prompts/` as people type them, worded one by one by writers who saw neither our sentences nor each
+other's, each with what it asks of the camera and of the product, "auto" for nothing; how strong, they do not tell.
+Those of `tried.jsonl` were looked at while the grammar was written, those of `unseen.jsonl` were not.
 """
 
 from __future__ import annotations

@@ -89,3 +89,13 @@ def test_an_api_key_is_shown_once_works_and_is_revoked(visit: Visit, studio: Stu
     page.get_by_role("button", name="Revoke key").click()
     expect(page.get_by_text("revoked", exact=True)).to_be_visible()
     assert httpx.get(assets, headers=bearer).status_code == 401
+
+    page.get_by_label("Name", exact=True).fill("   ")
+    page.get_by_role("button", name="Make a key").click()
+    assert page.get_by_label("Name", exact=True).evaluate("input => input.validity.patternMismatch")
+    page.get_by_label("Name", exact=True).fill("kiosk")
+    page.get_by_role("button", name="Make a key").click()
+    expect(page.get_by_text("The key of kiosk")).to_be_visible()
+    page.get_by_role("button", name="Revoke kiosk").click()
+    page.get_by_role("button", name="Revoke key").click()
+    expect(page.get_by_text("The key of kiosk")).to_have_count(0)  # nobody keeps what works no more

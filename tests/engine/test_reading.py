@@ -94,7 +94,7 @@ def test_sentences_that_say_nothing_of_either_are_taken_for_nothing(understood: 
 
 
 @pytest.mark.parametrize(("name", "least"), [("tried", 0.8), ("unseen", 0.75)])
-def test_prompts_that_people_typed_are_understood(understood: Understands, name: str, least: float) -> None:
+def test_prompts_as_people_type_them_are_understood(understood: Understands, name: str, least: float) -> None:
     found, _ = shares(understood, name)
     assert found["whole"] > least
     nothing, _ = shares(lambda prompt: {}, name)

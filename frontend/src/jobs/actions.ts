@@ -1,5 +1,5 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { sentence } from "../api/client";
+import { ApiError, sentence } from "../api/client";
 import { updateJob } from "../api/jobs";
 import { useCancelJob, useCreateJob, useDeleteAsset } from "../api/queries";
 import type { Job, Settings } from "../api/types";
@@ -50,11 +50,15 @@ export function useJobActions(job: Job) {
   const deleteVideo = async (id: string) => {
     try {
       await remove.mutateAsync(id);
-      updateJob(cache, job.id, (now) => ({ ...now, result: now.result && { ...now.result, asset: null } }));
-      tell("Video deleted");
     } catch (error) {
-      tell(sentence(error), "error");
+      if (!(error instanceof ApiError && error.status === 404)) {
+        tell(sentence(error), "error");
+        return;
+      }
+      // Somebody else was faster: it is gone all the same.
     }
+    updateJob(cache, job.id, (now) => ({ ...now, result: now.result && { ...now.result, asset: null } }));
+    tell("Video deleted");
   };
 
   return {

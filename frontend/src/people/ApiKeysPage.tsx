@@ -51,7 +51,11 @@ function ApiKeys() {
           ) : (
             <ul className="people">
               {keys.map((key) => (
-                <Key key={key.id} of={key} />
+                <Key
+                  key={key.id}
+                  of={key}
+                  onRevoked={() => setMade((shown) => (shown?.id === key.id ? null : shown))}
+                />
               ))}
             </ul>
           )
@@ -61,7 +65,7 @@ function ApiKeys() {
   );
 }
 
-function Key({ of: key }: { of: ApiKey }) {
+function Key({ of: key, onRevoked }: { of: ApiKey; onRevoked: () => void }) {
   const revoke = useRevokeApiKey();
   const tell = useToast();
   const now = useNow(30_000);
@@ -94,7 +98,10 @@ function Key({ of: key }: { of: ApiKey }) {
           onConfirm={() => {
             setAsking(false);
             revoke.mutate(key.id, {
-              onSuccess: () => tell(`${key.name} was revoked`),
+              onSuccess: () => {
+                onRevoked();
+                tell(`${key.name} was revoked`);
+              },
               onError: (error) => tell(sentence(error), "error"),
             });
           }}

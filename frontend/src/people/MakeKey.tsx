@@ -38,6 +38,8 @@ export function MakeKey({ onMade }: { onMade: (key: MadeApiKey) => void }) {
           name="name"
           placeholder="Which program will use it"
           maxLength={200}
+          pattern=".*\S.*"
+          title="A name, not spaces alone"
           required
           readOnly={make.isPending}
         />
