@@ -171,7 +171,8 @@ def a_tokenizer_of_something_else(folder):
 
 
 def text_of_another_width(folder):
-    text = ErnieEncoder(nlu_width=64)
+    words = json.loads((folder / "text.json").read_text())["vocab_size"]
+    text = ErnieEncoder(vocab_size=words, nlu_width=64)
     save_file(text.state_dict(), folder / "text.safetensors")
     change(folder, "text.json", nlu_width=64)
 

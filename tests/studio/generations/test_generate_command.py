@@ -93,8 +93,8 @@ def test_every_option_reaches_the_engine(photo: Path, asked: list[dict[str, Any]
     ("option", "sentence"),
     [
         (["--seconds", "nan"], "seconds: Give a number; NaN and Infinity are none."),
-        (["--seconds", "60"], "seconds: Give 15.0 or less."),
-        (["--strength", "7"], "camera.strength: Give 1.0 or less."),
+        (["--seconds", "60"], "seconds: Give 15 or less."),
+        (["--strength", "7"], "camera.strength: Give 1 or less."),
         (["--fps", "23"], "fps: Choose one of 24, 25 or 30."),
         (["--prompt", "a" * 100_000], "prompt: Shorten this to 2000 characters or fewer."),
         (["--mask", "nowhere.png"], "There is no file nowhere.png."),
