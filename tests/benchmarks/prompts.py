@@ -3,8 +3,8 @@
 Held-out scenes of all formats; sentences of the phrases that training uses, in combinations drawn anew and not among
 100,000 of its captions. No pixel is moved: a case is obeyed where, of the exact fields of every move that could have
 been asked, those of the asked one are nearest to what the bundle made. Beside it the sentences of another case
-(chance), no sentence, prompts as people type them (`typed_prompts/`), and controls that say otherwise than the sentence,
-which are to win.
+(chance), no sentence, prompts as people type them (`typed_prompts/`), and controls that say otherwise than the
+sentence, which are to win.
 """
 
 from __future__ import annotations
