@@ -93,6 +93,11 @@ def train_text(config: PromptsConfig, folder: Path, teacher: MotionTeacher, dead
     run = text_run(config, folder, teacher)
     if run.finished:
         return True
+    parts = run.ranks.world * config.text.microbatches
+    if config.matched % parts:  # one without any would have no loss
+        raise ValueError(
+            f"{config.matched} matched sentences do not come in {parts} parts: choose a multiple of {parts}."
+        )
     text, dit = run.modules["text"], teacher.model
     assert isinstance(text, ErnieEncoder) and isinstance(dit, SingleDiT)
     tokenizer = PromptTokenizer.load(folder / TOKENIZER, text.config.max_tokens)
@@ -236,10 +241,10 @@ def _teacher(config: PromptsConfig, device: torch.device = CPU) -> MotionTeacher
 
 
 def _sentences(
-    config: PromptsConfig, count: int, words: list[dict[str, str]], rng: np.random.Generator
+    config: PromptsConfig, count: int, scenes: list[dict[str, str]], rng: np.random.Generator
 ) -> list[Controls]:
     return [
-        sample_controls(sample_motion(rng), words[int(rng.integers(len(words)))], rng)
+        sample_controls(sample_motion(rng), scenes[int(rng.integers(len(scenes)))], rng)
         if rng.random() < config.own
         else sample_prompt(rng)
         for _ in range(count)

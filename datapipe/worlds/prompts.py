@@ -43,22 +43,8 @@ _WHO = (
     "the camera operator]"
 )
 _JOINTS = (
-    ", ",
-    ", ",
-    ", ",
-    " and ",
-    ". ",
-    ". ",
-    " while ",
-    "; ",
-    ", then ",
-    " as ",
-    " with ",
-    " - ",
-    " — ",
-    ". Then ",
-    "\n",
-)
+    ", ", ", ", ", ", " and ", ". ", ". ", " while ", "; ", ", then ", " as ", " with ", " - ", " — ", ". Then ", "\n",
+)  # fmt: skip
 _OPENINGS = (
     *("",) * 14,
     "make ", "please ", "show ", "a video where ", "create a video where ", "i want ", "i'd like ", "commercial: ",

@@ -90,9 +90,10 @@ def build_layers(photo: Photo, mask: np.ndarray | None, framing: Framing, out_si
     else:
         alpha = _without_noise(_resample(mask, cut.part, cut.source))  # one kernel for both, or their edges part
     shadow = np.zeros_like(alpha)
-    is_cut_out = photo.backdrop and photo.alpha is not None and mask is not None and np.array_equal(mask, photo.alpha)
-    if is_cut_out and photo.backdrop:
-        scene, depth = _behind_cut_out(photo.backdrop, part.shape)
+    is_cut_out = photo.alpha is not None and mask is not None and np.array_equal(mask, photo.alpha)
+    backdrop = photo.backdrop if is_cut_out else None
+    if backdrop:
+        scene, depth = _behind_cut_out(backdrop, part.shape)
     else:
         hole = _hole(alpha, _unsure(framing, out_size))
         dark = _contact_shadow(part[..., 0], hole, min(out_size))
@@ -103,7 +104,7 @@ def build_layers(photo: Photo, mask: np.ndarray | None, framing: Framing, out_si
     layers = Layers(out_size, cut.origin, part, alpha, scene, depth, shadow, framing.continued)
     if any(cut.pads):
         layers = _extend(layers, cut, framing)
-    if is_cut_out:
+    if backdrop:
         seen, scene = grounded(layers.photo, layers.scene, layers.alpha)
         layers = replace(layers, photo=seen, scene=scene)
     return layers

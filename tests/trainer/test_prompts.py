@@ -103,6 +103,12 @@ def test_a_run_of_another_grammar_is_not_gone_on_with(learnt, tmp_path, monkeypa
     assert "grammar" in capsys.readouterr().err
 
 
+def test_every_part_of_a_batch_has_sentences_that_are_matched(tmp_path, capsys) -> None:
+    command = ["run", "prompts_smoke", "--set", f"base={SHIPPED}", "--set", "text.microbatches=8"]
+    assert main([*command, "--out", str(tmp_path / "run")]) == 2
+    assert "choose a multiple of 8" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("matched", [0, 3, 16])
 def test_sentences_are_matched_evenly(tmp_path, capsys, matched: int) -> None:
     command = ["run", "prompts_smoke", "--set", f"base={SHIPPED}", "--set", f"matched={matched}"]
